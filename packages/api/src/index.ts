@@ -1,0 +1,16 @@
+export type { IntOrString, Quantity, RootMeta } from './scalars.ts'
+export type { KubernetesList, KubernetesObject, ResourceType } from './resource-type.ts'
+export { apiVersionOf, groupResourceOf, objectKey, resourcePath, splitKey } from './resource-type.ts'
+export type { ErrorSubject, StatusErrorOptions, StatusReason } from './status.ts'
+export {
+  alreadyExists,
+  badRequest,
+  conflict,
+  forbidden,
+  hasReason,
+  invalid,
+  isStatusError,
+  notFound,
+  StatusError,
+  statusErrorOf,
+} from './status.ts'
