@@ -32,12 +32,12 @@ export interface StatusErrorOptions extends ErrorOptions {
   readonly retryAfterSeconds?: number | undefined
 }
 
-const brand = Symbol.for('@k3s/api/StatusError')
+const brand: unique symbol = Symbol.for('@k3s/api/StatusError')
 
 /** An error that a client sees as a meta/v1 Status. */
 export class StatusError extends Error {
   override readonly name = 'StatusError'
-  readonly [brand] = true
+  readonly [brand]: true = true
   /** Empty when a server answered with a Status that names none. */
   readonly reason: StatusReason | ''
   readonly code: number

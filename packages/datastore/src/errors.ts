@@ -18,7 +18,7 @@ export type DatastoreErrorCode =
   | 'Unavailable'
   | 'Closed'
 
-const brand = Symbol.for('@k3s/datastore/DatastoreError')
+const brand: unique symbol = Symbol.for('@k3s/datastore/DatastoreError')
 
 export interface DatastoreErrorOptions extends ErrorOptions {
   /** What to do about it, one sentence. */
@@ -32,7 +32,7 @@ export interface DatastoreErrorOptions extends ErrorOptions {
 /** Every failure of a datastore. */
 export class DatastoreError extends Error {
   override readonly name = 'DatastoreError'
-  readonly [brand] = true
+  readonly [brand]: true = true
   readonly code: DatastoreErrorCode
   readonly hint: string | undefined
   readonly revision: number | undefined
