@@ -32,12 +32,11 @@ export interface StatusErrorOptions extends ErrorOptions {
   readonly retryAfterSeconds?: number | undefined
 }
 
-const brand: unique symbol = Symbol.for('@k3s/api/StatusError')
+const brand = Symbol.for('@k3s/api/StatusError')
 
 /** An error that a client sees as a meta/v1 Status. */
 export class StatusError extends Error {
   override readonly name = 'StatusError'
-  readonly [brand]: true = true
   /** Empty when a server answered with a Status that names none. */
   readonly reason: StatusReason | ''
   readonly code: number
@@ -45,6 +44,7 @@ export class StatusError extends Error {
 
   constructor(reason: StatusReason | '', message: string, options: StatusErrorOptions = {}) {
     super(message, options)
+    Object.defineProperty(this, brand, { value: true })
     this.reason = reason
     this.code = options.code ?? (reason === '' ? 500 : codes[reason])
     this.details =

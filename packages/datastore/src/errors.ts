@@ -18,7 +18,7 @@ export type DatastoreErrorCode =
   | 'Unavailable'
   | 'Closed'
 
-const brand: unique symbol = Symbol.for('@k3s/datastore/DatastoreError')
+const brand = Symbol.for('@k3s/datastore/DatastoreError')
 
 export interface DatastoreErrorOptions extends ErrorOptions {
   /** What to do about it, one sentence. */
@@ -32,7 +32,6 @@ export interface DatastoreErrorOptions extends ErrorOptions {
 /** Every failure of a datastore. */
 export class DatastoreError extends Error {
   override readonly name = 'DatastoreError'
-  readonly [brand]: true = true
   readonly code: DatastoreErrorCode
   readonly hint: string | undefined
   readonly revision: number | undefined
@@ -40,6 +39,7 @@ export class DatastoreError extends Error {
 
   constructor(code: DatastoreErrorCode, message: string, options: DatastoreErrorOptions = {}) {
     super(message, options)
+    Object.defineProperty(this, brand, { value: true })
     this.code = code
     this.hint = options.hint
     this.revision = options.revision
