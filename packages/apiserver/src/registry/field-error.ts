@@ -1,0 +1,47 @@
+import type { FieldError } from './strategy.ts'
+
+/** Upstream's field errors (apimachinery's field.Error): reason and wording. */
+
+const show = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value) : value === null || value === undefined ? 'null' : JSON.stringify(value)
+
+export function required(field: string, detail = ''): FieldError {
+  return { reason: 'FieldValueRequired', message: detail === '' ? 'Required value' : `Required value: ${detail}`, field }
+}
+
+export function invalidValue(field: string, value: unknown, detail: string): FieldError {
+  return { reason: 'FieldValueInvalid', message: `Invalid value: ${show(value)}${detail === '' ? '' : `: ${detail}`}`, field }
+}
+
+export function typeInvalid(field: string, value: unknown, detail: string): FieldError {
+  return { reason: 'FieldValueTypeInvalid', message: `Invalid value: ${show(value)}${detail === '' ? '' : `: ${detail}`}`, field }
+}
+
+export function notSupported(field: string, value: unknown, supported: readonly string[]): FieldError {
+  const list = supported.map((name) => JSON.stringify(name)).join(', ')
+  return {
+    reason: 'FieldValueNotSupported',
+    message: `Unsupported value: ${show(value)}${supported.length === 0 ? '' : `: supported values: ${list}`}`,
+    field,
+  }
+}
+
+export function duplicate(field: string, value: unknown): FieldError {
+  return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${show(value)}`, field }
+}
+
+export function forbiddenField(field: string, detail: string): FieldError {
+  return { reason: 'FieldValueForbidden', message: `Forbidden${detail === '' ? '' : `: ${detail}`}`, field }
+}
+
+export function notFoundValue(field: string, value: unknown): FieldError {
+  return { reason: 'FieldValueNotFound', message: `Not found: ${show(value)}`, field }
+}
+
+export function tooLong(field: string, maxLength: number): FieldError {
+  return { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxLength} bytes`, field }
+}
+
+export function tooMany(field: string, actual: number, max: number): FieldError {
+  return { reason: 'FieldValueTooMany', message: `Too many: ${actual}: must have at most ${max} items`, field }
+}
