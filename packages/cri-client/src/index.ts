@@ -1,1 +1,6 @@
-export {}
+export { createCriClient } from './client.ts'
+export type { CriClientOptions } from './client.ts'
+export type { CallOptions, CriClient, CriInput } from './contract.ts'
+export { CriError, isCriError } from './errors.ts'
+export type { CriErrorCode } from './errors.ts'
+export type * from './generated/types.ts'
