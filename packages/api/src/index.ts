@@ -14,3 +14,26 @@ export {
   StatusError,
   statusErrorOf,
 } from './status.ts'
+export {
+  addQuantities,
+  canonicalQuantity,
+  compareQuantities,
+  isQuantity,
+  milliQuantity,
+  quantityMilli,
+  quantityNanos,
+  quantityOf,
+  quantityValue,
+  subtractQuantities,
+} from './quantity.ts'
+export type { FieldRequirement, Requirement, Selector } from './selector.ts'
+export {
+  formatLabels,
+  formatSelector,
+  matchesSelector,
+  parseFieldSelector,
+  parseLabelSelector,
+  selectorFromExpressions,
+  selectorOf,
+  selects,
+} from './selector.ts'
