@@ -74,7 +74,7 @@ export class FakeClock implements Clock {
   async advance(ms: number): Promise<void> {
     const end = this.#time + ms
     for (;;) {
-      const next = this.#sleepers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
+      const next = this.#sleepers.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0]
       if (next === undefined) break
       this.#sleepers.splice(this.#sleepers.indexOf(next), 1)
       this.#time = next.at

@@ -47,7 +47,7 @@ export async function runAll(services: readonly Service[], signal: AbortSignal, 
     await stopping.promise
   } finally {
     signal.removeEventListener('abort', onAbort)
-    for (const { stop, ended } of running.reverse()) {
+    for (const { stop, ended } of running.toReversed()) {
       stop.abort(signal.aborted ? signal.reason : new Error('Another service ended'))
       await ended
     }
