@@ -37,3 +37,25 @@ export {
   selectorOf,
   selects,
 } from './selector.ts'
+export type {
+  FieldSchema,
+  GroupVersionKind,
+  InlineSchema,
+  ListType,
+  ListValue,
+  MapValue,
+  RefValue,
+  ScalarKind,
+  ScalarValue,
+  TypeSchema,
+  ValueSchema,
+} from './schema/table.ts'
+export { fieldAt, schemaOf, typeNames, typeSchema } from './schema/table.ts'
+export type { GroupInfo, ResourceInfo, SubresourceInfo } from './schema/resources.ts'
+export { findResource, groupInfos, resourceInfos } from './schema/resources.ts'
+export type { JsonObject } from './codec/decode-object.ts'
+export type { Decoded, SchemaPicker, TypeHead } from './codec/json.ts'
+export { decodeJson, decodeObject, strictDecodingError } from './codec/json.ts'
+export { decodeYaml, parseYaml, splitYaml } from './codec/yaml.ts'
+export type { ProtobufEnvelope } from './codec/protobuf.ts'
+export { decodeProtobuf, encodeProtobuf, isProtobuf, readEnvelope } from './codec/protobuf.ts'

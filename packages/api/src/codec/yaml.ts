@@ -1,0 +1,104 @@
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type SchemaOptions } from 'yaml'
+import { badRequest } from '../status.ts'
+import { isObject } from './decode-object.ts'
+import { decodeJson, decodeObject, headOf, type Decoded, type SchemaPicker } from './json.ts'
+
+/** YAML as Go's reader has it: version 1.1, but no times and no numbers to the base of 60 (`12:30` stays text). */
+const customTags: Extract<SchemaOptions['customTags'], (...args: never) => unknown> = (tags) =>
+  tags.filter(
+    (tag) => typeof tag === 'string' || (tag.tag !== 'tag:yaml.org,2002:timestamp' && !('format' in tag && tag.format === 'TIME')),
+  )
+
+interface YamlText {
+  readonly value: unknown
+  /** As upstream's strict reading words it, one error for all: `yaml: unmarshal errors:\n  line 9: key "a" already set in map`. */
+  readonly duplicates: readonly string[]
+}
+
+/** Parses one YAML document (JSON is YAML too) as Kubernetes reads it. Of duplicate keys the last one counts. Throws BadRequest. */
+export function parseYaml(text: string): unknown {
+  return read(text).value
+}
+
+/**
+ * Reads a YAML body of one document; see {@link decodeJson}. Duplicate keys are told by line. An empty document is refused.
+ */
+export function decodeYaml(text: string, pick: SchemaPicker): Decoded {
+  // Clients send JSON as YAML more often than not.
+  if (/^\s*\{/.test(text) && isJson(text)) return decodeJson(text, pick)
+  const { value, duplicates } = read(text)
+  const type = pick(headOf(value))
+  if (!isObject(value)) throw badRequest(`couldn't get version/kind; json parse error: the document is no object`)
+  if (type === undefined) return { object: value, fieldErrors: duplicates }
+  const decoded = decodeObject(value, type)
+  return { object: decoded.object, fieldErrors: [...duplicates, ...decoded.fieldErrors] }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    // Flow-style YAML looks like JSON: the YAML reader is next and words its own errors.
+    return false
+  }
+}
+
+function read(text: string): YamlText {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { version: '1.1', customTags, uniqueKeys: false, lineCounter: lines, stringKeys: false })
+  const [error] = document.errors
+  if (error !== undefined)
+    throw badRequest(
+      `error converting YAML to JSON: yaml: ${error.linePos === undefined ? '' : `line ${error.linePos[0].line}: `}${error.message.split('\n')[0] ?? ''}`,
+    )
+  const duplicates: string[] = []
+  collectDuplicates(document.contents, lines, duplicates)
+  return {
+    value: plain(document),
+    duplicates: duplicates.length === 0 ? [] : [`yaml: unmarshal errors:\n${duplicates.map((line) => `  ${line}`).join('\n')}`],
+  }
+}
+
+function plain(document: Document): unknown {
+  // Through JSON, so that keys are text and no Map, Set or Buffer is left; `!!binary` is base64 text in Go, too.
+  const value: unknown = document.toJS({ maxAliasCount: 1000 })
+  return toJson(value)
+}
+
+function toJson(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(toJson)
+  if (value instanceof Uint8Array) return Buffer.from(value).toString()
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [String(key), toJson(item)]))
+  if (value instanceof Set) return Object.fromEntries([...value].map((key) => [String(key), null]))
+  if (typeof value === 'bigint') return Number(value)
+  return isObject(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)])) : value
+}
+
+function collectDuplicates(node: unknown, lines: LineCounter, into: string[]): void {
+  if (isSeq(node)) for (const item of node.items) collectDuplicates(item, lines, into)
+  if (!isMap(node)) return
+  const seen = new Set<string>()
+  for (const pair of node.items) {
+    if (!isPair(pair)) continue
+    const key = isScalar(pair.key) ? String(pair.key.value) : ''
+    if (seen.has(key))
+      into.push(`line ${lineOf(pair.value, lines) ?? lineOf(pair.key, lines) ?? 0}: key ${JSON.stringify(key)} already set in map`)
+    seen.add(key)
+    collectDuplicates(pair.value, lines, into)
+  }
+}
+
+/** Go names the line where the value starts. */
+function lineOf(node: unknown, lines: LineCounter): number | undefined {
+  const start = isScalar(node) || isMap(node) || isSeq(node) ? node.range?.[0] : undefined
+  return start === undefined ? undefined : lines.linePos(start).line
+}
+
+/** Splits a text of several YAML documents; those that hold nothing but comments are left out. Line numbers start anew in each. */
+export function splitYaml(text: string): string[] {
+  return text
+    .split(/^---(?:[ \t].*)?$/m)
+    .map((part) => part.replace(/^\r?\n/, ''))
+    .filter((part) => part.split('\n').some((line) => !/^\s*(?:#.*)?(?:\.\.\.)?\s*$/.test(line)))
+}
