@@ -73,6 +73,8 @@ export class FakeClock implements Clock {
   /** Moves time by `ms`, waking sleepers in order of their time; lets each run its continuations before the next wakes. */
   async advance(ms: number): Promise<void> {
     const end = this.#time + ms
+    // Code that is about to sleep gets to it first.
+    await new Promise((resolve) => setImmediate(resolve))
     for (;;) {
       const next = this.#sleepers.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0]
       if (next === undefined) break
