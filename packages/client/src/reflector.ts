@@ -71,22 +71,19 @@ export class Reflector<T extends KubernetesObject> {
       const startedAt = clock.monotonic()
       const stateBefore = this.#state
       const versionBefore = this.#resourceVersion
-      let failure: { readonly error: unknown } | undefined
+      let outcome: 'ended' | 'retryNow' | 'retryLater' = 'ended'
       try {
         await this.#turn(signal)
       } catch (error) {
         if (error instanceof SinkFailure) throw error.cause
         if (signal.aborted) return
-        failure = { error }
-        this.#handleFailure(error)
+        outcome = this.#handleFailure(error)
       }
       const hasListed = stateBefore === 'listing' && this.#state === 'watching'
       const hasWorked = clock.monotonic() - startedAt >= shortWatchMs || (!hasListed && this.#resourceVersion !== versionBefore)
       if (hasWorked) failures = 0
-      if (failure === undefined ? hasWorked || hasListed : failures === 0 && isExpired(failure.error)) {
-        if (failure !== undefined) failures = 1
-        continue
-      }
+      if (outcome === 'ended' && (hasWorked || hasListed)) continue
+      if (outcome === 'retryNow' && failures++ === 0) continue
       await clock.sleep(backoffDelay(failures++, { ...retryDelay, random }), signal).catch(() => {}) // an abort ends the loop, too
     }
   }
@@ -191,7 +188,8 @@ export class Reflector<T extends KubernetesObject> {
     if (resourceVersion !== undefined) this.#resourceVersion = resourceVersion
   }
 
-  #handleFailure(err: unknown): void {
+  /** Decides what is tried next, and whether that may succeed at once. */
+  #handleFailure(err: unknown): 'retryNow' | 'retryLater' {
     const state = this.#state
     const isTooLarge = isResourceVersionTooLarge(err)
     if (isTooLarge || isExpired(err)) {
@@ -199,13 +197,20 @@ export class Reflector<T extends KubernetesObject> {
       if (isTooLarge || state === 'listing') this.#resourceVersion = ''
       this.#state = 'listing'
       this.#logger.info({ err, state }, 'Watch cannot continue where it was and lists anew')
-    } else if (isRecoverable(err)) {
-      this.#logger.debug({ err, state }, 'List or watch failed and will be retried')
-    } else {
-      this.#state = 'listing'
-      this.#byPages = state === 'listing' && !this.#byPages
-      this.#logger.warn({ err, state }, 'List or watch was refused and will be retried')
+      return 'retryNow'
     }
+    if (isRecoverable(err)) {
+      this.#logger.debug({ err, state }, 'List or watch failed and will be retried')
+      return 'retryLater'
+    }
+    this.#state = 'listing'
+    this.#byPages = state === 'listing' && !this.#byPages
+    if (this.#byPages) {
+      this.#logger.debug({ err }, 'Server does not begin a watch with all objects and is asked for pages')
+      return 'retryNow'
+    }
+    this.#logger.warn({ err, state }, 'List or watch was refused and will be retried')
+    return 'retryLater'
   }
 
   #watchSeconds(): number {

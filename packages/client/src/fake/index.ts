@@ -1,0 +1,2 @@
+export { FakeApiServer } from './fake-api-server.ts'
+export type { FakeApiServerOptions, FakeObject } from './fake-api-server.ts'
