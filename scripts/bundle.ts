@@ -1,0 +1,33 @@
+/** Bundles the program into apps/k3s/build: main.js, its lazy chunks, the SQLite worker and the SQLite addon. */
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { build } from 'esbuild'
+
+const root = join(import.meta.dirname, '..')
+const outdir = join(root, 'apps/k3s/build')
+const datastore = createRequire(join(root, 'packages/datastore/package.json'))
+
+mkdirSync(outdir, { recursive: true })
+for (const name of readdirSync(outdir)) if (name.endsWith('.js')) rmSync(join(outdir, name))
+await build({
+  entryPoints: { main: join(root, 'apps/k3s/src/main.ts'), 'sqlite-worker': join(root, 'packages/datastore/src/drivers/sqlite-worker.ts') },
+  outdir,
+  bundle: true,
+  splitting: true,
+  minify: true,
+  keepNames: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  conditions: ['@k3s/source', 'module'],
+  mainFields: ['module', 'main'],
+  external: ['pg-native'],
+  define: { 'process.env.K3S_BUNDLED': '"true"' },
+  logLevel: 'warning',
+  banner: {
+    js: "import{createRequire as __createRequire}from'node:module';import{dirname as __dirnameOf}from'node:path';const require=__createRequire(import.meta.url),__filename=import.meta.filename,__dirname=import.meta.dirname;",
+  },
+})
+const addon = join(dirname(datastore.resolve('better-sqlite3/package.json')), 'prebuilds', `linux-${process.arch}.node`)
+copyFileSync(addon, join(outdir, 'better_sqlite3.node'))
