@@ -30,8 +30,7 @@ interface Schema {
   readonly 'x-kubernetes-group-version-kind'?: readonly { readonly group: string; readonly version: string; readonly kind: string }[]
   readonly [extension: `x-kubernetes-${string}`]: unknown
 }
-// JSON.parse is untyped; every file read with this is upstream's, in the shape that the caller states.
-const readJson = <T>(file: string): T => JSON.parse(readFileSync(file, 'utf8')) as T
+const readJson = (file: string): unknown => JSON.parse(readFileSync(file, 'utf8'))
 
 /** Go package → module of the table (`core/v1`), where its sources are, and its prefix in OpenAPI. */
 interface Source {
@@ -131,7 +130,7 @@ function resolve(goType: string, imports: ReadonlyMap<string, string>, current: 
 const openApi = new Map<string, Schema>()
 for (const file of readdirSync(join(kubernetes, 'api/openapi-spec/v3'))) {
   if (!/__v\d+_openapi\.json$/.test(file)) continue
-  const document = readJson<{ components: { schemas: Record<string, Schema> } }>(join(kubernetes, 'api/openapi-spec/v3', file))
+  const document = readJson(join(kubernetes, 'api/openapi-spec/v3', file)) as { components: { schemas: Record<string, Schema> } }
   for (const [name, schema] of Object.entries(document.components.schemas)) openApi.set(name, { ...openApi.get(name), ...schema })
 }
 /** `core_v1_Pod.field` (`.field[]` for its elements) → enum values. */
@@ -163,6 +162,22 @@ for (const source of sources) {
   }
 }
 
+/** A struct that is only ever inlined has no schema of its own: its properties are in that of the struct around it. */
+interface Published {
+  readonly type: string
+  readonly schema: Schema
+}
+function publishedFor(home: GoPackage & { readonly source: Source }, type: string): Published | undefined {
+  const schema = openApi.get(`${home.source.openApi}${type}`)
+  if (schema !== undefined) return { type, schema }
+  for (const [parent, fields] of home.structs)
+    if (fields.some((field) => field.isInline && field.goType === type)) {
+      const found = publishedFor(home, parent)
+      if (found !== undefined) return found
+    }
+  return undefined
+}
+
 function goDefault(schema: Schema, expression: string): unknown {
   if (schema.default === undefined) return undefined
   const zero =
@@ -171,13 +186,11 @@ function goDefault(schema: Schema, expression: string): unknown {
   return zero && ['""', '0', 'false', '{}'].includes(JSON.stringify(schema.default)) ? undefined : schema.default
 }
 
-function renderField(field: GoField, module: string, type: string, schema: Schema | undefined, current: string): string | undefined {
+function renderField(field: GoField, module: string, type: string, published: Published | undefined, current: string): string | undefined {
   const { expression, goName } = resolve(field.goType, field.imports, current)
   if (expression.endsWith('skip')) return undefined
-  if (field.isInline) {
-    if (expression.endsWith('.TypeMeta')) return `> ${field.number} ${expression}`
-    return `> ${field.number} ${expression}`
-  }
+  if (field.isInline) return `> ${field.number} ${expression}`
+  const schema = published?.schema
   const property = schema?.properties?.[field.json]
   const parts = [field.json, String(field.number), expression]
   if (field.omitEmpty) parts.push('omit')
@@ -186,7 +199,7 @@ function renderField(field: GoField, module: string, type: string, schema: Schem
   if (property !== undefined) {
     const value = (key: string): string | undefined => {
       const found = property[`x-kubernetes-${key}`]
-      return found === undefined ? undefined : Array.isArray(found) ? found.join(',') : String(found)
+      return found === undefined ? undefined : Array.isArray(found) ? found.join(',') : JSON.stringify(found).replaceAll('"', '')
     }
     for (const [short, key] of [
       ['list', 'list-type'],
@@ -202,7 +215,7 @@ function renderField(field: GoField, module: string, type: string, schema: Schem
     if (formatted !== undefined && !['int32', 'int64', 'double', 'byte', 'date-time', 'int-or-string'].includes(formatted))
       parts.push(`format=${formatted}`)
   }
-  const key = `${module.replace('/', '_')}_${type}.${field.json}`
+  const key = `${module.replace('/', '_')}_${published?.type ?? type}.${field.json}`
   const values = enums.get(key) ?? enums.get(`${key}[]`)
   if (parts.some((part) => part.includes(' ') || part.includes('`'))) throw new Error(`Unwritable fact: ${parts.join(' ')}`)
   const expected = proto.get(`${module}.${type}`)
@@ -215,18 +228,20 @@ function renderField(field: GoField, module: string, type: string, schema: Schem
 
 const lines: string[] = []
 const unserved = new Set(['WatchEvent', 'DeleteOptions'])
-for (const { source, structs } of packages.values()) {
-  for (const [type, fields] of [...structs].sort(([a], [b]) => (a < b ? -1 : 1))) {
+for (const home of packages.values()) {
+  const { source, structs } = home
+  for (const [type, fields] of [...structs].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     if (`${source.path}.${type}` in scalars || fields.length === 0) {
       if (!openApi.has(`${source.openApi}${type}`) || `${source.path}.${type}` in scalars) continue
     }
     const schema = openApi.get(`${source.openApi}${type}`)
-    const body = fields.flatMap((field) => renderField(field, source.module, type, schema, source.path) ?? [])
+    const body = fields.flatMap((field) => renderField(field, source.module, type, publishedFor(home, type), source.path) ?? [])
     const head: string[] = []
     const kinds = schema?.['x-kubernetes-group-version-kind']
     if (kinds !== undefined && !unserved.has(type))
       head.push(...kinds.filter((kind) => /^v\d+$/.test(kind.version)).map((kind) => `kind=${kind.group}/${kind.version}/${kind.kind}`))
-    if (schema?.['x-kubernetes-map-type'] !== undefined) head.push(`map=${String(schema['x-kubernetes-map-type'])}`)
+    if (schema?.['x-kubernetes-map-type'] !== undefined)
+      head.push(`map=${JSON.stringify(schema['x-kubernetes-map-type']).replaceAll('"', '')}`)
     if (schema !== undefined) head.push('open')
     lines.push(`  '${source.module}.${type}': \`${head.join(' ')}\n${body.join('\n')}\`,`)
   }
@@ -249,9 +264,9 @@ interface ApiResource {
   readonly categories?: readonly string[]
   readonly storageVersionHash?: string
 }
-const aggregated = readJson<{ items: { metadata: { name: string }; versions: { version: string }[] }[] }>(
-  join(kubernetes, 'api/discovery/aggregated_v2.json'),
-)
+const aggregated = readJson(join(kubernetes, 'api/discovery/aggregated_v2.json')) as {
+  items: { metadata: { name: string }; versions: { version: string }[] }[]
+}
 const groups: [group: string, versions: string[]][] = [['', ['v1']]]
 for (const item of aggregated.items) {
   const versions = item.versions.map(({ version }) => version).filter((version) => /^v\d+$/.test(version))
@@ -261,7 +276,7 @@ const resources: unknown[] = []
 for (const [group, versions] of groups)
   for (const version of versions) {
     const file = group === '' ? `api__${version}.json` : `apis__${group}__${version}.json`
-    const list = readJson<{ resources: ApiResource[] }>(join(kubernetes, 'api/discovery', file)).resources
+    const list = (readJson(join(kubernetes, 'api/discovery', file)) as { resources: ApiResource[] }).resources
     for (const entry of list) {
       if (entry.name.includes('/')) continue
       const subresources = list

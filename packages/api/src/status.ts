@@ -30,6 +30,8 @@ export interface StatusErrorOptions extends ErrorOptions {
   readonly code?: number | undefined
   /** Sent as Retry-After and `details.retryAfterSeconds`. */
   readonly retryAfterSeconds?: number | undefined
+  /** Of an expired list: the token with which the rest can be had, inconsistent with what came before. */
+  readonly continue?: string | undefined
 }
 
 const brand = Symbol.for('@k3s/api/StatusError')
@@ -41,12 +43,14 @@ export class StatusError extends Error {
   readonly reason: StatusReason | ''
   readonly code: number
   readonly details: StatusDetails | undefined
+  readonly continue: string | undefined
 
   constructor(reason: StatusReason | '', message: string, options: StatusErrorOptions = {}) {
     super(message, options)
     Object.defineProperty(this, brand, { value: true })
     this.reason = reason
     this.code = options.code ?? (reason === '' ? 500 : codes[reason])
+    this.continue = options.continue
     this.details =
       options.retryAfterSeconds === undefined ? options.details : { ...options.details, retryAfterSeconds: options.retryAfterSeconds }
   }
@@ -56,7 +60,7 @@ export class StatusError extends Error {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.continue === undefined ? {} : { continue: this.continue },
       status: 'Failure',
       message: this.message,
       ...(this.reason === '' ? {} : { reason: this.reason }),

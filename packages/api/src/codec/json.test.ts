@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { schemaOf } from '../schema/table.ts'
-import { hasReason } from '../status.ts'
 import { decodeJson, decodeObject, strictDecodingError, type SchemaPicker } from './json.ts'
 import { decodeYaml, parseYaml, splitYaml } from './yaml.ts'
 
@@ -101,12 +100,7 @@ describe('decodeJson()', () => {
   it('refuses text that is no JSON and bodies that are no objects with BadRequest', () => {
     for (const text of ['{"a":', '[]', '"x"', ''])
       expect(() => decodeJson(text, () => undefined)).toThrowError(/couldn't get version\/kind; json parse error/)
-    try {
-      decodeJson('nope', pick)
-      expect.unreachable()
-    } catch (error) {
-      expect(hasReason(error, 'BadRequest')).toBe(true)
-    }
+    expect(() => decodeJson('nope', pick)).toThrow(expect.objectContaining({ reason: 'BadRequest', code: 400 }))
   })
 
   it('keeps a custom resource as it is and still finds duplicates', () => {

@@ -318,7 +318,7 @@ function writeField(writer: WireWriter, field: FieldSchema, value: unknown): voi
     for (let index = value.length - 1; index >= 0; index--) writeValue(writer, number, schema.items, value[index])
   } else if (schema.kind === 'map') {
     if (!isObject(value)) return
-    for (const key of Object.keys(value).sort(byBytes).reverse()) {
+    for (const key of Object.keys(value).toSorted(byBytes).toReversed()) {
       const from = writer.length
       writeValue(writer, 2, schema.values, value[key])
       writer.text(key)

@@ -113,9 +113,9 @@ namespace 2 string omit
 selector 3 *@meta/v1.LabelSelector omit
 parameterNotFoundAction 4 *string omit go=v1.ParameterNotFoundActionType`,
   'admissionregistration/v1.Rule': `
-apiGroups 1 []string omit
-apiVersions 2 []string omit
-resources 3 []string omit
+apiGroups 1 []string omit list=atomic
+apiVersions 2 []string omit list=atomic
+resources 3 []string omit list=atomic
 scope 4 *string omit go=v1.ScopeType enum=*|Cluster|Namespaced`,
   'admissionregistration/v1.RuleWithOperations': `open
 operations 1 []string omit list=atomic enum=*|CONNECT|CREATE|DELETE|UPDATE
@@ -1081,20 +1081,20 @@ fileKeyRef 5 *@core/v1.FileKeySelector omit`,
 > 1 @core/v1.EphemeralContainerCommon
 targetContainerName 2 string omit`,
   'core/v1.EphemeralContainerCommon': `
-name 1 string
+name 1 string req
 image 2 string omit
-command 3 []string omit
-args 4 []string omit
+command 3 []string omit list=atomic
+args 4 []string omit list=atomic
 workingDir 5 string omit
-ports 6 []@core/v1.ContainerPort omit
-envFrom 19 []@core/v1.EnvFromSource omit
-env 7 []@core/v1.EnvVar omit
+ports 6 []@core/v1.ContainerPort omit list=map keys=containerPort,protocol strategy=merge merge=containerPort
+envFrom 19 []@core/v1.EnvFromSource omit list=atomic
+env 7 []@core/v1.EnvVar omit list=map keys=name strategy=merge merge=name
 resources 8 @core/v1.ResourceRequirements omit
-resizePolicy 23 []@core/v1.ContainerResizePolicy omit
+resizePolicy 23 []@core/v1.ContainerResizePolicy omit list=atomic
 restartPolicy 24 *string omit go=v1.ContainerRestartPolicy
-restartPolicyRules 25 []@core/v1.ContainerRestartRule omit
-volumeMounts 9 []@core/v1.VolumeMount omit
-volumeDevices 21 []@core/v1.VolumeDevice omit
+restartPolicyRules 25 []@core/v1.ContainerRestartRule omit list=atomic
+volumeMounts 9 []@core/v1.VolumeMount omit list=map keys=mountPath strategy=merge merge=mountPath
+volumeDevices 21 []@core/v1.VolumeDevice omit list=map keys=devicePath strategy=merge merge=devicePath
 livenessProbe 10 *@core/v1.Probe omit
 readinessProbe 11 *@core/v1.Probe omit
 startupProbe 22 *@core/v1.Probe omit

@@ -234,7 +234,7 @@ class Table {
       goName: name.slice(name.indexOf('/') + 1),
       fields,
       byName: new Map(fields.map((field) => [field.name, field])),
-      protoFields: protoFields.sort((a, b) => a.number - b.number),
+      protoFields: protoFields.toSorted((a, b) => a.number - b.number),
       isKind,
       isAtomic: words.includes('map=atomic'),
       isPublished: words.includes('open'),

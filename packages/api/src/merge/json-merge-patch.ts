@@ -1,0 +1,22 @@
+import { isObject, type JsonObject } from '../codec/decode-object.ts'
+
+/**
+ * Applies an RFC 7386 merge patch: objects merge, null removes, everything else replaces. Returns a new value; parts that the patch does
+ * not touch are shared with `target`, parts that it brings with `patch`.
+ */
+export function jsonMergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch
+  const result: JsonObject = isObject(target) ? { ...target } : {}
+  for (const key of Object.keys(patch)) {
+    const value = patch[key]
+    if (value === null) delete result[key]
+    else
+      Object.defineProperty(result, key, {
+        value: jsonMergePatch(Object.hasOwn(result, key) ? result[key] : undefined, value),
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
+  }
+  return result
+}
