@@ -17,7 +17,7 @@ import { deepFreeze } from '../deep-freeze.ts'
 import type { ApiRequest, ApiResponse, ApiTransport, ApiWatchEvent } from '../transport.ts'
 import { applyPatch, isJsonObject } from './patch.ts'
 import { parseRequestPath, type RequestPath } from './request-path.ts'
-import { fieldSelector, labelSelector } from './selectors.ts'
+import { objectSelector } from './selectors.ts'
 import { bindPod, markDeleted, readScale, writeScale } from './subresources.ts'
 import { WatchLog } from './watch-log.ts'
 
@@ -184,9 +184,8 @@ export class FakeApiServer implements ApiTransport {
   }
 
   #matcher(path: RequestPath, request: ApiRequest): (object: KubernetesObject) => boolean {
-    const byLabel = labelSelector(text(request, 'labelSelector'))
-    const byField = fieldSelector(text(request, 'fieldSelector'))
-    return (object) => (path.namespace === '' || object.metadata.namespace === path.namespace) && byLabel(object) && byField(object)
+    const selects = objectSelector(text(request, 'labelSelector'), text(request, 'fieldSelector'))
+    return (object) => (path.namespace === '' || object.metadata.namespace === path.namespace) && selects(object)
   }
 
   /** In order of their keys, as upstream. */

@@ -1,4 +1,5 @@
-import { badRequest, invalid } from '@k3s/api'
+import { badRequest, invalid, jsonMergePatch, schemaOf, strategicMergePatch } from '@k3s/api'
+import type { FakeObject } from './fake-api-server.ts'
 
 /** An object of JSON; what its fields hold is looked at where it matters. */
 export interface JsonObject {
@@ -7,68 +8,18 @@ export interface JsonObject {
 
 export const isJsonObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** What a list of objects is merged by in a strategic patch; other lists are replaced. */
-const mergeKeys: Readonly<Record<string, string>> = {
-  conditions: 'type',
-  addresses: 'type',
-  containers: 'name',
-  initContainers: 'name',
-  volumes: 'name',
-  env: 'name',
-  imagePullSecrets: 'name',
-  secrets: 'name',
-  ownerReferences: 'uid',
-  volumeMounts: 'mountPath',
-  topologySpreadConstraints: 'topologyKey',
-}
-const setLists: readonly string[] = ['finalizers', 'podCIDRs']
-
-/** Applies a patch of the given content type. */
-export function applyPatch(target: JsonObject, patch: unknown, contentType: string): JsonObject {
+/**
+ * Applies a patch of the given content type. Strategic patches of kinds without a schema are merged as JSON. Unlike upstream, an apply is a
+ * strategic merge that owns nothing: fields that a manager stops to send stay.
+ */
+export function applyPatch(target: FakeObject, patch: unknown, contentType: string): unknown {
   if (contentType.startsWith('application/json-patch+json')) {
     if (!Array.isArray(patch)) throw badRequest('a JSON patch is a list of operations')
-    return asObject(patch.reduce<unknown>(applyOperation, target))
+    return patch.reduce<unknown>(applyOperation, target)
   }
   if (!isJsonObject(patch)) throw badRequest('a patch is an object')
-  return asObject(mergePatch(target, patch, contentType.startsWith('application/strategic-merge-patch+json')))
-}
-
-function asObject(value: unknown): JsonObject {
-  if (!isJsonObject(value)) throw badRequest('a patched object is an object')
-  return value
-}
-
-/** JSON merge patch (RFC 7386); strategic ones also merge the lists that have a merge key. */
-export function mergePatch(target: unknown, patch: unknown, strategic: boolean): unknown {
-  if (!isJsonObject(patch)) return patch
-  const merged: Record<string, unknown> = isJsonObject(target) ? { ...target } : {}
-  for (const [key, value] of Object.entries(patch)) {
-    if (strategic && key.startsWith('$')) continue
-    if (value === null || value === undefined) delete merged[key]
-    else if (strategic && Array.isArray(value)) merged[key] = mergeLists(key, merged[key], value, patch)
-    else merged[key] = mergePatch(merged[key], value, strategic)
-  }
-  return merged
-}
-
-function mergeLists(field: string, target: unknown, patch: readonly unknown[], siblings: JsonObject): unknown {
-  const current: readonly unknown[] = Array.isArray(target) ? target : []
-  if (setLists.includes(field)) {
-    const removed = siblings[`$deleteFromPrimitiveList/${field}`]
-    return [...new Set([...current, ...patch])].filter((item) => !Array.isArray(removed) || !removed.includes(item))
-  }
-  const key = mergeKeys[field]
-  if (key === undefined) return patch
-  const merged = [...current]
-  for (const item of patch) {
-    if (!isJsonObject(item)) throw badRequest(`items of "${field}" are objects`)
-    const index = merged.findIndex((other) => isJsonObject(other) && other[key] === item[key])
-    if (item['$patch'] === 'delete') {
-      if (index >= 0) merged.splice(index, 1)
-    } else if (index < 0) merged.push(mergePatch({}, item, true))
-    else merged[index] = mergePatch(merged[index], item, true)
-  }
-  return merged
+  const schema = contentType.startsWith('application/merge-patch+json') ? undefined : schemaOf(target.apiVersion ?? '', target.kind ?? '')
+  return schema === undefined ? jsonMergePatch(target, patch) : strategicMergePatch({ ...target }, { ...patch }, schema)
 }
 
 /** One operation of a JSON patch (RFC 6902): add, replace, remove or test. */
