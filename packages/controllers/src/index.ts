@@ -1,1 +1,5 @@
-export {}
+export type { ControllerContext } from './kit/context.ts'
+export type { EventRecorder } from './kit/events.ts'
+export { createDeploymentController } from './deployment/deployment-controller.ts'
+export { createReplicaSetController } from './replicaset/replicaset-controller.ts'
+export { createReplicationControllerController } from './replicaset/replication-controller-controller.ts'
