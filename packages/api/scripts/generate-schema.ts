@@ -178,12 +178,13 @@ function publishedFor(home: GoPackage & { readonly source: Source }, type: strin
   return undefined
 }
 
-function goDefault(schema: Schema, expression: string): unknown {
+/** The published default, unless it is the zero value that the reader of the table knows anyway. */
+function goDefault(schema: Schema, expression: string, omitEmpty: boolean): unknown {
   if (schema.default === undefined) return undefined
-  const zero =
-    ['string', 'bool', 'int32', 'int64', 'double', 'rawExtension', 'quantity', 'time', 'microtime'].includes(expression) ||
-    expression.startsWith('@')
-  return zero && ['""', '0', 'false', '{}'].includes(JSON.stringify(schema.default)) ? undefined : schema.default
+  const text = JSON.stringify(schema.default)
+  const isKnown =
+    expression.startsWith('@') || expression === 'rawExtension' ? text === '{}' : !omitEmpty && ['""', '0', 'false', '{}'].includes(text)
+  return isKnown && !expression.startsWith('*') ? undefined : schema.default
 }
 
 function renderField(field: GoField, module: string, type: string, published: Published | undefined, current: string): string | undefined {
@@ -209,7 +210,7 @@ function renderField(field: GoField, module: string, type: string, published: Pu
       ['map', 'map-type'],
     ] as const)
       if (value(key) !== undefined) parts.push(`${short}=${value(key)}`)
-    const standard = goDefault(property, expression.replace('*', ''))
+    const standard = goDefault(property, expression, field.omitEmpty)
     if (standard !== undefined) parts.push(`default=${JSON.stringify(standard)}`)
     const formatted = property.format
     if (formatted !== undefined && !['int32', 'int64', 'double', 'byte', 'date-time', 'int-or-string'].includes(formatted))

@@ -566,7 +566,7 @@ metadata 1 @meta/v1.ObjectMeta omit
 spec 2 @autoscaling/v1.ScaleSpec omit
 status 3 @autoscaling/v1.ScaleStatus omit`,
   'autoscaling/v1.ScaleSpec': `open
-replicas 1 int32 omit`,
+replicas 1 int32 omit default=0`,
   'autoscaling/v1.ScaleStatus': `open
 replicas 1 int32 req
 selector 2 string omit`,
@@ -831,7 +831,7 @@ diskName 1 string req
 diskURI 2 string req
 cachingMode 3 *string omit go=v1.AzureDataDiskCachingMode default="ReadWrite" enum=None|ReadOnly|ReadWrite
 fsType 4 *string omit default="ext4"
-readOnly 5 *bool omit
+readOnly 5 *bool omit default=false
 kind 6 *string omit go=v1.AzureDataDiskKind default="Shared" enum=Dedicated|Managed|Shared`,
   'core/v1.AzureFilePersistentVolumeSource': `open
 secretName 1 string req
@@ -1147,7 +1147,7 @@ wwids 5 []string omit list=atomic`,
 volumeName 1 string req
 path 2 string req
 key 3 string req
-optional 4 *bool omit`,
+optional 4 *bool omit default=false`,
   'core/v1.FlexPersistentVolumeSource': `open
 driver 1 string req
 fsType 2 string omit
@@ -1170,7 +1170,7 @@ partition 3 int32 omit
 readOnly 4 bool omit`,
   'core/v1.GRPCAction': `open
 port 1 int32 req
-service 2 *string`,
+service 2 *string default=""`,
   'core/v1.GitRepoVolumeSource': `open
 repository 1 string req
 revision 2 string omit
@@ -1272,7 +1272,7 @@ ports 4 []@core/v1.PortStatus omit list=atomic`,
   'core/v1.LoadBalancerStatus': `open
 ingress 1 []@core/v1.LoadBalancerIngress omit list=atomic`,
   'core/v1.LocalObjectReference': `map=atomic open
-name 1 string omit`,
+name 1 string omit default=""`,
   'core/v1.LocalVolumeSource': `open
 path 1 string req
 fsType 2 *string omit`,
@@ -1773,7 +1773,7 @@ metadata 1 @meta/v1.ListMeta omit
 items 2 []@core/v1.ReplicationController req`,
   'core/v1.ReplicationControllerSpec': `open
 replicas 1 *int32 omit default=1
-minReadySeconds 4 int32 omit
+minReadySeconds 4 int32 omit default=0
 selector 2 {}string omit map=atomic
 template 3 *@core/v1.PodTemplateSpec omit`,
   'core/v1.ReplicationControllerStatus': `open

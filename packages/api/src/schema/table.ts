@@ -74,8 +74,9 @@ export interface FieldSchema {
   /** Strategic merge: `merge`, `replace`, `retainKeys`; empty means replace for lists and merge for objects. */
   readonly patchStrategy: readonly string[]
   readonly patchMergeKey: string | undefined
-  /** True when server-side apply owns the map or struct as a whole. */
-  readonly isAtomic: boolean
+  /** Of a map or struct: whether server-side apply owns it as a whole. Absent: as the type itself says. */
+  readonly mapType: 'atomic' | 'granular' | undefined
+  /** OpenAPI's default where it is not Go's zero value. */
   readonly default: unknown
   readonly enum: readonly string[] | undefined
   /** OpenAPI format where the kind does not tell it. */
@@ -274,7 +275,7 @@ class Table {
       mapKeys: list('keys'),
       patchStrategy: list('strategy'),
       patchMergeKey: attributes.get('merge'),
-      isAtomic: attributes.get('map') === 'atomic',
+      mapType: attributes.get('map') as FieldSchema['mapType'],
       default: standard === undefined ? undefined : JSON.parse(standard),
       enum: enumAt < 0 ? undefined : line.slice(enumAt + 6).split('|'),
       format: attributes.get('format'),
