@@ -57,13 +57,16 @@ export function renderRules(ports: readonly ServicePortRules[], options: RenderO
   const address = isV6 ? 'ipv6_addr' : 'ipv4_addr'
   const chains: Chains = new Map()
   const sets = new Map<string, string>()
-  const elements: Record<(typeof maps)[number], string[]> = {
-    'service-ips': [],
-    'service-nodeports': [],
-    'no-endpoint-services': [],
-    'no-endpoint-nodeports': [],
-  }
+  const elements = new Map(maps.map((name): [string, string[]] => [name, []]))
   const skipped = new Set(options.ownServiceIps)
+  const taken = new Set<string>()
+  /** Two services may claim one address and port: the first by name has it, since a map holds a key once. */
+  const addElement = (map: (typeof maps)[number], key: string, verdict: string): void => {
+    const claim = `${map.includes('nodeport') ? 'node' : 'service'} ${key}`
+    if (taken.has(claim)) return
+    taken.add(claim)
+    elements.get(map)?.push(`${key} : ${verdict}`)
+  }
   const target = ({ ip: to, port }: Backend): string => (isV6 ? `[${to}]:${port}` : `${to}:${port}`)
 
   /** A chain that picks among endpoints; its name. */
@@ -94,21 +97,19 @@ export function renderRules(ports: readonly ServicePortRules[], options: RenderO
     const at = (to: string): string => `${to} . ${rules.protocol} . ${rules.port}`
     const id = digest(`${rules.name}/${rules.protocol}/${rules.port}`)
     let internal: string | undefined
-    if (rules.internal.length === 0) elements['no-endpoint-services'].push(`${at(rules.clusterIp)} : goto reject-chain`)
+    if (rules.internal.length === 0) addElement('no-endpoint-services', at(rules.clusterIp), 'goto reject-chain')
     else {
       const fromOutside = `${ip} daddr ${rules.clusterIp} ${rules.protocol} dport ${rules.port} ${ip} saddr != ${options.clusterCidr} jump mark-masq`
       internal = pickChain('svc', rules, rules.internal, [fromOutside])
-      elements['service-ips'].push(`${at(rules.clusterIp)} : goto ${internal}`)
+      addElement('service-ips', at(rules.clusterIp), `goto ${internal}`)
     }
     if (rules.nodePort === undefined && rules.externalIps.length === 0) continue
     if (rules.external.length === 0) {
       // Local policy drops elsewhere, so that a load balancer's health check decides; here the answer is a refusal unless pods ask.
       for (const external of rules.externalIps)
-        elements['no-endpoint-services'].push(`${at(external)} : ${rules.isExternalLocal ? 'drop' : 'goto reject-chain'}`)
+        addElement('no-endpoint-services', at(external), rules.isExternalLocal ? 'drop' : 'goto reject-chain')
       if (rules.nodePort !== undefined)
-        elements['no-endpoint-nodeports'].push(
-          `${rules.protocol} . ${rules.nodePort} : ${rules.isExternalLocal ? 'drop' : 'goto reject-chain'}`,
-        )
+        addElement('no-endpoint-nodeports', `${rules.protocol} . ${rules.nodePort}`, rules.isExternalLocal ? 'drop' : 'goto reject-chain')
       continue
     }
     const chain = `ext-${id}`
@@ -134,8 +135,8 @@ export function renderRules(ports: readonly ServicePortRules[], options: RenderO
       guarded = `fw-${id}`
       chains.set(guarded, [`${ip} saddr { ${rules.sourceRanges.join(', ')} } goto ${chain}`, 'drop'])
     }
-    for (const external of rules.externalIps) elements['service-ips'].push(`${at(external)} : goto ${guarded}`)
-    if (rules.nodePort !== undefined) elements['service-nodeports'].push(`${rules.protocol} . ${rules.nodePort} : goto ${chain}`)
+    for (const external of rules.externalIps) addElement('service-ips', at(external), `goto ${guarded}`)
+    if (rules.nodePort !== undefined) addElement('service-nodeports', `${rules.protocol} . ${rules.nodePort}`, `goto ${chain}`)
   }
 
   const loopback = isV6 ? '::1' : '127.0.0.0/8'
@@ -190,10 +191,10 @@ export function renderRules(ports: readonly ServicePortRules[], options: RenderO
   for (const [name, body] of sets) lines.push(`add set ${table} ${name} ${body}`)
   for (const name of chains.keys()) lines.push(`add chain ${table} ${name}`)
   for (const [name, body] of [...Object.entries(fixed), ...chains]) for (const rule of body) lines.push(`add rule ${table} ${name} ${rule}`)
-  for (const name of maps) {
+  for (const [name, list] of elements) {
     // nft takes no empty list; long lists go in parts, so that one line stays readable to its parser.
-    for (let from = 0; from < elements[name].length; from += 500)
-      lines.push(`add element ${table} ${name} { ${elements[name].slice(from, from + 500).join(', ')} }`)
+    for (let from = 0; from < list.length; from += 500)
+      lines.push(`add element ${table} ${name} { ${list.slice(from, from + 500).join(', ')} }`)
   }
   return { text: `${lines.join('\n')}\n`, chains: [...chains.keys()], sets: [...sets.keys()] }
 }
