@@ -38,13 +38,21 @@ export class ConnectionPool {
 
   /** Sends once more, on another connection, what a connection that was closing did not take. */
   async send(request: WireRequest): Promise<WireResponse> {
-    const connection = await this.#pick()
-    try {
-      return await connection.send(request)
-    } catch (error) {
-      if (!(error instanceof NotSent)) throw error
-      if (connection.isUsable) connection.retire()
-      return (await this.#pick()).send(request)
+    for (let isRetry = false; ; isRetry = true) {
+      let connection = this.#find()
+      while (connection === undefined) {
+        // Everybody who needs a connection now waits for the same one.
+        this.#dialing ??= this.#dial().finally(() => (this.#dialing = undefined))
+        await this.#dialing
+        connection = this.#find()
+      }
+      try {
+        // No await between finding the connection and sending: the room that was found is taken.
+        return await connection.send(request)
+      } catch (error) {
+        if (isRetry || !(error instanceof NotSent)) throw error
+        connection.retire()
+      }
     }
   }
 
@@ -59,16 +67,10 @@ export class ConnectionPool {
     this.#connections = []
   }
 
-  async #pick(): Promise<Connection> {
-    for (;;) {
-      if (this.#closed) throw new Error('Transport is closed')
-      this.#connections = this.#connections.filter(({ isUsable }) => isUsable)
-      const found = this.#connections.find(({ hasRoom }) => hasRoom)
-      if (found !== undefined) return found
-      // Everybody who needs a connection now waits for the same one.
-      this.#dialing ??= this.#dial().finally(() => (this.#dialing = undefined))
-      await this.#dialing
-    }
+  #find(): Connection | undefined {
+    if (this.#closed) throw new Error('Transport is closed')
+    this.#connections = this.#connections.filter(({ isUsable }) => isUsable)
+    return this.#connections.find(({ hasRoom }) => hasRoom)
   }
 
   async #dial(): Promise<void> {

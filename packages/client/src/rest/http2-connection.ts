@@ -39,10 +39,14 @@ class Http2Connection implements Connection {
   readonly #session: ClientHttp2Session
   readonly #stopPings = new AbortController()
   #open = 0
+  /** As the server last said: the session's own `remoteSettings` may stay at what they were when first read. */
+  #maxStreams: number
   #isRetired = false
 
   constructor(session: ClientHttp2Session, options: Http2Options) {
     this.#session = session
+    this.#maxStreams = session.remoteSettings.maxConcurrentStreams ?? Infinity
+    session.on('remoteSettings', ({ maxConcurrentStreams = Infinity }) => (this.#maxStreams = maxConcurrentStreams))
     // What breaks the session breaks its streams, whose readers are told.
     session.on('error', () => {})
     session.on('goaway', () => this.retire())
@@ -56,7 +60,7 @@ class Http2Connection implements Connection {
   }
 
   get hasRoom(): boolean {
-    return this.#open < (this.#session.remoteSettings.maxConcurrentStreams ?? Infinity)
+    return this.#open < this.#maxStreams
   }
 
   async send({ method, path, headers, body, signal }: WireRequest): Promise<WireResponse> {
@@ -85,7 +89,7 @@ class Http2Connection implements Connection {
       stream.once('error', (error) => reject(failureOf(stream, error)))
       stream.once('close', () => reject(failureOf(stream, new Error('HTTP/2 stream was closed without an answer'))))
     })
-    return { status: Number(head[':status']), headers: head, body: stream }
+    return { status: Number(head[':status']), headers: head, body: readBody(stream) }
   }
 
   retire(): void {
@@ -117,6 +121,13 @@ class Http2Connection implements Connection {
       // The session closed: nothing is left to be kept alive.
     }
   }
+}
+
+/** A stream that the loss of its session cuts short ends like one that is complete, but is closed with a code. */
+async function* readBody(stream: ClientHttp2Stream): AsyncGenerator<Uint8Array, void, void> {
+  for await (const chunk of stream) yield chunk as Uint8Array // no encoding is set
+  if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve))
+  if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error(`HTTP/2 stream was closed before its end (code ${stream.rstCode})`)
 }
 
 function failureOf(stream: ClientHttp2Stream, cause: Error): Error {

@@ -9,6 +9,7 @@ export async function* readJsonLines(chunks: AsyncIterable<Uint8Array>, maxBytes
   for await (const chunk of chunks) {
     let start = 0
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      if (pendingBytes + end - start > maxBytes) throw tooLong(maxBytes)
       const text = decode(pieces, chunk.subarray(start, end))
       pieces = []
       pendingBytes = 0
@@ -18,11 +19,13 @@ export async function* readJsonLines(chunks: AsyncIterable<Uint8Array>, maxBytes
     if (start === chunk.length) continue
     pieces.push(chunk.subarray(start))
     pendingBytes += chunk.length - start
-    if (pendingBytes > maxBytes) throw new RangeError(`JSON text of more than ${maxBytes} bytes`)
+    if (pendingBytes > maxBytes) throw tooLong(maxBytes)
   }
   const rest = decode(pieces, new Uint8Array())
   if (rest.trim() !== '') yield JSON.parse(rest)
 }
+
+const tooLong = (maxBytes: number): RangeError => new RangeError(`JSON text of more than ${maxBytes} bytes`)
 
 function decode(pieces: readonly Uint8Array[], last: Uint8Array): string {
   const bytes = pieces.length === 0 ? Buffer.from(last.buffer, last.byteOffset, last.byteLength) : Buffer.concat([...pieces, last])
