@@ -45,3 +45,11 @@ export function tooLong(field: string, maxLength: number): FieldError {
 export function tooMany(field: string, actual: number, max: number): FieldError {
   return { reason: 'FieldValueTooMany', message: `Too many: ${actual}: must have at most ${max} items`, field }
 }
+
+export function tooFew(field: string, actual: number, min: number): FieldError {
+  return { reason: 'FieldValueTooFew', message: `Too few: ${actual}: must have at least ${min} ${min === 1 ? 'item' : 'items'}`, field }
+}
+
+export function tooLongCharacters(field: string, maxLength: number): FieldError {
+  return { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxLength} characters`, field }
+}

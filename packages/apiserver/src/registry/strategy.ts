@@ -51,6 +51,10 @@ export interface GracefulDeletion {
 export interface SubresourceRequest {
   readonly verb: 'get' | 'create' | 'update' | 'patch' | 'delete'
   readonly name: string
+  /**
+   * The decoded body of a create or update, its kind the one that the subresource declares. For `patch` it is the whole patched object: the core
+   * calls the handler with `get`, applies the patch to that answer (its resourceVersion included) and calls again; on Conflict it starts over.
+   */
   readonly body: unknown
   readonly query: URLSearchParams
   readonly scope: RequestScope

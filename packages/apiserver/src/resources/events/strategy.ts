@@ -1,0 +1,88 @@
+import { type Event, events } from '@k3s/api/types/core/v1'
+import { invalidValue, required } from '../../registry/field-error.ts'
+import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
+import { age, column } from '../shared/columns.ts'
+import { invalids } from '../shared/fields.ts'
+import { qualifiedName } from '../shared/names.ts'
+
+/** Longest values of events that have an eventTime, characters. */
+const limits = { reportingInstance: 128, action: 128, reason: 128, message: 1024 } as const
+
+function validate(event: Event): FieldError[] {
+  const namespace = event.metadata.namespace ?? ''
+  const about = event.involvedObject.namespace ?? ''
+  const mismatch = [invalidValue('involvedObject.namespace', about, 'does not match event.namespace')]
+  if (!event.eventTime) {
+    const isFine = about === '' ? namespace === '' || namespace === 'default' : namespace === about
+    return isFine ? [] : mismatch
+  }
+  const errors: FieldError[] = about === '' && namespace !== 'default' && namespace !== 'kube-system' ? mismatch : []
+  const reporter = event.reportingComponent ?? ''
+  if (reporter === '') errors.push(required('reportingComponent'))
+  errors.push(...invalids('reportingComponent', reporter, qualifiedName(reporter)))
+  for (const name of ['reportingInstance', 'action', 'reason'] as const) {
+    const value = event[name] ?? ''
+    if (value === '') errors.push(required(name))
+    if (Buffer.byteLength(value) > limits[name]) errors.push(invalidValue(name, '', `can have at most ${limits[name]} characters`))
+  }
+  if (Buffer.byteLength(event.message ?? '') > limits.message) errors.push(invalidValue('message', '', `can have at most ${limits.message} characters`))
+  return errors
+}
+
+const firstSeen = (event: Event, nowMs: number): string => age(event.firstTimestamp || event.eventTime, nowMs)
+
+function lastSeen(event: Event, nowMs: number): string {
+  if (event.series !== undefined) return age(event.series.lastObservedTime, nowMs)
+  return event.lastTimestamp ? age(event.lastTimestamp, nowMs) : firstSeen(event, nowMs)
+}
+
+function objectText({ involvedObject }: Event): string {
+  const kind = (involvedObject.kind ?? '').toLowerCase()
+  return involvedObject.name ? `${kind}/${involvedObject.name}` : kind
+}
+
+function sourceText(event: Event): string {
+  const component = event.source?.component || event.reportingComponent || ''
+  const instance = event.source?.host || event.reportingInstance || ''
+  return instance === '' ? component : `${component}, ${instance}`
+}
+
+const field = (read: (event: Event) => string | undefined) => (event: Event): string => read(event) ?? ''
+
+/** Rules for events. */
+export const eventStrategy: ResourceStrategy<Event> = {
+  type: events,
+  hasGeneration: false,
+  allowCreateOnUpdate: true,
+  defaults(event) {
+    event.source ??= {}
+    event.reportingComponent ??= ''
+    event.reportingInstance ??= ''
+  },
+  validate,
+  selectableFields: {
+    'involvedObject.kind': field((event) => event.involvedObject.kind),
+    'involvedObject.namespace': field((event) => event.involvedObject.namespace),
+    'involvedObject.name': field((event) => event.involvedObject.name),
+    'involvedObject.uid': field((event) => event.involvedObject.uid),
+    'involvedObject.apiVersion': field((event) => event.involvedObject.apiVersion),
+    'involvedObject.resourceVersion': field((event) => event.involvedObject.resourceVersion),
+    'involvedObject.fieldPath': field((event) => event.involvedObject.fieldPath),
+    reason: field((event) => event.reason),
+    reportingComponent: field((event) => event.reportingComponent),
+    source: field((event) => event.source?.component || event.reportingComponent),
+    type: field((event) => event.type),
+  },
+  columns: [
+    column('Last Seen', (event, { nowMs }) => lastSeen(event, nowMs)),
+    column('Type', (event) => event.type ?? ''),
+    column('Reason', (event) => event.reason ?? ''),
+    column('Object', objectText),
+    column('Subobject', (event) => event.involvedObject.fieldPath ?? '', { wide: true }),
+    column('Source', sourceText, { wide: true }),
+    column('Message', (event) => (event.message ?? '').trim()),
+    column('First Seen', (event, { nowMs }) => firstSeen(event, nowMs), { wide: true }),
+    column('Count', (event) => event.series?.count ?? (event.count || 1), { wide: true }),
+    column('Name', (event) => event.metadata.name, { wide: true, format: 'name' }),
+  ],
+}

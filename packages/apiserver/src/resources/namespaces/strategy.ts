@@ -1,0 +1,74 @@
+import { type Namespace, namespaces } from '@k3s/api/types/core/v1'
+import { invalidValue } from '../../registry/field-error.ts'
+import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
+import { ageColumn, column, nameColumn } from '../shared/columns.ts'
+import { immutable, invalids } from '../shared/fields.ts'
+import { dns1123Label, qualifiedName } from '../shared/names.ts'
+import { viewSubresource } from '../shared/view.ts'
+
+/** A finalizer without a domain is one of Kubernetes' own. */
+function validateFinalizer(name: string, field: string): FieldError[] {
+  const isKnown = name.includes('/') || ['kubernetes', 'orphan', 'foregroundDeletion'].includes(name)
+  return [...invalids(field, name, qualifiedName(name)), ...(isKnown ? [] : [invalidValue(field, name, 'name is neither a standard finalizer name nor is it fully qualified')])]
+}
+
+function defaults(namespace: Namespace): void {
+  namespace.spec ??= {}
+  namespace.status ??= {}
+  namespace.status.phase ||= 'Active'
+  const { name } = namespace.metadata
+  if (name !== '') namespace.metadata.labels = { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': name }
+}
+
+function validateStatus(namespace: Namespace): FieldError[] {
+  const phase = namespace.status?.phase
+  if (namespace.metadata.deletionTimestamp === undefined) {
+    return phase === 'Active' ? [] : [invalidValue('status.Phase', phase, 'may only be \'Active\' if `deletionTimestamp` is empty')]
+  }
+  return phase === 'Terminating' ? [] : [invalidValue('status.Phase', phase, 'may only be \'Terminating\' if `deletionTimestamp` is not empty')]
+}
+
+/** Rules for namespaces: they keep the finalizer `kubernetes` until their content is gone. */
+export const namespaceStrategy: ResourceStrategy<Namespace> = {
+  type: namespaces,
+  hasGeneration: false,
+  validateName: dns1123Label,
+  defaults,
+  prepareForCreate(namespace) {
+    namespace.status = { phase: 'Active' }
+    const finalizers = namespace.spec.finalizers ?? []
+    namespace.spec.finalizers = finalizers.includes('kubernetes') ? finalizers : [...finalizers, 'kubernetes']
+    defaults(namespace)
+  },
+  validate: (namespace) => (namespace.spec.finalizers ?? []).flatMap((name) => validateFinalizer(name, 'spec.finalizers')),
+  update: {
+    prepare(namespace, previous) {
+      namespace.spec.finalizers = previous.spec.finalizers
+      namespace.status = structuredClone(previous.status)
+    },
+  },
+  status: {
+    prepare(namespace, previous) {
+      namespace.spec.finalizers = previous.spec.finalizers
+    },
+    validate: validateStatus,
+  },
+  selectableFields: {
+    'status.phase': (namespace) => namespace.status?.phase ?? '',
+    name: (namespace) => namespace.metadata.name,
+  },
+  columns: [nameColumn(), column('Status', (namespace) => namespace.status?.phase ?? '', { description: 'Active or Terminating' }), ageColumn()],
+  subresources: {
+    finalize: viewSubresource<Namespace>({
+      type: namespaces,
+      verbs: ['update'],
+      apply(namespace, given) {
+        namespace.spec.finalizers = given.spec?.finalizers
+      },
+      validate: (namespace, previous) => [
+        ...immutable('metadata.name', namespace.metadata.name, previous.metadata.name),
+        ...(namespace.spec.finalizers ?? []).flatMap((name, index) => validateFinalizer(name, `spec.finalizers[${index}]`)),
+      ],
+    }),
+  },
+}

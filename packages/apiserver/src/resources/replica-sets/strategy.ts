@@ -1,0 +1,45 @@
+import { type ReplicaSet, replicasets } from '@k3s/api/types/apps/v1'
+import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
+import { templateRules } from '../pods/rules.ts'
+import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
+import { immutable, nonNegative } from '../shared/fields.ts'
+import { formatLabelSelector } from '../shared/label-selector.ts'
+import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
+import { defaultTemplate, validateCounters, validateParts, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
+
+function validate({ spec }: ReplicaSet): FieldError[] {
+  return [
+    ...nonNegative('spec.replicas', spec.replicas),
+    ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
+    ...validateWorkloadSelector(spec.selector, 'spec.selector', 'deployment'),
+    ...validateRunningTemplate(spec.template, spec.selector, { field: 'spec.template', owner: 'ReplicaSet', rules: templateRules }),
+  ]
+}
+
+/** Rules for replica sets. */
+export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
+  type: replicasets,
+  hasGeneration: true,
+  defaults({ spec }) {
+    spec.replicas ??= 1
+    defaultTemplate(spec.template)
+  },
+  prepareForCreate(set) {
+    set.status = { replicas: 0 }
+  },
+  validate,
+  update: { prepare: keepStatus, validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector) },
+  status: statusUpdate(({ status }) => [
+    ...validateCounters(status, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration', 'terminatingReplicas']),
+    ...validateParts(status ?? { replicas: 0 }, { fullyLabeledReplicas: status?.fullyLabeledReplicas }),
+  ]),
+  selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
+  columns: [
+    nameColumn(),
+    column('Desired', ({ spec }) => spec.replicas ?? 0, { type: 'integer', description: 'Pods that are wanted' }),
+    column('Current', ({ status }) => status?.replicas ?? 0, { type: 'integer', description: 'Pods that exist' }),
+    column('Ready', ({ status }) => status?.readyReplicas ?? 0, { type: 'integer', description: 'Pods that are ready' }),
+    ageColumn(),
+    ...workloadColumns<ReplicaSet>(({ spec }) => spec.template, ({ spec }) => formatLabelSelector(spec.selector)),
+  ],
+}
