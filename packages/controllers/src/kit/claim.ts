@@ -1,4 +1,5 @@
 import { hasReason, matchesSelector, type KubernetesObject, type ResourceType, type Selector } from '@k3s/api'
+import type { OwnerReference } from '@k3s/api/types/meta/v1'
 import type { Client } from '@k3s/client'
 import { controllerOf, controllerReference, isControlledBy } from './owners.ts'
 
@@ -34,6 +35,8 @@ export interface ClaimOptions<T extends KubernetesObject> {
   readonly ownerType: ResourceType
   readonly type: ResourceType<T>
   readonly selector: Selector
+  /** What an adopted object gets and a released one loses. */
+  readonly finalizer?: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -45,11 +48,14 @@ export async function claim<T extends KubernetesObject>(options: ClaimOptions<T>
   const { client, owner, ownerType, type, selector, signal } = options
   const plan = planClaims(owner, selector, objects)
   if (plan.adopt.length === 0 && plan.release.length === 0) return plan.owned
-  const setOwners = async (object: T, references: NonNullable<KubernetesObject['metadata']['ownerReferences']>): Promise<T | undefined> => {
-    const { name, namespace, uid, resourceVersion } = object.metadata
+  const setOwners = async (object: T, ownerReferences: readonly OwnerReference[], isAdopted: boolean): Promise<T | undefined> => {
+    const { name, namespace, uid, resourceVersion, finalizers = [] } = object.metadata
+    const others = finalizers.filter((other) => other !== options.finalizer)
+    const own = options.finalizer === undefined || !isAdopted ? [] : [options.finalizer]
+    const marks = options.finalizer === undefined ? {} : { finalizers: [...others, ...own] }
     try {
       // With the version, so that nobody else's reference is lost.
-      const patch = { metadata: { uid, resourceVersion, ownerReferences: references } }
+      const patch = { metadata: { uid, resourceVersion, ownerReferences, ...marks } }
       return await client.resource(type).patch(name, patch, { type: 'merge', namespace, signal })
     } catch (error) {
       if (hasReason(error, 'NotFound', 'Invalid')) return undefined
@@ -58,7 +64,7 @@ export async function claim<T extends KubernetesObject>(options: ClaimOptions<T>
   }
   for (const object of plan.release) {
     const others = (object.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.metadata.uid)
-    await setOwners(object, others)
+    await setOwners(object, others, false)
   }
   if (plan.adopt.length === 0) return plan.owned
   const fresh = await client.resource(ownerType).get(owner.metadata.name, { namespace: owner.metadata.namespace, signal })
@@ -66,7 +72,7 @@ export async function claim<T extends KubernetesObject>(options: ClaimOptions<T>
   const adopted: T[] = []
   for (const object of plan.adopt) {
     const references = [...(object.metadata.ownerReferences ?? []), controllerReference(owner, ownerType)]
-    const patched = await setOwners(object, references)
+    const patched = await setOwners(object, references, true)
     if (patched !== undefined) adopted.push(patched)
   }
   return [...plan.owned, ...adopted]
