@@ -1,1 +1,5 @@
-export {}
+export { createDnsServer } from './dns-server.ts'
+export type { DnsServerOptions } from './dns-server.ts'
+export { resolve } from './records.ts'
+export type { Answer, ClusterView, DnsRecord } from './records.ts'
+export { createClusterView } from './view.ts'

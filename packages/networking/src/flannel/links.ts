@@ -115,3 +115,8 @@ export async function staleRoutes(run: RunCommand, wanted: ReadonlySet<string>):
   const routes = parse<IpRoute>(await run('ip', ['-j', '-4', 'route', 'show', 'dev', 'flannel.1']).catch(() => '')) // no such device: no routes
   return routes.filter(({ dst, gateway }) => gateway !== undefined && !wanted.has(dst)).map(({ dst }) => dst)
 }
+
+/** Makes `address` one of this host's own, so that a server can listen on it: a service address that the node answers itself. */
+export async function ensureLocalAddress(run: RunCommand, address: string): Promise<void> {
+  await run('ip', ['address', 'replace', `${address}/${address.includes(':') ? 128 : 32}`, 'dev', 'lo'])
+}
