@@ -1,3 +1,6 @@
 export type * from './contract.ts'
+export { prefixRange } from './bytes.ts'
 export { DatastoreError, isDatastoreError } from './errors.ts'
 export type { DatastoreErrorCode, DatastoreErrorOptions } from './errors.ts'
+export { openDatastore } from './open.ts'
+export type { OpenDatastoreOptions, SqliteWorkerOptions } from './open.ts'

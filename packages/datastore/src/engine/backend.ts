@@ -1,0 +1,113 @@
+/**
+ * What the engine asks of a backend that stores a log: memory and SQLite now, SQL servers later.
+ * (A driver of a store that has revisions and watches of its own, such as etcd, implements `Datastore` directly instead.)
+ */
+import type { Bytes, KeyRange, KeyValue, Lease, ListResult, Txn, TxnResult, WatchEvent } from '../contract.ts'
+import type { DatastoreError } from '../errors.ts'
+
+/** One entry of the commit queue. */
+export type WriteRequest =
+  | { readonly type: 'create'; readonly key: Bytes; readonly value: Bytes; readonly leaseId: bigint }
+  | {
+      readonly type: 'update'
+      readonly key: Bytes
+      readonly value: Bytes
+      readonly leaseId: bigint
+      readonly expectedRevision: number | undefined
+    }
+  | { readonly type: 'delete'; readonly key: Bytes; readonly expectedRevision: number | undefined }
+  | { readonly type: 'txn'; readonly txn: Txn }
+  | { readonly type: 'compact'; readonly revision: number }
+  | { readonly type: 'grantLease'; readonly id: bigint; readonly ttlSeconds: number; readonly nowMs: number }
+  | { readonly type: 'keepLease'; readonly id: bigint; readonly nowMs: number }
+  /** With `nowMs`: only when the deadline has passed then, which a renewal that was queued before may have changed. */
+  | { readonly type: 'revokeLease'; readonly id: bigint; readonly nowMs: number | undefined }
+
+export type WriteOutcome =
+  | { readonly type: 'failed'; readonly error: DatastoreError }
+  | { readonly type: 'written'; readonly revision: number; readonly previous: KeyValue | undefined }
+  | { readonly type: 'txn'; readonly result: TxnResult }
+  | { readonly type: 'lease'; readonly lease: Lease; readonly deadlineMs: number }
+
+/** All events of one revision, in their order, with what the keys held before. */
+export interface LoggedRevision {
+  readonly revision: number
+  readonly events: readonly WatchEvent[]
+}
+
+/** The outcome of one transaction. */
+export interface BatchResult {
+  /** One a request, in order. */
+  readonly outcomes: readonly WriteOutcome[]
+  /** The revisions that the batch made, without gaps. */
+  readonly log: readonly LoggedRevision[]
+  readonly revision: number
+  readonly compactRevision: number
+}
+
+export interface ListRequest {
+  readonly range: KeyRange
+  readonly revision: number | undefined
+  /** 0: all. */
+  readonly limit: number
+  readonly keysOnly: boolean
+  readonly countOnly: boolean
+}
+
+export interface LogRequest {
+  readonly range: KeyRange
+  /** First revision wanted. */
+  readonly from: number
+  /** Ends the page after the revision that passes this many bytes of keys and values. */
+  readonly maxBytes: number
+  readonly previous: boolean
+}
+
+/** A stretch of the log. */
+export interface LogPage {
+  /** The last revision that the page covers; below `from` when there is nothing yet. */
+  readonly through: number
+  readonly events: readonly WatchEvent[]
+}
+
+export interface BackendStatus {
+  readonly revision: number
+  readonly compactRevision: number
+  readonly sizeBytes: number
+}
+
+export interface StoredLease extends Lease {
+  readonly deadlineMs: number
+  readonly keys: readonly Bytes[]
+}
+
+export interface DueLeases {
+  readonly ids: readonly bigint[]
+  /** The earliest deadline not yet due; undefined: none. */
+  readonly nextDeadlineMs: number | undefined
+}
+
+/**
+ * Stores one log. The engine has one `commit` or `compactSlice` outstanding at a time; reads come at any time and never wait for them.
+ * Every method but `commit` may be repeated after a failure.
+ */
+export interface Backend extends AsyncDisposable {
+  readonly driver: string
+  /** The position of the log when the backend was opened. */
+  readonly opened: { readonly revision: number; readonly compactRevision: number }
+  /**
+   * Does the requests in order as one transaction and answers when it is durable.
+   * Rejects when none of it was done. `id` is stored with the batch: it tells a backend that lost the database's answer whether the batch was done.
+   */
+  commit(batch: { readonly id: string; readonly requests: readonly WriteRequest[] }): Promise<BatchResult>
+  list(request: ListRequest): Promise<ListResult>
+  /** Throws `Compacted` when `from` is below the compact revision. */
+  readLog(request: LogRequest): Promise<LogPage>
+  /** Frees the space of some history below the compact revision; true when more is left. Bounded to some milliseconds. */
+  compactSlice(): Promise<boolean>
+  status(): Promise<BackendStatus>
+  findLease(id: bigint): Promise<StoredLease | undefined>
+  listLeases(): Promise<readonly bigint[]>
+  /** The leases whose deadline is at or before `nowMs`, at most `limit`. */
+  dueLeases(nowMs: number, limit: number): Promise<DueLeases>
+}
