@@ -1,1 +1,9 @@
-export {}
+export { isTunnelError, TunnelError } from './errors.ts'
+export type { TunnelErrorCode } from './errors.ts'
+export { createLoadBalancer } from './load-balancer.ts'
+export type { LoadBalancer, LoadBalancerOptions } from './load-balancer.ts'
+export type { Authorize, LocalDialer } from './session.ts'
+export { createTunnelClient } from './tunnel-client.ts'
+export type { TunnelClientOptions, TunnelTls } from './tunnel-client.ts'
+export { createTunnelServer } from './tunnel-server.ts'
+export type { TunnelServer, TunnelServerOptions } from './tunnel-server.ts'
