@@ -1,0 +1,125 @@
+import type { IncomingMessage } from 'node:http'
+import type { SecureContextOptions } from 'node:tls'
+import type { Duplex } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import type { ApiTransport } from '@k3s/client'
+import type { Datastore } from '@k3s/datastore'
+import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
+import type { AdmissionPlugin } from './admission/admission.ts'
+import type { Authenticator, Authorizer, UserInfo } from './auth/auth.ts'
+import type { CertificateBundle } from './authentication/client-certificate.ts'
+import type { RequestHeaderOptions } from './authentication/request-header.ts'
+import type { HttpRequest, HttpResponse } from './http/send-answer.ts'
+import type { InFlightLimits } from './pipeline/in-flight-limiter.ts'
+import type { ObjectReader, ResourceOperations, ResourceStrategy } from './registry/strategy.ts'
+
+/** What `/version` says; the defaults are Kubernetes 1.36.3. */
+export interface VersionInfo {
+  readonly major: string
+  readonly minor: string
+  readonly gitVersion: string
+  readonly gitCommit: string
+  readonly gitTreeState: string
+  readonly buildDate: string
+  readonly goVersion: string
+  readonly compiler: string
+  readonly platform: string
+}
+
+/** How to reach the kubelet of a node, wherever it is. Declared here, given by the application. */
+export interface NodeConnector {
+  /** A byte stream to `port` on the node's own loopback or address; TLS to the kubelet is spoken over it. Rejects when the node cannot be reached. */
+  dial(node: string, port: number, signal: AbortSignal): Promise<Duplex>
+  /** A byte stream to an address in the cluster: a pod's IP, for `proxy`. Absent: the address is dialled directly. */
+  dialAddress?(host: string, port: number, signal: AbortSignal): Promise<Duplex>
+  /** Our client certificate for kubelets, and the CA of theirs. Read for every connection. */
+  kubeletTls(): { readonly cert: string; readonly key: string; readonly ca?: string | undefined }
+}
+
+/** Parts of the server that plug-ins work with. */
+export interface ServerParts {
+  readonly objects: ObjectReader
+  readonly operations: ResourceOperations
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** Either the things themselves, or how to make them from the server's parts. */
+export type FromParts<T> = readonly T[] | ((parts: ServerParts) => readonly T[])
+
+/** Where the server itself is reached: the endpoint of the `kubernetes` Service. */
+export interface AdvertisedEndpoint {
+  /** An IP address. */
+  readonly address: string
+  readonly port: number
+  /** First address of the service network. */
+  readonly serviceIp: string
+}
+
+export interface ApiServerOptions {
+  /** Stays the caller's: closing the server does not close it. */
+  readonly datastore: Datastore
+  readonly logger?: Logger | undefined
+  readonly metrics?: MetricsRegistry | undefined
+  /** What `/metrics` answers; absent: 404. */
+  readonly metricsText?: (() => Promise<{ readonly contentType: string; readonly text: string }>) | undefined
+  readonly clock?: Clock | undefined
+  /** Uniform in [0, 1); for generated names and spread time-outs. */
+  readonly random?: (() => number) | undefined
+  readonly version?: Partial<VersionInfo> | undefined
+  /** CAs of client certificates. */
+  readonly clientCa?: CertificateBundle | undefined
+  readonly requestHeader?: RequestHeaderOptions | undefined
+  /** Asked after certificates and front proxies. */
+  readonly authenticators?: FromParts<Authenticator> | undefined
+  /** None: only members of `system:masters` may do anything. */
+  readonly authorizers?: FromParts<Authorizer> | undefined
+  /** Default true. */
+  readonly allowAnonymous?: boolean | undefined
+  readonly admission?: FromParts<AdmissionPlugin> | undefined
+  /** Rules of resources; those without an entry work by their schema. */
+  readonly strategies?: FromParts<ResourceStrategy> | undefined
+  /** Absent: logs, exec and proxies answer that nodes cannot be reached. */
+  readonly nodeConnector?: NodeConnector | undefined
+  /** Absent: no `kubernetes` Service is kept. */
+  readonly advertised?: AdvertisedEndpoint | undefined
+  /** How long Events live; default an hour. */
+  readonly eventTtlSeconds?: number | undefined
+  /** Milliseconds between compactions of the datastore; default five minutes, 0 for none. What is kept is between one and two intervals long. */
+  readonly compactionIntervalMs?: number | undefined
+  readonly inFlight?: InFlightLimits | undefined
+  /** Answers for paths that are no resources, asked after our own: token issuer documents and the like. Undefined: not mine. */
+  readonly extraPaths?: ((path: string) => { readonly contentType: string; readonly body: string } | undefined) | undefined
+}
+
+export interface ListenOptions {
+  readonly host?: string | undefined
+  /** 0 takes any free port. */
+  readonly port: number
+  /** Absent: plain HTTP, for tests on loopback. */
+  readonly tls?: Pick<SecureContextOptions, 'cert' | 'key'> | undefined
+}
+
+export interface Listening extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+}
+
+/** A running API server. */
+export interface ApiServer extends AsyncDisposable {
+  readonly objects: ObjectReader
+  readonly operations: ResourceOperations
+  /** For `request` events of node's http, https and http2 servers. */
+  handleRequest(request: HttpRequest, response: HttpResponse): void
+  /** For their `upgrade` events. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** Serves on a port of its own. */
+  listen(options: ListenOptions): Promise<Listening>
+  /** A client's way in from this process, as `user`. */
+  transport(user: UserInfo): ApiTransport
+  /** Sends a request through the HTTP side without a socket: `inject({ method, url, headers, payload })`. */
+  readonly inject: FastifyInstance['inject']
+  /** Stops taking requests, ends watches, waits for what is running (at most `graceMs`, default 10 s) and stops. Idempotent. */
+  close(options?: { readonly graceMs?: number | undefined }): Promise<void>
+}

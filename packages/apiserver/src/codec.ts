@@ -1,0 +1,159 @@
+import {
+  apiVersionOf,
+  badRequest,
+  decodeJson,
+  decodeObject,
+  decodeProtobuf,
+  decodeYaml,
+  schemaOf,
+  StatusError,
+  strictDecodingError,
+  typeSchema,
+  type Decoded,
+  type JsonObject,
+  type KubernetesObject,
+  type SchemaPicker,
+  type TypeSchema,
+} from '@k3s/api'
+import { copyJson, isObject } from './json.ts'
+
+/** A body as it came: bytes from the wire, or an object from a client in this process. */
+export type RequestBody =
+  | { readonly bytes: Buffer; readonly contentType: string }
+  /** Not ours to change. */
+  | { readonly object: unknown; readonly contentType: string }
+
+export type FieldValidation = 'Strict' | 'Warn' | 'Ignore'
+
+/** What a body must be. */
+export interface ExpectedKind {
+  readonly group: string
+  readonly version: string
+  readonly kind: string
+}
+
+const jsonType = 'application/json'
+const yamlType = 'application/yaml'
+const protobufType = 'application/vnd.kubernetes.protobuf'
+
+/** The media type without its parameters. */
+export function mediaTypeOf(contentType: string): string {
+  return (contentType.split(';')[0] ?? '').trim().toLowerCase()
+}
+
+/** Reads a body of one kind. Unknown and duplicate fields are refused, warned about or ignored, as asked. Throws BadRequest and UnsupportedMediaType. */
+export function decodeBody(
+  body: RequestBody,
+  expected: ExpectedKind,
+  options: { readonly fieldValidation: FieldValidation; warn(message: string): void },
+): KubernetesObject {
+  const schema = schemaOf(apiVersionOf(expected), expected.kind)
+  const decoded = decode(body, expected, schema)
+  checkFields(decoded.fieldErrors, expected, options)
+  const object = decoded.object as unknown as KubernetesObject // its schema is that of a kind; metadata is checked below
+  if (typeof object.metadata !== 'object' || object.metadata === null) object.metadata = { name: '' }
+  object.metadata.name ??= ''
+  object.apiVersion = apiVersionOf(expected)
+  object.kind = expected.kind
+  return object
+}
+
+/** Brings an object that was put together here (by a patch) into the form of its kind. */
+export function decodePatched(
+  value: JsonObject,
+  expected: ExpectedKind,
+  options: { readonly fieldValidation: FieldValidation; warn(message: string): void },
+): KubernetesObject {
+  const schema = schemaOf(apiVersionOf(expected), expected.kind)
+  const decoded = schema === undefined ? { object: copyJson(value), fieldErrors: [] } : decodeObject(value, schema)
+  checkFields(decoded.fieldErrors, expected, options)
+  const object = decoded.object as unknown as KubernetesObject // as above
+  object.metadata.name ??= ''
+  return object
+}
+
+function checkFields(
+  errors: readonly string[],
+  expected: ExpectedKind,
+  { fieldValidation, warn }: { readonly fieldValidation: FieldValidation; warn(message: string): void },
+): void {
+  if (errors.length === 0 || fieldValidation === 'Ignore') return
+  if (fieldValidation === 'Strict') throw strictDecodingError({ apiVersion: apiVersionOf(expected), kind: expected.kind }, errors)
+  for (const error of errors) warn(error)
+}
+
+function decode(body: RequestBody, expected: ExpectedKind, schema: TypeSchema | undefined): Decoded {
+  const pick: SchemaPicker = (head) => {
+    const wanted = apiVersionOf(expected)
+    // As upstream: what a body leaves out is taken from the path.
+    const [version, kind] = [head.apiVersion === '' ? wanted : head.apiVersion, head.kind === '' ? expected.kind : head.kind]
+    if (version !== wanted || kind !== expected.kind) throw wrongKind(version, kind, expected)
+    return schema
+  }
+  if ('object' in body) {
+    if (typeof body.object !== 'object' || body.object === null) throw badRequest('the body of the request must be an object')
+    const value = body.object as JsonObject // any object is one
+    const { apiVersion, kind } = value
+    pick({ apiVersion: typeof apiVersion === 'string' ? apiVersion : '', kind: typeof kind === 'string' ? kind : '' })
+    if (schema === undefined) return { object: copyJson(value), fieldErrors: [] }
+    return decodeObject(value, schema)
+  }
+  switch (mediaTypeOf(body.contentType)) {
+    case '':
+    case jsonType:
+      return decodeJson(body.bytes.toString('utf8'), pick)
+    case yamlType:
+      return decodeYaml(body.bytes.toString('utf8'), pick)
+    case protobufType:
+      return { object: decodeProtobuf(body.bytes, pick), fieldErrors: [] }
+    default:
+      throw unsupportedMediaType([jsonType, yamlType, protobufType])
+  }
+}
+
+/** Reads a DeleteOptions body, which clients send in their own or in the meta group's version; undefined for one without content. */
+export function decodeOptions(body: RequestBody): JsonObject | undefined {
+  const schema = schemaOf('v1', 'DeleteOptions') ?? typeSchema('meta/v1.DeleteOptions')
+  const pick: SchemaPicker = ({ kind }) => {
+    if (kind !== '' && kind !== 'DeleteOptions') throw badRequest(`the body of the request is a ${kind} and no DeleteOptions`)
+    return schema
+  }
+  if ('object' in body) {
+    if (body.object === undefined || body.object === null) return undefined
+    if (!isObject(body.object)) throw badRequest('the body of the request must be an object')
+    return body.object
+  }
+  if (body.bytes.length === 0) return undefined
+  switch (mediaTypeOf(body.contentType)) {
+    case '':
+    case jsonType:
+      return decodeJson(body.bytes.toString('utf8'), pick).object
+    case yamlType:
+      return decodeYaml(body.bytes.toString('utf8'), pick).object
+    case protobufType:
+      return decodeProtobuf(body.bytes, pick)
+    default:
+      throw unsupportedMediaType([jsonType, yamlType, protobufType])
+  }
+}
+
+/** 415 in upstream's words. */
+export function unsupportedMediaType(supported: readonly string[]): StatusError {
+  return new StatusError(
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${supported.join(', ')}`,
+    { details: {} },
+  )
+}
+
+function wrongKind(apiVersion: string, kind: string, expected: ExpectedKind): StatusError {
+  const slash = apiVersion.indexOf('/')
+  const [group, version] = [slash < 0 ? '' : apiVersion.slice(0, slash), apiVersion.slice(slash + 1)]
+  if (group !== expected.group || version !== expected.version)
+    return badRequest(
+      `the API version in the data (${apiVersion}) does not match the expected API version (${apiVersionOf(expected)})`,
+    )
+  return badRequest(
+    `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${expected.kind}: converting (${group === '' ? version : `${group}.${version}`}.${kind}) to (${expected.group}.${expected.kind}): unknown conversion`,
+  )
+}

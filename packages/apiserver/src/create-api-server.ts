@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto'
+import { noLogger, noMetrics, systemClock } from '@k3s/lifecycle'
+import type { ApiServer, ApiServerOptions, FromParts, ServerParts } from './api-server.ts'
+import { clientCertificateAuthenticator } from './authentication/client-certificate.ts'
+import { requestHeaderAuthenticator } from './authentication/request-header.ts'
+import { startBackground } from './background.ts'
+import { createConnectProxy } from './connect/connect-proxy.ts'
+import { createRequestHandler } from './http/fastify-handler.ts'
+import { HttpFront } from './http/http-front.ts'
+import { listen } from './http/listen.ts'
+import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
+import type { ApiCore } from './pipeline/api-core.ts'
+import type { CallPipeline } from './pipeline/handle-call.ts'
+import { InFlightLimiter } from './pipeline/in-flight-limiter.ts'
+import { EventLeases } from './registry/event-leases.ts'
+import { createObjectReader } from './registry/object-reader.ts'
+import type { RegistryContext } from './registry/registry-context.ts'
+import { createResourceOperations } from './registry/resource-operations.ts'
+import { ResourceTable } from './registry/resource-table.ts'
+import { createInProcessTransport } from './transport/in-process-transport.ts'
+import { CacheFeed } from './watch-cache/cache-feed.ts'
+
+// Upstream's --event-ttl.
+const defaultEventTtlSeconds = 3600
+const defaultGraceMs = 10_000
+
+/**
+ * Makes an API server and resolves when it answers: its caches are filled and the system namespaces exist.
+ * Rejects when the datastore cannot be read.
+ */
+export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { datastore, logger = noLogger, metrics = noMetrics, clock = systemClock, random = Math.random } = options
+  const stopping = new AbortController()
+  const feed = new CacheFeed({ datastore, logger, clock })
+  // Plug-ins are made before the table that they read from; they read when requests come.
+  const lazyTable: { current: ResourceTable | undefined } = { current: undefined }
+  const objects = createObjectReader(() => lazyTable.current)
+  const admission: RegistryContext['admission'][number][] = []
+  const registry: RegistryContext = { datastore, clock, random, newUid: randomUUID, admission, leases: new EventLeases(datastore, clock) }
+  const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
+  const parts: ServerParts = { objects, operations, clock, logger }
+  const table = new ResourceTable({
+    feed,
+    strategies: fromParts(options.strategies, parts),
+    eventTtlSeconds: options.eventTtlSeconds ?? defaultEventTtlSeconds,
+  })
+  lazyTable.current = table
+  admission.push(...fromParts(options.admission, parts))
+  const core: ApiCore = { datastore, clock, logger, feed, table, registry, objects, operations, random }
+  const authorizers = fromParts(options.authorizers, parts)
+  const pipeline: CallPipeline = {
+    core,
+    authorizers,
+    limiter: new InFlightLimiter(options.inFlight),
+    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.signal.aborted }),
+  }
+  const now = (): number => clock.now()
+  const front = new HttpFront({
+    pipeline,
+    authenticators: [
+      ...(options.requestHeader === undefined ? [] : [requestHeaderAuthenticator(options.requestHeader, now)]),
+      ...(options.clientCa === undefined ? [] : [clientCertificateAuthenticator(options.clientCa, now)]),
+      ...fromParts(options.authenticators, parts),
+    ],
+    allowAnonymous: options.allowAnonymous ?? true,
+    connect: createConnectProxy({ connector: options.nodeConnector, logger }),
+    logger,
+    durations: metrics.histogram({
+      name: 'apiserver_request_duration_seconds',
+      help: 'Time from the arrival of a request to the end of its answer, in seconds',
+      labels: ['verb', 'resource', 'code'],
+      buckets: [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 60],
+    }),
+    closing: stopping.signal,
+  })
+  await feed.load(stopping.signal)
+  const background = await startBackground({ core, options, signal: stopping.signal })
+  const handler = await createRequestHandler(front)
+  const listeners = new Set<AsyncDisposable>()
+
+  // Shutdown: 1. no new connections, 2. watches and in-process calls end, 3. running requests finish, 4. background work stops.
+  const close = async (graceMs: number): Promise<void> => {
+    const closing = [...listeners].map((listener) => listener[Symbol.asyncDispose]())
+    stopping.abort(new DOMException('The server is closing', 'AbortError'))
+    await Promise.race([Promise.all([...closing, front.drained()]), clock.sleep(graceMs)])
+    await handler.close()
+    await background.ended
+  }
+  let closed: Promise<void> | undefined
+  const server: ApiServer = {
+    objects,
+    operations,
+    inject: handler.inject,
+    handleRequest: (request, response) => handler.handle(request, response),
+    handleUpgrade: (request, socket, head) => void front.handleUpgrade(request, socket, head), // never rejects
+    listen: async (where) => {
+      const listening = await listen(server, where)
+      listeners.add(listening)
+      return listening
+    },
+    transport: (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal }),
+    close: (how) => (closed ??= close(how?.graceMs ?? defaultGraceMs)),
+    [Symbol.asyncDispose]: () => server.close(),
+  }
+  return server
+}
+
+function fromParts<T>(source: FromParts<T> | undefined, parts: ServerParts): readonly T[] {
+  return source === undefined ? [] : typeof source === 'function' ? source(parts) : source
+}

@@ -1,0 +1,41 @@
+import type { ResourceTable } from '../registry/resource-table.ts'
+import type { ServedResource } from '../registry/served-resource.ts'
+
+/** An APIGroupDiscoveryList of `/api` (only the core group) or of `/apis` (all others). */
+export function aggregatedGroups(table: ResourceTable, isLegacy: boolean): object {
+  const groups = table.groups.filter(({ group }) => (group === '') === isLegacy)
+  return {
+    kind: 'APIGroupDiscoveryList',
+    apiVersion: 'apidiscovery.k8s.io/v2',
+    metadata: {},
+    items: groups.map(({ group, versions }) => ({
+      metadata: group === '' ? { creationTimestamp: null } : { name: group, creationTimestamp: null },
+      versions: versions.map((version) => ({
+        version,
+        resources: table.inVersion(group, version).map(resourceEntry),
+        freshness: 'Current',
+      })),
+    })),
+  }
+}
+
+function resourceEntry({ info }: ServedResource): object {
+  return {
+    resource: info.resource,
+    responseKind: { group: info.group, version: info.version, kind: info.kind },
+    scope: info.namespaced ? 'Namespaced' : 'Cluster',
+    singularResource: info.singular,
+    verbs: info.verbs,
+    ...(info.shortNames.length === 0 ? {} : { shortNames: info.shortNames }),
+    ...(info.categories.length === 0 ? {} : { categories: info.categories }),
+    ...(info.subresources.length === 0
+      ? {}
+      : {
+          subresources: info.subresources.map(({ name, group, version, kind, verbs }) => ({
+            subresource: name,
+            responseKind: { group, version, kind },
+            verbs,
+          })),
+        }),
+  }
+}

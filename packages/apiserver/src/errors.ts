@@ -1,0 +1,106 @@
+import { alreadyExists, conflict, isStatusError, notFound, StatusError, type ErrorSubject } from '@k3s/api'
+import { DatastoreError, isDatastoreError, type DatastoreErrorCode } from '@k3s/datastore'
+import type { Logger } from '@k3s/lifecycle'
+
+/** Every failure becomes a meta/v1 Status here and nowhere else. */
+
+/** What the failed operation was about. */
+export interface ErrorContext extends ErrorSubject {
+  /** Absent for collections. */
+  readonly name?: string | undefined
+  /** A watch or list started from this resourceVersion. */
+  readonly requestedRevision?: number | undefined
+  readonly operation?: 'watch' | 'list' | 'continue' | undefined
+}
+
+export const staleObjectMessage = 'the object has been modified; please apply your changes to the latest version and try again'
+
+/** Text that upstream gives when a `continue` token is older than the history that is kept. */
+export const staleContinueMessage =
+  'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.'
+
+/** A revision that the datastore or the cache has not reached. The client may try again in a second. */
+export function tooLargeResourceVersion(requested: number, current: number): StatusError {
+  return new StatusError('Timeout', `Timeout: Too large resource version: ${requested}, current: ${current}`, {
+    details: { causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }] },
+    retryAfterSeconds: 1,
+  })
+}
+
+/** A revision whose history is gone; `oldest` is the oldest that is still there. */
+export function tooOldResourceVersion(requested: number, oldest: number): StatusError {
+  return new StatusError('Expired', `too old resource version: ${requested} (${oldest})`)
+}
+
+/** An exact list at a revision whose history is gone. */
+export function expiredList(): StatusError {
+  return new StatusError('Expired', 'The resourceVersion for the provided list is too old.')
+}
+
+/** 429 or 503 answers that tell when to come again. */
+export function unavailable(what: string, cause: unknown): StatusError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new StatusError('ServiceUnavailable', `${what} is unavailable: ${why}`, { cause, retryAfterSeconds: 1 })
+}
+
+export function methodNotAllowed(subject: ErrorSubject, verb: string): StatusError {
+  const what = subject.group === undefined || subject.group === '' ? subject.resource : `${subject.resource}.${subject.group}`
+  return new StatusError('MethodNotAllowed', `${verb} is not supported on resources of kind "${what}"`, {
+    details: { ...(subject.group ? { group: subject.group } : {}), kind: subject.resource },
+  })
+}
+
+/** Upstream's answer to a path that nothing serves. */
+export function pathNotFound(): StatusError {
+  return new StatusError('NotFound', 'the server could not find the requested resource', { details: {} })
+}
+
+const internalError = (message: string, cause: unknown): StatusError =>
+  new StatusError('InternalError', `Internal error occurred: ${message}`, { cause, details: { causes: [{ message }] } })
+
+type Mapping = (error: DatastoreError, context: ErrorContext) => StatusError
+
+/** One line for every code of a datastore: a new code does not compile without one. */
+const mappings: Readonly<Record<DatastoreErrorCode, Mapping>> = {
+  KeyExists: (_error, context) => alreadyExists(context, context.name ?? ''),
+  RevisionConflict: (error, context) =>
+    error.current === undefined ? notFound(context, context.name ?? '') : conflict(context, context.name ?? '', staleObjectMessage),
+  Compacted: (error, context) =>
+    context.operation === 'continue'
+      ? new StatusError('Expired', staleContinueMessage)
+      : context.operation === 'list'
+        ? expiredList()
+        : tooOldResourceVersion(context.requestedRevision ?? 0, error.revision ?? 0),
+  FutureRevision: (error, context) => tooLargeResourceVersion(context.requestedRevision ?? 0, error.revision ?? 0),
+  TooLarge: (error) =>
+    new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${error.message}`, { cause: error }),
+  NoSpace: (error) => unavailable('datastore', error),
+  Locked: (error) => unavailable('datastore', error),
+  Unavailable: (error) => unavailable('datastore', error),
+  Closed: (error) => unavailable('datastore', error),
+  LeaseNotFound: (error) => internalError(error.message, error),
+  LeaseExists: (error) => internalError(error.message, error),
+  InvalidArgument: (error) => internalError(error.message, error),
+  InvalidDsn: (error) => internalError(error.message, error),
+  Unauthenticated: (error) => internalError(error.message, error),
+  ForeignSchema: (error) => internalError(error.message, error),
+  NewerSchema: (error) => internalError(error.message, error),
+}
+
+/** Every code that a datastore may answer with; for tests. */
+export const mappedDatastoreCodes: readonly string[] = Object.keys(mappings)
+
+/** The StatusError that a client gets for `error`. */
+export function toStatusError(error: unknown, context: ErrorContext = { resource: '' }): StatusError {
+  if (isStatusError(error)) return error
+  if (isDatastoreError(error)) return mappings[error.code](error, context)
+  if (error instanceof DOMException && error.name === 'TimeoutError')
+    return new StatusError('Timeout', 'Timeout: request did not complete within the requested timeout', { cause: error, details: {} })
+  return internalError(error instanceof Error ? error.message : String(error), error)
+}
+
+/** Logs what is our fault, once, with its chain of causes. Answers that are the client's fault are not logged. */
+export function reportError(error: StatusError, logger: Logger, fields: Readonly<Record<string, unknown>>): void {
+  if (error.reason !== 'InternalError') return
+  logger.error({ ...fields, err: error.cause ?? error }, 'Request failed')
+}

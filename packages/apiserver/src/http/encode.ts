@@ -1,0 +1,124 @@
+import type { KubernetesObject, StatusError } from '@k3s/api'
+import { apiVersionOfServed, toServed, type ServedResource } from '../registry/served-resource.ts'
+import { formatResourceVersion } from '../resource-version.ts'
+import { partialObject, renderTable, type IncludeObject } from '../table/table.ts'
+import type { CachedObject } from '../watch-cache/cached-object.ts'
+import type { ListPage } from '../watch-cache/list-objects.ts'
+import type { WatchItem } from '../watch-cache/resource-watch.ts'
+import type { Representation } from './negotiate.ts'
+
+/** How answers of one request are shown. */
+export interface EncodeOptions {
+  readonly representation: Representation
+  readonly includeObject: IncludeObject
+  readonly nowMs: number
+}
+
+/** The whole object in the served version; a converted one is made once. */
+export function objectBytes(served: ServedResource, object: CachedObject): Buffer {
+  if (served.conversion === undefined) return object.bytes
+  let bytes = served.converted.get(object)
+  if (bytes === undefined) {
+    const { apiVersion: _apiVersion, kind: _kind, ...rest } = toServed(served, object.object)
+    bytes = Buffer.from(JSON.stringify({ apiVersion: apiVersionOfServed(served), kind: served.type.kind, ...rest }))
+    served.converted.set(object, bytes)
+  }
+  return bytes
+}
+
+/** One stored object as the client wants it. */
+export function encodeObject(served: ServedResource, object: CachedObject, options: EncodeOptions): Buffer {
+  switch (options.representation) {
+    case 'object':
+      return objectBytes(served, object)
+    case 'partial':
+      return Buffer.from(JSON.stringify(partialObject(toServed(served, object.object))))
+    case 'table': {
+      const { resourceVersion } = object.object.metadata
+      return Buffer.from(JSON.stringify(renderTable(served, [object], { resourceVersion }, { ...options, withColumns: true })))
+    }
+  }
+}
+
+/** A list: the objects' bytes, joined. */
+export function encodeList(served: ServedResource, page: ListPage, options: EncodeOptions): Buffer {
+  const metadata = {
+    resourceVersion: formatResourceVersion(page.revision),
+    ...(page.continue === '' ? {} : { continue: page.continue }),
+    ...(page.remainingItemCount === undefined ? {} : { remainingItemCount: page.remainingItemCount }),
+  }
+  if (options.representation === 'table')
+    return Buffer.from(JSON.stringify(renderTable(served, page.items, metadata, { ...options, withColumns: true })))
+  if (options.representation === 'partial')
+    return Buffer.from(
+      JSON.stringify({
+        kind: 'PartialObjectMetadataList',
+        apiVersion: 'meta.k8s.io/v1',
+        metadata,
+        items: page.items.map((object) => partialObject(toServed(served, object.object))),
+      }),
+    )
+  const head = `{"kind":${JSON.stringify(`${served.type.kind}List`)},"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"metadata":${JSON.stringify(metadata)},"items":[`
+  const parts: Buffer[] = [Buffer.from(head)]
+  const typeHeadLength = `"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"kind":${JSON.stringify(served.type.kind)},`.length
+  page.items.forEach((object, index) => {
+    parts.push(index === 0 ? openBrace : commaBrace, objectBytes(served, object).subarray(1 + typeHeadLength))
+  })
+  parts.push(listEnd)
+  return Buffer.concat(parts)
+}
+
+const openBrace = Buffer.from('{')
+const commaBrace = Buffer.from(',{')
+const listEnd = Buffer.from(']}\n')
+const frameEnd = Buffer.from('}\n')
+
+/** One line of a watch. Forms that other watchers want too are made once and kept with the event. */
+export function encodeWatchItem(served: ServedResource, item: WatchItem, options: EncodeOptions, isFirst: boolean): Buffer {
+  if (item.type === 'BOOKMARK') return encodeBookmark(served, item, options)
+  const isShared = item.event !== undefined && !(options.representation === 'table' && isFirst)
+  const form = `${options.representation} ${options.includeObject} ${item.type} ${apiVersionOfServed(served)}`
+  const known = isShared ? item.event.frames?.get(form) : undefined
+  if (known !== undefined) return known
+  const body =
+    options.representation === 'table'
+      ? Buffer.from(
+          JSON.stringify(
+            renderTable(served, [item.object], { resourceVersion: formatResourceVersion(item.object.revision) }, { ...options, withColumns: isFirst }),
+          ),
+        )
+      : encodeObject(served, item.object, options)
+  const frame = Buffer.concat([Buffer.from(`{"type":"${item.type}","object":`), body, frameEnd])
+  if (isShared) (item.event.frames ??= new Map<string, Buffer>()).set(form, frame)
+  return frame
+}
+
+function encodeBookmark(served: ServedResource, item: Extract<WatchItem, { type: 'BOOKMARK' }>, { representation }: EncodeOptions): Buffer {
+  const metadata = bookmarkMetadata(item)
+  const head =
+    representation === 'object'
+      ? { kind: served.type.kind, apiVersion: apiVersionOfServed(served) }
+      : { kind: representation === 'table' ? 'Table' : 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1' }
+  const rest = representation === 'table' ? { columnDefinitions: null, rows: [] } : {}
+  return Buffer.from(`${JSON.stringify({ type: 'BOOKMARK', object: { ...head, metadata, ...rest } })}\n`)
+}
+
+/** What a bookmark says, on the wire and in process. */
+export function bookmarkObject(served: ServedResource, item: Extract<WatchItem, { type: 'BOOKMARK' }>): KubernetesObject {
+  return { kind: served.type.kind, apiVersion: apiVersionOfServed(served), metadata: { name: '', ...bookmarkMetadata(item) } }
+}
+
+function bookmarkMetadata(item: Extract<WatchItem, { type: 'BOOKMARK' }>): {
+  readonly resourceVersion: string
+  readonly annotations?: Record<string, string>
+} {
+  return {
+    resourceVersion: formatResourceVersion(item.revision),
+    ...(item.endsInitialEvents ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}),
+  }
+}
+
+/** The last line of a watch that cannot go on. */
+export function encodeWatchError(error: StatusError): Buffer {
+  return Buffer.from(`${JSON.stringify({ type: 'ERROR', object: error.toStatus() })}\n`)
+}

@@ -1,0 +1,199 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { badRequest } from '@k3s/api'
+import type { Histogram, Logger } from '@k3s/lifecycle'
+import { authenticate } from '../authentication/authenticate.ts'
+import { impersonate } from '../authentication/impersonate.ts'
+import type { Authenticator, Credentials, UserInfo } from '../auth/auth.ts'
+import { reportError, toStatusError } from '../errors.ts'
+import type { ApiCall } from '../pipeline/api-call.ts'
+import { handleCall, type CallPipeline } from '../pipeline/handle-call.ts'
+import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
+import type { ConnectProxy } from '../connect/connect-proxy.ts'
+import { handleUpgrade } from './handle-upgrade.ts'
+import { readBody } from './read-body.ts'
+import { isTrueParameter, type RequestInfo } from './request-info.ts'
+import { sendAnswer, sendError, type HttpRequest, type HttpResponse, type SendContext } from './send-answer.ts'
+
+export interface HttpFrontOptions {
+  readonly pipeline: CallPipeline
+  readonly authenticators: readonly Authenticator[]
+  readonly allowAnonymous: boolean
+  readonly connect: ConnectProxy
+  readonly logger: Logger
+  readonly durations: Histogram
+  /** Aborts when the server closes: watches and streams end, new requests are refused. */
+  readonly closing: AbortSignal
+}
+
+// Upstream's cap on ordinary requests; watches, logs and proxies have none.
+const maxRequestMs = 60_000
+
+const longRunning = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
+
+/** Splits a request target into path and query. Throws BadRequest for one that is no absolute path. */
+export function splitTarget(target: string): { readonly path: string; readonly query: URLSearchParams } {
+  const mark = target.indexOf('?')
+  const path = mark < 0 ? target : target.slice(0, mark)
+  if (!path.startsWith('/')) throw badRequest('the request target must be an absolute path')
+  return { path, query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)) }
+}
+
+/** Product name of a user agent up to its version: what owns fields when a client names no manager. */
+export function agentName(header: string | undefined): string {
+  const name = (header ?? '').split('/', 1)[0] ?? ''
+  return name.slice(0, 128) === '' ? 'unknown' : name.slice(0, 128)
+}
+
+/** From HTTP to the pipeline and back. */
+export class HttpFront {
+  readonly #options: HttpFrontOptions
+  #running = 0
+  #drained: (() => void) | undefined
+
+  constructor(options: HttpFrontOptions) {
+    this.#options = options
+  }
+
+  /** Resolves when no request is running any more. */
+  drained(): Promise<void> {
+    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => (this.#drained = resolve))
+  }
+
+  /** Passes an upgrade on to where it goes. Never rejects. */
+  async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => socket.destroy())
+    await handleUpgrade(this.#options, (signal) => this.identify(request, signal), { request, socket, head })
+  }
+
+  /** Answers one request. Never rejects: what fails becomes a Status. */
+  async handle(request: HttpRequest, response: HttpResponse): Promise<void> {
+    this.#running++
+    try {
+      await this.#handle(request, response)
+    } finally {
+      if (--this.#running === 0) this.#drained?.()
+    }
+  }
+
+  async #handle(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const { logger, pipeline, durations } = this.#options
+    const started = performance.now()
+    const auditId = auditIdOf(request)
+    const warnings: string[] = []
+    // Node sends each element of a list as a header of its own; its types know that of few names only.
+    const headers = (): OutgoingHttpHeaders => ({
+      'audit-id': auditId,
+      'cache-control': 'no-cache, private',
+      ...(warnings.length === 0 ? {} : { warning: warnings.map(formatWarning) as unknown as string }),
+    })
+    const gone = new AbortController()
+    const onClose = (): void => gone.abort(new DOMException('The client closed the connection', 'AbortError'))
+    response.once('close', onClose)
+    let info: RequestInfo | undefined
+    try {
+      const { path, query } = splitTarget(request.url ?? '/')
+      const signal = deadline(query, request, gone.signal)
+      const call: ApiCall = {
+        method: request.method ?? 'GET',
+        path,
+        query,
+        headers: request.headers,
+        readBody: () => readBody(request),
+        signal,
+        warn: (message) => void (warnings.includes(message) || warnings.push(message)),
+        userAgent: agentName(request.headers['user-agent']),
+      }
+      const user = await this.#identify(credentialsOf(request), signal)
+      const handled = await handleCall(pipeline, call, user)
+      info = handled.info
+      const context: SendContext = { request, response, query, nowMs: pipeline.core.clock.now(), headers }
+      if (handled.answer.type === 'connect') await this.#options.connect.forward(request, response, handled.answer.target, headers())
+      else {
+        if (handled.answer.type === 'watch') endOnClose(handled.answer.watch, response, this.#options.closing)
+        await sendAnswer(context, handled.answer)
+      }
+    } catch (error) {
+      if (gone.signal.aborted) return
+      const status = toStatusError(error)
+      reportError(status, logger, { method: request.method, path: request.url?.split('?', 1)[0], auditId })
+      sendError({ response, headers }, status)
+    } finally {
+      // A request whose body nobody read would keep the connection busy.
+      if (!request.complete) request.resume()
+      if (info?.verb !== 'watch')
+        durations.observe((performance.now() - started) / 1000, {
+          verb: (info?.verb ?? request.method ?? '').toUpperCase(),
+          resource: info?.resource ?? '',
+          code: response.statusCode,
+        })
+    }
+  }
+
+  /** The user of a request, impersonation included. Throws Unauthorized and Forbidden. */
+  async identify(request: HttpRequest, signal: AbortSignal): Promise<UserInfo> {
+    return this.#identify(credentialsOf(request), signal)
+  }
+
+  async #identify(credentials: Credentials, signal: AbortSignal): Promise<UserInfo> {
+    const { authenticators, allowAnonymous, pipeline } = this.#options
+    const user = await authenticate(authenticators, credentials, { allowAnonymous, signal })
+    return impersonate(user, credentials.headers, pipeline.authorizers)
+  }
+}
+
+function endOnClose(watch: ResourceWatch, response: HttpResponse, closing: AbortSignal): void {
+  const stop = (): void => watch.close()
+  if (closing.aborted) stop()
+  closing.addEventListener('abort', stop, { once: true })
+  response.once('close', () => closing.removeEventListener('abort', stop))
+}
+
+/** What authenticators may look at; the socket of an HTTP/2 stream is its session's. */
+export function credentialsOf(request: HttpRequest): Credentials {
+  const socket = 'stream' in request ? request.stream.session?.socket : request.socket
+  const certificate = socket !== undefined && 'getPeerCertificate' in socket ? (socket as TLSSocket).getPeerCertificate() : undefined // only TLS sockets have it
+  // An absent client certificate is an empty object.
+  const der = certificate?.raw as Buffer | undefined
+  return { headers: request.headers, clientCertificate: der, remoteAddress: socket?.remoteAddress }
+}
+
+/** Aborts with the client, and after `?timeout=` or a minute for requests that end by themselves. */
+function deadline(query: URLSearchParams, request: HttpRequest, gone: AbortSignal): AbortSignal {
+  const path = request.url ?? ''
+  if (isTrueParameter(query.get('watch')) || path.includes('/watch/') || isLongRunning(path)) return gone
+  const wanted = parseDurationMs(query.get('timeout') ?? '')
+  return AbortSignal.any([gone, AbortSignal.timeout(Math.min(maxRequestMs, wanted > 0 ? wanted : maxRequestMs))])
+}
+
+function isLongRunning(path: string): boolean {
+  return path.split('?', 1)[0]?.split('/').some((part) => longRunning.has(part)) === true
+}
+
+/** Go's notation, such as `30s` or `1m30s`, in milliseconds; 0 for none. Throws BadRequest for anything else. */
+export function parseDurationMs(text: string): number {
+  if (text === '') return 0
+  if (/^\d+$/.test(text)) return Number(text) * 1000
+  const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+  let total = 0
+  const rest = text.replace(/(\d+(?:\.\d+)?)(ms|s|m|h)/g, (_match, amount: string, unit: string) => {
+    total += Number(amount) * (units[unit] ?? 0)
+    return ''
+  })
+  if (rest !== '') throw badRequest(`invalid timeout specified in the request URL: ${JSON.stringify(text)}`)
+  return total
+}
+
+function auditIdOf(request: HttpRequest): string {
+  const given = request.headers['audit-id']
+  return typeof given === 'string' && given !== '' && given.length <= 64 ? given : randomUUID()
+}
+
+/** RFC 7234: code, agent, quoted text. Control characters cannot be in a header. */
+function formatWarning(message: string): string {
+  const text = message.replace(/[\u0000-\u001f\u007f]+/g, ' ').replace(/[\\"]/g, (character) => `\\${character}`)
+  return `299 - "${Buffer.from(text, 'utf8').toString('latin1')}"`
+}
+

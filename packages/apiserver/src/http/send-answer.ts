@@ -1,0 +1,142 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { StatusError } from '@k3s/api'
+import { stringify } from 'yaml'
+import type { Answer } from '../pipeline/answer.ts'
+import type { IncludeObject } from '../table/table.ts'
+import { encodeList, encodeObject, type EncodeOptions } from './encode.ts'
+import { negotiate, type Negotiated } from './negotiate.ts'
+import { streamWatch, type WatchSink } from './watch-stream.ts'
+
+export type HttpRequest = IncomingMessage | Http2ServerRequest
+export type HttpResponse = ServerResponse | Http2ServerResponse
+
+const compress = promisify(gzip)
+// Upstream's threshold: below it compression costs more than it saves.
+const minCompressedBytes = 128 * 1024
+
+export interface SendContext {
+  readonly request: HttpRequest
+  readonly response: HttpResponse
+  readonly query: URLSearchParams
+  readonly nowMs: number
+  /** Headers of every answer: audit id, warnings. */
+  headers(): OutgoingHttpHeaders
+}
+
+/** Writes an answer other than a connect. Throws NotAcceptable before anything is written. */
+export async function sendAnswer(context: SendContext, answer: Exclude<Answer, { type: 'connect' }>): Promise<void> {
+  const accept = context.request.headers.accept
+  switch (answer.type) {
+    case 'stored': {
+      const negotiated = negotiate(accept, { transformable: true })
+      await sendBody(context, answer.code, negotiated, encodeObject(answer.served, answer.object, encodeOptions(context, negotiated)))
+      return
+    }
+    case 'object': {
+      const negotiated = negotiate(accept, { transformable: false })
+      await sendBody(context, answer.code, negotiated, Buffer.from(`${JSON.stringify(answer.object)}\n`))
+      return
+    }
+    case 'list': {
+      const negotiated = negotiate(accept, { transformable: true })
+      await sendBody(context, 200, negotiated, encodeList(answer.served, answer.page, encodeOptions(context, negotiated)))
+      return
+    }
+    case 'watch': {
+      let negotiated: Negotiated
+      try {
+        negotiated = negotiate(accept, { transformable: true })
+      } catch (error) {
+        answer.watch.close()
+        throw error
+      }
+      sendWatch(context, answer, encodeOptions(context, negotiated))
+      return
+    }
+    case 'bytes': {
+      const bytes = typeof answer.bytes === 'string' ? Buffer.from(answer.bytes) : answer.bytes
+      await send(context, answer.code, { 'content-type': answer.contentType, ...answer.headers }, bytes)
+    }
+  }
+}
+
+/** Writes a Status. Does nothing when the answer has begun already: then the connection is cut. */
+export function sendError({ response, headers }: Pick<SendContext, 'response' | 'headers'>, error: StatusError): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  const body = Buffer.from(`${JSON.stringify(error.toStatus())}\n`)
+  const retry = error.details?.retryAfterSeconds
+  const all: OutgoingHttpHeaders = {
+    ...headers(),
+    'content-type': 'application/json',
+    'content-length': body.length,
+    ...(retry === undefined ? {} : { 'retry-after': String(retry) }),
+    ...(error.reason === 'Unauthorized' ? { 'www-authenticate': 'Basic realm="kubernetes-master"' } : {}),
+  }
+  writeHead(response, error.code, all)
+  response.end(body)
+}
+
+function encodeOptions({ query, nowMs }: SendContext, { representation }: Negotiated): EncodeOptions {
+  const include = query.get('includeObject')
+  const includeObject: IncludeObject = include === 'None' || include === 'Object' ? include : 'Metadata'
+  return { representation, includeObject, nowMs }
+}
+
+async function sendBody(context: SendContext, code: number, { mediaType }: Negotiated, json: Buffer): Promise<void> {
+  if (mediaType === 'application/json') return send(context, code, { 'content-type': mediaType }, json)
+  const text = stringify(JSON.parse(json.toString('utf8')), { version: '1.1' })
+  return send(context, code, { 'content-type': mediaType }, Buffer.from(text))
+}
+
+async function send(context: SendContext, code: number, own: OutgoingHttpHeaders, body: Buffer): Promise<void> {
+  const { request, response } = context
+  const headers: OutgoingHttpHeaders = { ...context.headers(), ...own }
+  let bytes = body
+  const encodings = request.headers['accept-encoding']
+  if (request.method === 'GET' && bytes.length > minCompressedBytes && typeof encodings === 'string' && /\bgzip\b/.test(encodings)) {
+    bytes = await compress(bytes, { level: 1 })
+    headers['content-encoding'] = 'gzip'
+    headers['vary'] = 'Accept-Encoding'
+  }
+  if (response.destroyed) return
+  headers['content-length'] = bytes.length
+  writeHead(response, code, headers)
+  if (request.method === 'HEAD') response.end()
+  else response.end(bytes)
+}
+
+function sendWatch(context: SendContext, answer: Extract<Answer, { type: 'watch' }>, encode: EncodeOptions): void {
+  const { response } = context
+  writeHead(response, 200, { ...context.headers(), 'content-type': 'application/json' })
+  // Clients wait for the headers before they trust the watch.
+  if ('stream' in response) response.writeHead(200)
+  else response.flushHeaders()
+  streamWatch(responseSink(response), { ...answer, encode })
+}
+
+function responseSink(response: HttpResponse): WatchSink {
+  return {
+    write: (lines) => writeBytes(response, lines),
+    onDrain: (callback) => response.on('drain', callback),
+    onClose: (callback) => response.on('close', callback),
+    end: () => response.end(),
+    destroy: () => response.destroy(),
+  }
+}
+
+/** Both kinds of response have this, with signatures that TypeScript cannot join. */
+export function writeHead(response: HttpResponse, code: number, headers: OutgoingHttpHeaders): void {
+  response.statusCode = code
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value)
+}
+
+function writeBytes(response: HttpResponse, bytes: Buffer): boolean {
+  if (response.destroyed || response.writableEnded) return true
+  return 'stream' in response ? response.write(bytes) : response.write(bytes)
+}

@@ -1,0 +1,33 @@
+import type { ApiServerOptions } from '../api-server.ts'
+import { discoveryHandler } from '../discovery/discovery.ts'
+import type { ApiCore } from '../pipeline/api-core.ts'
+import type { NonResourceHandler } from '../pipeline/handle-call.ts'
+import { healthHandler } from './health.ts'
+import { openApiHandler } from './open-api.ts'
+import { versionOf } from './version.ts'
+
+export interface NonResourceOptions {
+  readonly core: ApiCore
+  readonly options: ApiServerOptions
+  readonly isStopping: () => boolean
+}
+
+/** Handlers for everything that is no resource, in the order in which they are asked. */
+export function nonResourceHandlers({ core, options, isStopping }: NonResourceOptions): readonly NonResourceHandler[] {
+  const version = `${JSON.stringify(versionOf(options.version), undefined, 2)}\n`
+  return [
+    discoveryHandler(core),
+    healthHandler(core, isStopping),
+    openApiHandler(core),
+    (_call, { path }) => (path === '/version' || path === '/version/' ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: version } : undefined),
+    async (_call, { path }) => {
+      if (path !== '/metrics' || options.metricsText === undefined) return undefined
+      const { contentType, text } = await options.metricsText()
+      return { type: 'bytes', code: 200, contentType, bytes: text }
+    },
+    (_call, { path }) => {
+      const extra = options.extraPaths?.(path)
+      return extra === undefined ? undefined : { type: 'bytes', code: 200, contentType: extra.contentType, bytes: extra.body }
+    },
+  ]
+}

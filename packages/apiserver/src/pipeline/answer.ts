@@ -1,0 +1,41 @@
+import type { KubernetesObject } from '@k3s/api'
+import type { ServedResource } from '../registry/served-resource.ts'
+import type { CachedObject } from '../watch-cache/cached-object.ts'
+import type { ListPage } from '../watch-cache/list-objects.ts'
+import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
+
+/** What a handler answers; the HTTP side encodes it, the in-process side hands over objects. */
+export type Answer =
+  /** A stored object, in the version of the resource. */
+  | { readonly type: 'stored'; readonly code: number; readonly served: ServedResource; readonly object: CachedObject }
+  /** An object that is not stored: reviews, scales, Statuses. `served` when it may be shown as a Table. */
+  | { readonly type: 'object'; readonly code: number; readonly object: object }
+  | { readonly type: 'list'; readonly served: ServedResource; readonly page: ListPage }
+  | { readonly type: 'watch'; readonly served: ServedResource; readonly watch: ResourceWatch; readonly sendsBookmarks: boolean; readonly timeoutMs: number }
+  /** Bytes that are made already: health, metrics, discovery, OpenAPI. */
+  | {
+      readonly type: 'bytes'
+      readonly code: number
+      readonly contentType: string
+      readonly bytes: Buffer | string
+      readonly headers?: Readonly<Record<string, string>> | undefined
+    }
+  /** A request that goes on to a kubelet or another server: only the HTTP side can do that. */
+  | { readonly type: 'connect'; readonly target: ConnectTarget }
+
+/** Where a connect request goes. */
+export interface ConnectTarget {
+  /** Name of the node whose kubelet serves it, or a host to dial. */
+  readonly dial: { readonly node: string; readonly port: number } | { readonly host: string; readonly port: number }
+  readonly scheme: 'http' | 'https'
+  /** Path and query. */
+  readonly path: string
+  /** The kubelet needs our client certificate; a pod's or service's server does not get it. */
+  readonly isKubelet: boolean
+  /** Path under which a client sees the proxied server; absent for what is no proxy. */
+  readonly proxiedAt?: string | undefined
+}
+
+export function statusSuccess(details: Readonly<Record<string, string>>): KubernetesObject | object {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details }
+}

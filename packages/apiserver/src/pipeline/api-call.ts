@@ -1,0 +1,25 @@
+import type { RequestBody } from '../codec.ts'
+
+/** One request, from the wire or from this process. */
+export interface ApiCall {
+  readonly method: string
+  /** Percent-encoded, without query. */
+  readonly path: string
+  readonly query: URLSearchParams
+  /** Lower-case names. Empty in process. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The whole body; undefined when there is none. Throws RequestEntityTooLarge. May be called once. */
+  readBody(): Promise<RequestBody | undefined>
+  /** Aborts when the client goes away or the request takes too long. */
+  readonly signal: AbortSignal
+  /** Adds a Warning to the answer. */
+  warn(message: string): void
+  /** Product name of the client, for field managers. */
+  readonly userAgent: string
+}
+
+/** One value of a header. */
+export function headerOf(call: Pick<ApiCall, 'headers'>, name: string): string | undefined {
+  const value = call.headers[name]
+  return typeof value === 'string' ? value : value?.[0]
+}

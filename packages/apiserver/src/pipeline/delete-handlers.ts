@@ -1,0 +1,61 @@
+import { hasReason, type JsonObject } from '@k3s/api'
+import { decodeOptions } from '../codec.ts'
+import { deleteObject, type DeleteResult } from '../registry/delete-object.ts'
+import { parseDeletion, type DeletionRequest } from '../registry/delete-options.ts'
+import { listObjects } from '../watch-cache/list-objects.ts'
+import type { CachedObject } from '../watch-cache/cached-object.ts'
+import { statusSuccess, type Answer } from './answer.ts'
+import type { ApiCore } from './api-core.ts'
+import { selectionOf } from './read-handlers.ts'
+import { parseListParameters, scopeOf, storageOf, type ResourceRequest } from './resource-request.ts'
+
+// Deletions of a collection that run at once: enough to fill a group commit.
+const collectionWorkers = 32
+
+/** DELETE of one object. */
+export async function handleDelete(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { info, served } = request
+  const storage = storageOf(request)
+  const options = await readDeletion(request)
+  const scope = scopeOf(core, request, { dryRun: options.dryRun, fieldManager: request.call.userAgent })
+  const result = await deleteObject(core.registry, { storage, namespace: info.namespace, name: info.name, options, scope })
+  if (result.isGone && !storage.returnsDeleted) return { type: 'object', code: 200, object: deletedStatus(request, result) }
+  // Upstream answers 202 to clients that said `orphanDependents=false` and must wait.
+  return { type: 'stored', code: !result.isGone && options.orphanDependents === false ? 202 : 200, served, object: result.object }
+}
+
+/** DELETE of a collection: everything that the selectors find; answers the list of it. */
+export async function handleDeleteCollection(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { served } = request
+  const storage = storageOf(request)
+  const options = await readDeletion(request)
+  const scope = scopeOf(core, request, { dryRun: options.dryRun, fieldManager: request.call.userAgent })
+  const source = { datastore: core.datastore, feed: core.feed, cache: storage.cache }
+  const page = await listObjects(source, selectionOf(request), parseListParameters(request), request.call.signal)
+  const deleted: CachedObject[] = []
+  const pending = [...page.items]
+  const work = async (): Promise<void> => {
+    for (let object = pending.shift(); object !== undefined; object = pending.shift()) {
+      const { namespace, name } = object
+      try {
+        await deleteObject(core.registry, { storage, namespace, name, options, scope: { ...scope, namespace } })
+        deleted.push(object)
+      } catch (error) {
+        if (!hasReason(error, 'NotFound')) throw error // gone is what was asked for
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(collectionWorkers, pending.length) }, work))
+  return { type: 'list', served, page: { ...page, items: deleted } }
+}
+
+async function readDeletion({ call }: ResourceRequest): Promise<DeletionRequest> {
+  const body = await call.readBody()
+  const options: JsonObject | undefined = body === undefined ? undefined : decodeOptions(body)
+  return parseDeletion(options, call.query)
+}
+
+function deletedStatus({ served: { type } }: ResourceRequest, { object }: DeleteResult): object {
+  const { name, uid = '' } = object.object.metadata
+  return statusSuccess({ name, ...(type.group === '' ? {} : { group: type.group }), kind: type.resource, uid })
+}

@@ -1,0 +1,42 @@
+import { methodNotAllowed, pathNotFound } from '../errors.ts'
+import type { Answer } from './answer.ts'
+import type { ApiCore } from './api-core.ts'
+import { handleDelete, handleDeleteCollection } from './delete-handlers.ts'
+import { handlePatch } from './patch-handler.ts'
+import { handleGet, handleList, handleWatch } from './read-handlers.ts'
+import type { ResourceRequest } from './resource-request.ts'
+import { handleReview } from './review-handler.ts'
+import { handleSubresource } from './subresource-handlers.ts'
+import { handleCreate, handleUpdate } from './write-handlers.ts'
+
+/** Sends an authorized request on a resource to its handler. Throws StatusErrors. */
+export async function dispatchResource(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { info, served } = request
+  if (info.subresource !== '') return handleSubresource(core, request)
+  if (!served.info.verbs.includes(info.verb)) throw methodNotAllowed(served.type, info.verb)
+  // Lists go over all namespaces; everything else on a namespaced resource happens in one.
+  const needsNamespace = served.type.namespaced && info.verb !== 'list' && info.verb !== 'watch' && info.verb !== 'deletecollection'
+  if (needsNamespace && info.namespace === '' && info.verb !== 'create') throw pathNotFound()
+  if (!served.type.namespaced && info.namespace !== '' && info.resource !== 'namespaces') throw pathNotFound()
+  switch (info.verb) {
+    case 'get':
+      return handleGet(core, request)
+    case 'list':
+      return handleList(core, request)
+    case 'watch':
+      return handleWatch(core, request)
+    case 'create':
+      if (info.name !== '') throw methodNotAllowed(served.type, 'create')
+      return served.storage === undefined || served.strategy.review !== undefined ? handleReview(core, request) : handleCreate(core, request)
+    case 'update':
+      return handleUpdate(core, request)
+    case 'patch':
+      return handlePatch(core, request)
+    case 'delete':
+      return handleDelete(core, request)
+    case 'deletecollection':
+      return handleDeleteCollection(core, request)
+    default:
+      throw methodNotAllowed(served.type, info.verb)
+  }
+}

@@ -1,0 +1,95 @@
+import { invalid, notFound } from '@k3s/api'
+import { isTrueParameter } from '../http/request-info.ts'
+import { forbiddenField, notSupported } from '../registry/field-error.ts'
+import type { FieldError } from '../registry/strategy.ts'
+import { parseResourceVersion } from '../resource-version.ts'
+import { listObjects, validateListParameters } from '../watch-cache/list-objects.ts'
+import { parseSelection } from '../watch-cache/parse-selection.ts'
+import { ResourceWatch } from '../watch-cache/resource-watch.ts'
+import type { Selection } from '../watch-cache/selection.ts'
+import { relativeKey } from '../watch-cache/stored-resource.ts'
+import type { Answer } from './answer.ts'
+import type { ApiCore } from './api-core.ts'
+import { parseCount, parseListParameters, storageOf, type ResourceRequest } from './resource-request.ts'
+
+// As upstream: watches end after half an hour to an hour, so that clients spread anew.
+const minWatchTimeoutMs = 30 * 60_000
+
+/** GET of one object. */
+export async function handleGet(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { info, call, served } = request
+  const storage = storageOf(request)
+  const wanted = call.query.get('resourceVersion') ?? ''
+  if (wanted === '') await core.feed.waitForNewest(call.signal)
+  else await core.feed.waitFor(parseResourceVersion(wanted), call.signal)
+  const object = storage.cache.objects.get(relativeKey(storage.resource, info.namespace, info.name))
+  if (object === undefined) throw notFound(served.type, info.name)
+  return { type: 'stored', code: 200, served, object }
+}
+
+export async function handleList(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { cache } = storageOf(request)
+  const parameters = parseListParameters(request)
+  validateListParameters(parameters, request.call.query.has('sendInitialEvents'))
+  const source = { datastore: core.datastore, feed: core.feed, cache }
+  const page = await listObjects(source, selectionOf(request), parameters, request.call.signal)
+  return { type: 'list', served: request.served, page }
+}
+
+export async function handleWatch(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { call, served } = request
+  const { cache } = storageOf(request)
+  const { query } = call
+  validateWatchParameters(query)
+  const selection = selectionOf(request)
+  const resourceVersion = query.get('resourceVersion') ?? ''
+  const sendsInitial = query.has('sendInitialEvents') ? isTrueParameter(query.get('sendInitialEvents')) : undefined
+  const sendsBookmarks = isTrueParameter(query.get('allowWatchBookmarks'))
+  const wanted = resourceVersion === '' ? 0 : parseResourceVersion(resourceVersion)
+  // A revision ahead of the cache is waited for, as upstream; without one the current state must be the newest.
+  if (wanted > 0) await core.feed.waitFor(wanted, call.signal)
+  else if (resourceVersion === '') await core.feed.waitForNewest(call.signal)
+  const startsWithState = sendsInitial ?? wanted === 0
+  const timeoutSeconds = parseCount(query, 'timeoutSeconds')
+  return {
+    type: 'watch',
+    served,
+    watch: new ResourceWatch({
+      cache,
+      feed: core.feed,
+      datastore: core.datastore,
+      selection,
+      initial: startsWithState ? { withEndBookmark: sendsInitial === true && sendsBookmarks } : undefined,
+      revision: wanted > 0 ? wanted : core.feed.revision,
+    }),
+    sendsBookmarks,
+    timeoutMs: timeoutSeconds > 0 ? timeoutSeconds * 1000 : minWatchTimeoutMs * (1 + core.random()),
+  }
+}
+
+/** The selectors of a request on a collection. */
+export function selectionOf({ info, served, call }: ResourceRequest): Selection {
+  const isByPath = info.name !== '' && info.verb === 'watch' && !/metadata\.name/.test(call.query.get('fieldSelector') ?? '')
+  return parseSelection(storageOf({ served, info }).strategy, {
+    namespace: info.namespace,
+    labelSelector: call.query.get('labelSelector') ?? '',
+    fieldSelector: call.query.get('fieldSelector') ?? '',
+    name: isByPath ? info.name : undefined,
+    fieldLabels: served.conversion?.fieldLabels,
+  })
+}
+
+function validateWatchParameters(query: URLSearchParams): void {
+  const match = query.get('resourceVersionMatch') ?? ''
+  const errors: FieldError[] = []
+  if (query.has('sendInitialEvents') && match !== 'NotOlderThan')
+    errors.push(forbiddenField('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'))
+  if (match !== '') {
+    if (!query.has('sendInitialEvents'))
+      errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'))
+    if (match !== 'NotOlderThan') errors.push(notSupported('resourceVersionMatch', match, ['NotOlderThan']))
+    if ((query.get('continue') ?? '') !== '')
+      errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'))
+  }
+  if (errors.length > 0) throw invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', errors)
+}

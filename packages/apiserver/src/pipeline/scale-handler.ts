@@ -1,0 +1,103 @@
+import { formatLabels, formatSelector, invalid, notFound, selectorOf, type JsonObject, type KubernetesObject } from '@k3s/api'
+import type { Scale } from '@k3s/api/types/autoscaling/v1'
+import type { LabelSelector } from '@k3s/api/types/meta/v1'
+import { decodeBody, decodePatched } from '../codec.ts'
+import { methodNotAllowed } from '../errors.ts'
+import { isObject } from '../json.ts'
+import { invalidValue } from '../registry/field-error.ts'
+import { updateObject } from '../registry/update-object.ts'
+import { relativeKey } from '../watch-cache/stored-resource.ts'
+import type { Answer } from './answer.ts'
+import type { ApiCore } from './api-core.ts'
+import { applyPatch, namedVersion } from './apply-patch.ts'
+import { readPatchOf } from './patch-handler.ts'
+import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest } from './resource-request.ts'
+
+/** What workloads with a `scale` subresource have in common. */
+interface Scalable extends KubernetesObject {
+  spec?: { replicas?: number | undefined; selector?: LabelSelector | Record<string, string> | undefined }
+  status?: { replicas?: number | undefined }
+}
+
+const scaleKind = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
+
+/** GET, PUT and PATCH of `scale` for the built-in workloads. */
+export async function handleScale(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { info, served, call } = request
+  const storage = storageOf(request)
+  if (info.verb === 'get') {
+    await core.feed.waitForNewest(call.signal)
+    const object = storage.cache.objects.get(relativeKey(storage.resource, info.namespace, info.name))
+    if (object === undefined) throw notFound(served.type, info.name)
+    return { type: 'object', code: 200, object: scaleOf(object.object) }
+  }
+  if (info.verb !== 'update' && info.verb !== 'patch') throw methodNotAllowed(served.type, info.verb)
+  const options = parseWriteOptions(request, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions')
+  const wanted = await readWanted(request)
+  const result = await updateObject(core.registry, {
+    storage,
+    namespace: info.namespace,
+    name: info.name,
+    subresource: 'scale',
+    scope: scopeOf(core, request, options),
+    allowsMissingVersion: true,
+    produce: (current) => {
+      const scale = wanted(scaleOf(current.object))
+      const replicas = scale.spec?.replicas ?? 0
+      if (replicas < 0)
+        throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
+      const object = current.parseCopy() as Scalable // the resource has a scale subresource
+      object.spec = { ...object.spec, replicas }
+      object.metadata.resourceVersion = scale.metadata.resourceVersion
+      object.metadata.uid = scale.metadata.uid
+      return object
+    },
+  })
+  return { type: 'object', code: 200, object: scaleOf(result.object.object) }
+}
+
+/** What the body makes of the present Scale. */
+async function readWanted(request: ResourceRequest): Promise<(present: Scale) => Scale> {
+  const { info, call } = request
+  const warn = (message: string): void => call.warn(message)
+  if (info.verb === 'update') {
+    const body = await call.readBody()
+    const scale = decodeBody(body ?? { bytes: Buffer.alloc(0), contentType: '' }, scaleKind, { fieldValidation: 'Warn', warn }) as Scale // its kind was checked
+    return () => scale
+  }
+  const document = await readPatchOf(request)
+  return (present) => {
+    const patched = isObject(document.value) && document.kind === 'apply' ? mergeApplied(present, document.value) : applyPatch(document, present as unknown as JsonObject, { apiVersion: 'autoscaling/v1', kind: 'Scale' })
+    const scale = decodePatched(patched, scaleKind, { fieldValidation: 'Warn', warn }) as Scale // as above
+    if (namedVersion(document) === '') delete scale.metadata.resourceVersion
+    return scale
+  }
+}
+
+/** An applied Scale owns its one field. */
+function mergeApplied(present: Scale, applied: JsonObject): JsonObject {
+  return { ...(present as unknown as JsonObject), spec: applied['spec'] } // a Scale is a JSON object
+}
+
+function scaleOf(object: KubernetesObject): Scale {
+  const { metadata, spec, status } = object as Scalable // the resource has a scale subresource
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: {
+      name: metadata.name,
+      namespace: metadata.namespace,
+      uid: metadata.uid,
+      resourceVersion: metadata.resourceVersion,
+      creationTimestamp: metadata.creationTimestamp,
+    },
+    spec: { replicas: spec?.replicas ?? 0 },
+    status: { replicas: status?.replicas ?? 0, selector: selectorText(object.kind ?? '', spec?.selector) },
+  }
+}
+
+function selectorText(kind: string, selector: LabelSelector | Record<string, string> | undefined): string {
+  if (selector === undefined) return ''
+  // Only replication controllers select by plain labels.
+  return kind === 'ReplicationController' ? formatLabels(selector as Record<string, string>) : formatSelector(selectorOf(selector) ?? [])
+}

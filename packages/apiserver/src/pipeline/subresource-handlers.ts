@@ -1,0 +1,91 @@
+import { apiVersionOf, hasReason, notFound, type JsonObject, type KubernetesObject } from '@k3s/api'
+import { decodeBody, decodePatched } from '../codec.ts'
+import { methodNotAllowed, pathNotFound } from '../errors.ts'
+import type { Subresource, SubresourceRequest } from '../registry/strategy.ts'
+import { connectSubresource, isConnectSubresource } from './connect-handlers.ts'
+import type { Answer } from './answer.ts'
+import type { ApiCore } from './api-core.ts'
+import { applyPatch, namedVersion } from './apply-patch.ts'
+import { handlePatch, readPatchOf } from './patch-handler.ts'
+import { handleGet } from './read-handlers.ts'
+import { parseWriteOptions, scopeOf, type ResourceRequest } from './resource-request.ts'
+import { handleScale } from './scale-handler.ts'
+import { handleUpdate } from './write-handlers.ts'
+
+/** Requests below an object: `status`, `scale`, `log`, … */
+export async function handleSubresource(core: ApiCore, request: ResourceRequest): Promise<Answer> {
+  const { served, info } = request
+  const known = served.info.subresources.find(({ name }) => name === info.subresource)
+  if (known === undefined || info.name === '') throw pathNotFound()
+  if (isConnectSubresource(info.subresource)) return connectSubresource(core, request)
+  if (!known.verbs.includes(info.verb)) throw methodNotAllowed(served.type, info.verb)
+  const own = served.strategy.subresources?.[info.subresource]
+  if (own !== undefined) return handleOwn(core, request, own)
+  if (info.subresource === 'scale') return handleScale(core, request)
+  switch (info.verb) {
+    case 'get':
+      return handleGet(core, request)
+    case 'update':
+      return handleUpdate(core, request)
+    case 'patch':
+      return handlePatch(core, request)
+    default:
+      throw methodNotAllowed(served.type, info.verb)
+  }
+}
+
+/** A subresource with a handler of its own. A patch is a read, a change and an update, as upstream has it. */
+async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: Subresource): Promise<Answer> {
+  const { info, call, served } = request
+  const verb = ownVerb(info.verb)
+  if (verb === undefined || !subresource.verbs.some((allowed) => allowed === verb)) throw methodNotAllowed(served.type, info.verb)
+  const options = parseWriteOptions(request, verb === 'patch' ? 'PatchOptions' : verb === 'create' ? 'CreateOptions' : 'UpdateOptions')
+  const scope = scopeOf(core, request, options)
+  const ask = (asked: SubresourceRequest['verb'], body: unknown): Promise<KubernetesObject> =>
+    subresource.handle({ verb: asked, name: info.name, body, query: call.query, scope, signal: call.signal, operations: core.operations })
+  if (verb === 'get') return { type: 'object', code: 200, object: await ask('get', undefined) }
+  if (verb === 'patch') return { type: 'object', code: 200, object: await patchOwn(request, subresource, ask) }
+  const body = await call.readBody()
+  const decoded =
+    body === undefined
+      ? undefined
+      : decodeBody(body, subresource, { fieldValidation: options.fieldValidation, warn: (message) => call.warn(message) })
+  if (decoded !== undefined && verb === 'create') checkBodyName(request, decoded)
+  return { type: 'object', code: verb === 'create' ? 201 : 200, object: await ask(verb, decoded) }
+}
+
+// As upstream: a patch that names no version is tried again when somebody else wrote in between.
+const maxPatchTries = 5
+
+async function patchOwn(
+  request: ResourceRequest,
+  subresource: Subresource,
+  ask: (verb: SubresourceRequest['verb'], body: unknown) => Promise<KubernetesObject>,
+): Promise<KubernetesObject> {
+  const { call } = request
+  const document = await readPatchOf(request)
+  const kind = { apiVersion: apiVersionOf(subresource), kind: subresource.kind }
+  for (let tries = 1; ; tries++) {
+    const present = await ask('get', undefined)
+    // An API object is a JSON object; an applied subresource replaces what it names.
+    const asJson = present as unknown as JsonObject
+    const patched = document.kind === 'apply' ? applyPatch({ ...document, kind: 'merge' }, asJson, kind) : applyPatch(document, asJson, kind)
+    const object = decodePatched(patched, subresource, { fieldValidation: 'Warn', warn: (message) => call.warn(message) })
+    try {
+      return await ask('update', object)
+    } catch (error) {
+      if (!hasReason(error, 'Conflict') || namedVersion(document) !== '' || tries >= maxPatchTries) throw error
+    }
+  }
+}
+
+/** A body that names another object than the path is a mistake; one that names none gets the name of the path. */
+function checkBodyName({ info, served }: ResourceRequest, object: KubernetesObject): void {
+  if (object.metadata.name === '') object.metadata.name = info.name
+  if ((object.metadata.namespace ?? '') === '' && served.type.namespaced) object.metadata.namespace = info.namespace
+  if (object.metadata.name !== info.name) throw notFound(served.type, info.name)
+}
+
+function ownVerb(verb: string): SubresourceRequest['verb'] | undefined {
+  return verb === 'get' || verb === 'create' || verb === 'update' || verb === 'patch' || verb === 'delete' ? verb : undefined
+}

@@ -1,0 +1,122 @@
+import { invalid, StatusError, type KubernetesObject } from '@k3s/api'
+import { isDatastoreError } from '@k3s/datastore'
+import type { AdmissionRequest } from '../admission/admission.ts'
+import { deepFreeze } from '../deep-freeze.ts'
+import { toStatusError } from '../errors.ts'
+import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { relativeKey } from '../watch-cache/stored-resource.ts'
+import { generateName, maxGenerateNameRetries } from './generate-name.ts'
+import { fillSystemMetadata, metadataProblems } from './metadata-rules.ts'
+import { admit, validateAdmission, type RegistryContext } from './registry-context.ts'
+import type { ResourceStorage } from './served-resource.ts'
+import type { WriteScope } from './write-scope.ts'
+
+export interface CreateRequest {
+  readonly storage: ResourceStorage
+  /** In the stored version; private to this create. */
+  readonly object: KubernetesObject
+  readonly scope: WriteScope
+  /** Records who owns the fields, on the defaulted object. */
+  track?(object: KubernetesObject): void
+}
+
+/** Stores a new object. Throws StatusErrors. With `dryRun` everything is done but the write. */
+export async function createObject(context: RegistryContext, request: CreateRequest): Promise<CachedObject> {
+  const { storage, object, scope } = request
+  const { strategy } = storage
+  const { type } = storage.resource
+  if (object.metadata.resourceVersion !== undefined && object.metadata.resourceVersion !== '')
+    throw new StatusError('', 'resourceVersion should not be set on objects to be created', { code: 500 })
+  const admission: AdmissionRequest = {
+    operation: 'CREATE',
+    type,
+    subresource: '',
+    namespace: scope.namespace,
+    name: object.metadata.name,
+    object,
+    oldObject: undefined,
+    scope,
+  }
+  if (type.namespaced) object.metadata.namespace = scope.namespace
+  strategy.defaults?.(object)
+  request.track?.(object)
+  if (scope.skipsAdmission !== true) {
+    await admit(context, admission)
+    strategy.defaults?.(object)
+  }
+  const isNameGenerated = object.metadata.name === '' && (object.metadata.generateName ?? '') !== ''
+  if (isNameGenerated) object.metadata.name = generateName(object.metadata.generateName ?? '', context.random)
+  fillSystemMetadata(object, { now: scope.now, uid: context.newUid() })
+  strategy.prepareForCreate?.(object, scope)
+  if (storage.hasGeneration) object.metadata.generation = 1
+  else delete object.metadata.generation
+  const problems = [...(strategy.validate?.(object, scope) ?? []), ...metadataProblems(object, strategy)]
+  if (problems.length > 0) throw invalid(type, object.metadata.name, problems)
+  if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
+  const allocation = await strategy.allocate?.(object, undefined, scope)
+  try {
+    for (let retries = 0; ; retries++) {
+      try {
+        return await writeNew(context, storage, object, scope)
+      } catch (error) {
+        const isTaken = isDatastoreError(error) && error.code === 'KeyExists'
+        if (!isTaken) throw toStatusError(error, { ...type, name: object.metadata.name })
+        if (!isNameGenerated || retries >= maxGenerateNameRetries) throw nameTaken(error, storage, object.metadata.name, isNameGenerated)
+        object.metadata.name = generateName(object.metadata.generateName ?? '', context.random)
+      }
+    }
+  } catch (error) {
+    await allocation?.release()
+    throw error
+  }
+}
+
+async function writeNew(
+  context: RegistryContext,
+  storage: ResourceStorage,
+  object: KubernetesObject,
+  scope: WriteScope,
+): Promise<CachedObject> {
+  const { resource, cache } = storage
+  const key = relativeKey(resource, object.metadata.namespace ?? '', object.metadata.name)
+  const value = encodeStored(resource, object)
+  if (scope.dryRun) {
+    const { item } = await context.datastore.get(Buffer.from(resource.prefix + key), { signal: scope.signal })
+    if (item !== undefined) throw nameTaken(undefined, storage, object.metadata.name, false, item.value)
+    return dryRunObject(storage, key, value)
+  }
+  const leaseId = storage.ttlSeconds === undefined ? undefined : await context.leases.leaseFor(storage.ttlSeconds)
+  const { revision } = await context.datastore.create(Buffer.from(resource.prefix + key), value, { signal: scope.signal, leaseId })
+  const created = CachedObject.fromStored(resource, key, revision, value)
+  created.adopt(deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }))
+  cache.offer(created)
+  return created
+}
+
+/** The answer to a dry run: there is no revision, so no resourceVersion either. */
+export function dryRunObject(storage: ResourceStorage, key: string, value: Buffer): CachedObject {
+  return new CachedObject(storage.resource, key, 0, value)
+}
+
+function nameTaken(
+  error: unknown,
+  storage: ResourceStorage,
+  name: string,
+  isNameGenerated: boolean,
+  present: Uint8Array | undefined = isDatastoreError(error) ? error.current?.value : undefined,
+): StatusError {
+  const { type } = storage.resource
+  const resource = type.group === '' ? type.resource : `${type.resource}.${type.group}`
+  const details = { name, ...(type.group === '' ? {} : { group: type.group }), kind: type.resource }
+  if (isNameGenerated)
+    return new StatusError('AlreadyExists', `${resource} "${name}" already exists, the server was not able to generate a unique name for the object`, {
+      details,
+      cause: error,
+      retryAfterSeconds: 1,
+    })
+  const isTerminating = present !== undefined && Buffer.from(present).includes('"deletionTimestamp":')
+  return new StatusError('AlreadyExists', `${isTerminating ? 'object is being deleted: ' : ''}${resource} "${name}" already exists`, {
+    details,
+    cause: error,
+  })
+}

@@ -1,0 +1,122 @@
+import { conflict, notFound, type KubernetesObject } from '@k3s/api'
+import { isDatastoreError } from '@k3s/datastore'
+import type { AdmissionRequest } from '../admission/admission.ts'
+import { deepFreeze } from '../deep-freeze.ts'
+import { toStatusError } from '../errors.ts'
+import { equalJson } from '../json.ts'
+import { formatResourceVersion } from '../resource-version.ts'
+import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { relativeKey } from '../watch-cache/stored-resource.ts'
+import type { DeletionRequest } from './delete-options.ts'
+import { planDeletion } from './plan-deletion.ts'
+import { readNewest } from './read-newest.ts'
+import { admit, validateAdmission, type RegistryContext } from './registry-context.ts'
+import type { ResourceStorage } from './served-resource.ts'
+import type { WriteScope } from './write-scope.ts'
+
+export interface DeleteRequest {
+  readonly storage: ResourceStorage
+  readonly namespace: string
+  readonly name: string
+  readonly options: DeletionRequest
+  readonly scope: WriteScope
+}
+
+export interface DeleteResult {
+  /** The last state, or the state in which it waits for its end. */
+  readonly object: CachedObject
+  readonly isGone: boolean
+}
+
+/** Deletes an object, or marks it as being deleted when it has finalizers or a grace period. Throws StatusErrors. */
+export async function deleteObject(context: RegistryContext, request: DeleteRequest): Promise<DeleteResult> {
+  const { storage, scope, name } = request
+  const { type } = storage.resource
+  const key = relativeKey(storage.resource, request.namespace, name)
+  let current = storage.cache.objects.get(key)
+  let isNewest = false
+  for (;;) {
+    scope.signal.throwIfAborted()
+    if (current === undefined) {
+      current = await readNewest(context, storage, key, scope.signal)
+      isNewest = true
+    }
+    if (current === undefined) throw notFound(type, name)
+    try {
+      return await attempt(context, request, current)
+    } catch (error) {
+      if (isDatastoreError(error) && error.code === 'RevisionConflict') {
+        if (error.current === undefined) throw notFound(type, name)
+        current = CachedObject.fromStored(storage.resource, key, error.current.modRevision, error.current.value)
+        isNewest = true
+        continue
+      }
+      if (isNewest) throw toStatusError(error, { ...type, name })
+      const newest = await readNewest(context, storage, key, scope.signal)
+      if (newest?.revision === current.revision) throw toStatusError(error, { ...type, name })
+      current = newest
+      isNewest = true
+      if (current === undefined) throw notFound(type, name)
+    }
+  }
+}
+
+async function attempt(context: RegistryContext, request: DeleteRequest, current: CachedObject): Promise<DeleteResult> {
+  const { storage, options, scope } = request
+  const { resource, strategy } = storage
+  const { type } = resource
+  const previous = current.object
+  checkPreconditions(request, previous)
+  if (scope.skipsAdmission !== true) {
+    const admission: AdmissionRequest = {
+      operation: 'DELETE',
+      type,
+      subresource: '',
+      namespace: request.namespace,
+      name: request.name,
+      object: undefined,
+      oldObject: previous,
+      scope,
+    }
+    await admit(context, admission)
+    await validateAdmission(context, admission)
+  }
+  const marked = current.parseCopy()
+  const plan = planDeletion(marked, { storage, options, nowMs: context.clock.now() })
+  if (plan === 'keep') {
+    if (scope.dryRun || equalJson(marked, previous)) return { object: current, isGone: false }
+    const value = encodeStored(resource, marked)
+    const { revision } = await context.datastore.update(Buffer.from(resource.prefix + current.key), value, {
+      expectedRevision: current.revision,
+      signal: scope.signal,
+    })
+    const object = CachedObject.fromStored(resource, current.key, revision, value)
+    marked.metadata.resourceVersion = formatResourceVersion(revision)
+    object.adopt(deepFreeze(marked))
+    storage.cache.offer(object)
+    return { object, isGone: false }
+  }
+  if (scope.dryRun) return { object: current, isGone: true }
+  const { revision } = await context.datastore.delete(Buffer.from(resource.prefix + current.key), {
+    expectedRevision: current.revision,
+    signal: scope.signal,
+  })
+  await strategy.afterDelete?.(previous)
+  return { object: current.atRevision(revision), isGone: true }
+}
+
+function checkPreconditions({ storage, options, name }: DeleteRequest, { metadata }: KubernetesObject): void {
+  const subject = { group: storage.resource.type.group, resource: storage.resource.type.kind }
+  if (options.uid !== undefined && options.uid !== metadata.uid)
+    throw conflict(
+      subject,
+      name,
+      `the UID in the precondition (${options.uid}) does not match the UID in record (${metadata.uid ?? ''}). The object might have been deleted and then recreated`,
+    )
+  if (options.resourceVersion !== undefined && options.resourceVersion !== metadata.resourceVersion)
+    throw conflict(
+      subject,
+      name,
+      `the ResourceVersion in the precondition (${options.resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion ?? ''}). The object might have been modified`,
+    )
+}

@@ -1,0 +1,128 @@
+import { groupInfos, resourceInfos, schemaOf, apiVersionOf, type KubernetesObject, type ResourceInfo, type ResourceType } from '@k3s/api'
+import type { CacheFeed } from '../watch-cache/cache-feed.ts'
+import { storedResource } from '../watch-cache/stored-resource.ts'
+import type { ResourceStorage, ServedResource, VersionConversion } from './served-resource.ts'
+import { defaultGarbageCollection, hasGenerationByDefault, returnsDeletedObject } from './resource-facts.ts'
+import type { ResourceStrategy } from './strategy.ts'
+import { versionConversions } from './versions/conversions.ts'
+
+/** A group of the API with the versions in which it is served. */
+export interface ServedGroup {
+  readonly group: string
+  /** Preferred first. */
+  readonly versions: readonly string[]
+}
+
+export interface ResourceTableOptions {
+  readonly feed: CacheFeed
+  /** Rules by resource; a resource without an entry works by its schema. */
+  readonly strategies: readonly ResourceStrategy[]
+  readonly eventTtlSeconds: number
+}
+
+const keyOf = (type: Pick<ResourceType, 'group' | 'version' | 'resource'>): string => `${type.group}/${type.version}/${type.resource}`
+
+/** Everything that is served. Built-in resources stay; others come and go while the server runs. */
+export class ResourceTable {
+  readonly #served = new Map<string, ServedResource>()
+  readonly #groups: ServedGroup[]
+  readonly #listeners = new Set<() => void>()
+  #generation = 0
+
+  constructor(options: ResourceTableOptions) {
+    this.#groups = groupInfos().map(({ group, versions }) => ({ group, versions }))
+    const strategies = new Map(options.strategies.map((strategy) => [keyOf(strategy.type), strategy]))
+    const storages = new Map<string, ResourceStorage>()
+    for (const info of resourceInfos()) {
+      const type = typeOf(info)
+      const strategy = strategies.get(keyOf(type)) ?? strategyBySchema(info, type)
+      const conversion: { readonly storedAs: ResourceType; readonly convert: VersionConversion } | undefined = versionConversions.get(keyOf(type))
+      const storedType = conversion?.storedAs ?? type
+      const isStored = info.verbs.includes('list') && info.resource !== 'componentstatuses'
+      const storage = isStored ? (storages.get(keyOf(storedType)) ?? this.#storage(options, storedType, strategies)) : undefined
+      if (storage !== undefined) storages.set(keyOf(storedType), storage)
+      this.#served.set(keyOf(type), { type, info, schema: schemaOf(apiVersionOf(type), info.kind), storage, conversion: conversion?.convert, converted: new WeakMap(), strategy })
+    }
+  }
+
+  get all(): Iterable<ServedResource> {
+    return this.#served.values()
+  }
+
+  get groups(): readonly ServedGroup[] {
+    return this.#groups
+  }
+
+  /** Counts changes; what is derived from the table is valid for one value. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  find(type: Pick<ResourceType, 'group' | 'version' | 'resource'>): ServedResource | undefined {
+    return this.#served.get(keyOf(type))
+  }
+
+  /** Resources of one group and version, in discovery's order. */
+  inVersion(group: string, version: string): readonly ServedResource[] {
+    return [...this.#served.values()].filter(({ type }) => type.group === group && type.version === version)
+  }
+
+  /** Serves another resource, replacing one of the same name. Its cache must be filled. */
+  add(served: ServedResource): void {
+    this.#served.set(keyOf(served.type), served)
+    const known = this.#groups.findIndex(({ group }) => group === served.type.group)
+    const present = this.#groups[known]
+    if (present === undefined) this.#groups.push({ group: served.type.group, versions: [served.type.version] })
+    else if (!present.versions.includes(served.type.version)) this.#groups[known] = { ...present, versions: [...present.versions, served.type.version] }
+    this.#changed()
+  }
+
+  remove(type: ResourceType): void {
+    if (!this.#served.delete(keyOf(type))) return
+    if (this.inVersion(type.group, type.version).length === 0) {
+      const known = this.#groups.findIndex(({ group }) => group === type.group)
+      const present = this.#groups[known]
+      const versions = present?.versions.filter((version) => version !== type.version) ?? []
+      if (present !== undefined && versions.length > 0) this.#groups[known] = { ...present, versions }
+      else if (present !== undefined) this.#groups.splice(known, 1)
+    }
+    this.#changed()
+  }
+
+  /** Calls `listener` after each change. Returns how to stop. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #changed(): void {
+    this.#generation++
+    for (const listener of this.#listeners) listener()
+  }
+
+  #storage(options: ResourceTableOptions, type: ResourceType, strategies: ReadonlyMap<string, ResourceStrategy>): ResourceStorage {
+    const info = resourceInfos().find((other) => keyOf(other) === keyOf(type))
+    const resource = storedResource(type)
+    const strategy = strategies.get(keyOf(type)) ?? strategyBySchema(info, type)
+    return {
+      resource,
+      cache: options.feed.add(resource),
+      schema: schemaOf(apiVersionOf(type), type.kind),
+      strategy,
+      hasGeneration: strategy.hasGeneration ?? hasGenerationByDefault(type),
+      ttlSeconds: type.group === '' && type.resource === 'events' ? options.eventTtlSeconds : undefined,
+      garbageCollection: defaultGarbageCollection(type),
+      returnsDeleted: returnsDeletedObject(type),
+    }
+  }
+}
+
+function typeOf(info: ResourceInfo): ResourceType {
+  return { group: info.group, version: info.version, resource: info.resource, kind: info.kind, namespaced: info.namespaced }
+}
+
+/** What the schema table alone says: whether there is a status. */
+function strategyBySchema(info: ResourceInfo | undefined, type: ResourceType): ResourceStrategy<KubernetesObject> {
+  const hasStatus = info?.subresources.some(({ name }) => name === 'status') === true
+  return { type, status: hasStatus ? {} : undefined }
+}

@@ -1,0 +1,239 @@
+import { conflict, hasReason, invalid, notFound, type KubernetesObject } from '@k3s/api'
+import { isDatastoreError } from '@k3s/datastore'
+import type { AdmissionRequest } from '../admission/admission.ts'
+import { deepFreeze } from '../deep-freeze.ts'
+import { staleObjectMessage, toStatusError } from '../errors.ts'
+import { copyJson, equalJson } from '../json.ts'
+import { formatResourceVersion } from '../resource-version.ts'
+import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { relativeKey } from '../watch-cache/stored-resource.ts'
+import { createObject, dryRunObject } from './create-object.ts'
+import { invalidValue } from './field-error.ts'
+import { keepSystemMetadata, metadataProblems, metadataUpdateProblems } from './metadata-rules.ts'
+import { readNewest } from './read-newest.ts'
+import { admit, validateAdmission, type RegistryContext } from './registry-context.ts'
+import type { ResourceStorage } from './served-resource.ts'
+import type { FieldError } from './strategy.ts'
+import type { WriteScope } from './write-scope.ts'
+
+export interface UpdateRequest {
+  readonly storage: ResourceStorage
+  readonly namespace: string
+  readonly name: string
+  /** Empty for the object itself, `status`, or another that has rules of its own. */
+  readonly subresource: string
+  readonly scope: WriteScope
+  /**
+   * Makes the new object, in the stored version and private to this update, from the newest one. Called again when somebody else wrote in between.
+   * The resourceVersion it leaves in it is the caller's precondition; none or an empty one asks for no particular version.
+   */
+  produce(current: CachedObject): KubernetesObject | Promise<KubernetesObject>
+  /** Records who owns the fields, on the defaulted object. */
+  track?(object: KubernetesObject, previous: KubernetesObject): void
+  /** Makes the object when there is none; absent: NotFound. */
+  create?(): { readonly object: KubernetesObject; track?(object: KubernetesObject): void }
+  /** A patch carries no whole object: it is repeated on a conflict even though `produce` copied the resourceVersion. */
+  readonly allowsMissingVersion?: boolean | undefined
+}
+
+export interface UpdateResult {
+  readonly object: CachedObject
+  readonly isCreated: boolean
+  /** The update removed the last finalizer of an object that was being deleted. */
+  readonly isDeleted: boolean
+}
+
+/** Changes an object with optimistic concurrency. An update that changes nothing writes nothing. Throws StatusErrors. */
+export async function updateObject(context: RegistryContext, request: UpdateRequest): Promise<UpdateResult> {
+  const { storage, scope } = request
+  const { type } = storage.resource
+  const key = relativeKey(storage.resource, request.namespace, request.name)
+  let current = storage.cache.objects.get(key) ?? (await readNewest(context, storage, key, scope.signal))
+  let isNewest = false
+  for (;;) {
+    scope.signal.throwIfAborted()
+    if (current === undefined) {
+      const creation = request.create?.()
+      if (creation === undefined) throw notFound(type, request.name)
+      try {
+        const object = await createObject(context, { storage, scope, ...creation })
+        return { object, isCreated: true, isDeleted: false }
+      } catch (error) {
+        current = await readNewest(context, storage, key, scope.signal)
+        if (current === undefined || !hasReason(error, 'AlreadyExists')) throw error
+        isNewest = true
+        continue
+      }
+    }
+    try {
+      return await attempt(context, request, current)
+    } catch (error) {
+      // What was seen may have been old: only the newest version may refuse a request.
+      if (isDatastoreError(error) && error.code === 'RevisionConflict') {
+        current = error.current === undefined ? undefined : CachedObject.fromStored(storage.resource, key, error.current.modRevision, error.current.value)
+        isNewest = true
+        if (current === undefined && request.create === undefined) throw notFound(type, request.name)
+        continue
+      }
+      if (isNewest) throw toStatusError(error, { ...type, name: request.name })
+      const newest = await readNewest(context, storage, key, scope.signal)
+      if (newest?.revision === current.revision) throw toStatusError(error, { ...type, name: request.name })
+      current = newest
+      isNewest = true
+    }
+  }
+}
+
+async function attempt(context: RegistryContext, request: UpdateRequest, current: CachedObject): Promise<UpdateResult> {
+  const { storage, scope } = request
+  const { strategy, resource } = storage
+  const { type } = resource
+  const previous = current.object
+  const object = await request.produce(current)
+  object.apiVersion = previous.apiVersion
+  object.kind = previous.kind
+  checkPreconditions(request, object, previous)
+  // The datastore gives the version; the object carries the one it is based on through admission, as upstream does.
+  object.metadata.resourceVersion = formatResourceVersion(current.revision)
+  if (scope.skipsRules !== true) {
+    await applyRules(context, request, object, previous)
+  }
+  settleManagedFields(object, previous)
+  const isUnchanged = equalJson(object, previous)
+  if (!isUnchanged && isFinished(object, previous)) return deleteFinished(context, request, current, object)
+  if (isUnchanged) return { object: current, isCreated: false, isDeleted: false }
+  const allocation = scope.skipsRules === true ? undefined : await strategy.allocate?.(object, previous, scope)
+  try {
+    const value = encodeStored(resource, object)
+    if (scope.dryRun) return { object: dryRunUpdate(storage, current, value), isCreated: false, isDeleted: false }
+    const leaseId = storage.ttlSeconds === undefined ? undefined : await context.leases.leaseFor(storage.ttlSeconds)
+    const { revision } = await context.datastore.update(Buffer.from(resource.prefix + current.key), value, {
+      expectedRevision: current.revision,
+      signal: scope.signal,
+      leaseId,
+    })
+    const updated = CachedObject.fromStored(resource, current.key, revision, value)
+    object.metadata.resourceVersion = formatResourceVersion(revision)
+    updated.adopt(deepFreeze({ ...object, apiVersion: previous.apiVersion, kind: type.kind }))
+    storage.cache.offer(updated)
+    return { object: updated, isCreated: false, isDeleted: false }
+  } catch (error) {
+    await allocation?.release()
+    throw error
+  }
+}
+
+function dryRunUpdate(storage: ResourceStorage, current: CachedObject, value: Buffer): CachedObject {
+  const dry = dryRunObject(storage, current.key, value)
+  return CachedObject.fromStored(storage.resource, current.key, current.revision, dry.bytes)
+}
+
+function checkPreconditions(request: UpdateRequest, object: KubernetesObject, previous: KubernetesObject): void {
+  const { storage, name } = request
+  const { type } = storage.resource
+  const { uid, resourceVersion } = object.metadata
+  if (uid !== undefined && uid !== '' && uid !== previous.metadata.uid)
+    throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous.metadata.uid ?? ''}`)
+  if (resourceVersion !== undefined && resourceVersion !== '' && resourceVersion !== '0') {
+    if (resourceVersion !== previous.metadata.resourceVersion) throw conflict(type, name, staleObjectMessage)
+  } else if (storage.strategy.allowUnconditionalUpdate === false && request.allowsMissingVersion !== true) {
+    throw invalid({ group: type.group, kind: type.resource }, name, [
+      invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
+    ])
+  }
+}
+
+/** Order of an update: defaults → prepare → admission (mutating) → defaults → metadata rules → validation → admission (validating). */
+async function applyRules(context: RegistryContext, request: UpdateRequest, object: KubernetesObject, previous: KubernetesObject): Promise<void> {
+  const { storage, scope, subresource } = request
+  const { strategy } = storage
+  const { type } = storage.resource
+  const rules = subresource === 'status' ? strategy.status : strategy.update
+  const admission: AdmissionRequest = {
+    operation: 'UPDATE',
+    type,
+    subresource,
+    namespace: request.namespace,
+    name: request.name,
+    object,
+    oldObject: previous,
+    scope,
+  }
+  strategy.defaults?.(object)
+  keepOtherHalf(storage, object, previous, subresource)
+  request.track?.(object, previous)
+  rules?.prepare?.(object, previous, scope)
+  if (scope.skipsAdmission !== true) {
+    await admit(context, admission)
+    strategy.defaults?.(object)
+  }
+  keepSystemMetadata(object, previous)
+  if (storage.hasGeneration && subresource !== 'status' && !equalSpec(object, previous))
+    object.metadata.generation = (previous.metadata.generation ?? 0) + 1
+  const problems: FieldError[] = []
+  if (subresource === '') problems.push(...(strategy.validate?.(object, scope) ?? []))
+  problems.push(...metadataUpdateProblems(object, previous))
+  problems.push(...(rules?.validate?.(object, previous, scope) ?? []))
+  if (problems.length === 0) problems.push(...metadataProblems(object, strategy))
+  if (problems.length > 0) throw invalid(type, request.name, problems)
+  if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
+}
+
+/** A plain write leaves status alone and a status write everything else. */
+function keepOtherHalf(storage: ResourceStorage, object: KubernetesObject, previous: KubernetesObject, subresource: string): void {
+  if (storage.strategy.status === undefined) return
+  // Kinds with a status strategy have a `status`; which type it has does not matter here.
+  const [target, source] = [object as KubernetesObject & Record<string, unknown>, previous as KubernetesObject & Record<string, unknown>]
+  if (subresource === '') {
+    if (source['status'] === undefined) delete target['status']
+    else target['status'] = copyJson(source['status'])
+    return
+  }
+  if (subresource !== 'status') return
+  for (const field of Object.keys(target)) if (field !== 'status' && field !== 'metadata' && !(field in source)) delete target[field]
+  for (const [field, value] of Object.entries(source)) if (field !== 'status' && field !== 'metadata') target[field] = copyJson(value)
+}
+
+/** Generation counts changes of everything but metadata and status. */
+function equalSpec(object: KubernetesObject, previous: KubernetesObject): boolean {
+  const strip = (value: KubernetesObject): object => ({ ...value, apiVersion: '', kind: '', metadata: undefined, status: undefined })
+  return equalJson(strip(object), strip(previous))
+}
+
+/** When nothing but the times of managed fields changed, nothing changed: follows IgnoreManagedFieldsTimestampsTransformer. */
+function settleManagedFields(object: KubernetesObject, previous: KubernetesObject): void {
+  const [now, then] = [object.metadata.managedFields, previous.metadata.managedFields]
+  if (now === undefined || then === undefined || now.length !== then.length) return
+  const timeless = (fields: NonNullable<typeof now>): object[] => fields.map((entry) => ({ ...entry, time: undefined }))
+  if (!equalJson(timeless(now), timeless(then))) return
+  const before = object.metadata.managedFields
+  object.metadata.managedFields = copyJson(then)
+  if (!equalJson(object, previous)) object.metadata.managedFields = before
+}
+
+function isFinished(object: KubernetesObject, previous: KubernetesObject): boolean {
+  if ((object.metadata.finalizers?.length ?? 0) > 0 || previous.metadata.deletionTimestamp === undefined) return false
+  if ((previous.metadata.deletionGracePeriodSeconds ?? 0) !== 0) return false
+  return !hasNamespaceFinalizers(object)
+}
+
+/** A Namespace has finalizers of its own in its spec. */
+export function hasNamespaceFinalizers(object: KubernetesObject): boolean {
+  if (object.kind !== 'Namespace') return false
+  const { spec } = object as KubernetesObject & { readonly spec?: { readonly finalizers?: readonly string[] } } // it is a Namespace
+  return (spec?.finalizers?.length ?? 0) > 0
+}
+
+async function deleteFinished(
+  context: RegistryContext,
+  { storage, scope }: UpdateRequest,
+  current: CachedObject,
+  object: KubernetesObject,
+): Promise<UpdateResult> {
+  const { resource, strategy } = storage
+  if (!scope.dryRun) {
+    await context.datastore.delete(Buffer.from(resource.prefix + current.key), { expectedRevision: current.revision, signal: scope.signal })
+    await strategy.afterDelete?.(object)
+  }
+  return { object: CachedObject.fromStored(resource, current.key, current.revision, encodeStored(resource, object)), isCreated: false, isDeleted: true }
+}

@@ -1,0 +1,102 @@
+import { apiVersionOf, type KubernetesObject } from '@k3s/api'
+import { deepFreeze } from '../deep-freeze.ts'
+import { formatResourceVersion } from '../resource-version.ts'
+import type { StoredResource } from './stored-resource.ts'
+
+/** `"resourceVersion":"12",`: stands right behind `"metadata":{`. */
+const slotOf = (revision: number): string => `"resourceVersion":"${formatResourceVersion(revision)}",`
+
+/**
+ * One version of one object: its JSON, and the parsed form for as long as somebody holds it.
+ *
+ * The bytes of a Pod at revision 12, and the segments that are joined for each use:
+ * ```
+ * { "apiVersion":"v1","kind":"Pod", "metadata":{ "resourceVersion":"12", "name":"a",…
+ * ^ |type head: not in list items |             |slot: known after the commit
+ * ```
+ */
+export class CachedObject {
+  readonly resource: StoredResource
+  /** `ns/name` or `name`. */
+  readonly key: string
+  readonly revision: number
+  /** The whole object with its resourceVersion. Not to be changed. */
+  readonly bytes: Buffer
+  #parsed: WeakRef<KubernetesObject> | undefined
+
+  constructor(resource: StoredResource, key: string, revision: number, bytes: Buffer) {
+    this.resource = resource
+    this.key = key
+    this.revision = revision
+    this.bytes = bytes
+  }
+
+  /** From the datastore's value. A value that another program encoded in its own way is encoded anew. */
+  static fromStored(resource: StoredResource, key: string, revision: number, value: Uint8Array): CachedObject {
+    const stored = canonical(resource, value)
+    const slot = Buffer.from(slotOf(revision), 'latin1')
+    const headLength = resource.head.length
+    const bytes = Buffer.allocUnsafe(stored.length + slot.length)
+    stored.copy(bytes, 0, 0, headLength)
+    slot.copy(bytes, headLength)
+    stored.copy(bytes, headLength + slot.length, headLength)
+    return new CachedObject(resource, key, revision, bytes)
+  }
+
+  /** The parsed object: shared, deeply frozen, with its resourceVersion. */
+  get object(): KubernetesObject {
+    const known = this.#parsed?.deref()
+    if (known !== undefined) return known
+    // The bytes were encoded from an object of this resource.
+    const object = deepFreeze(JSON.parse(this.bytes.toString('utf8')) as KubernetesObject)
+    this.#parsed = new WeakRef(object)
+    return object
+  }
+
+  /** Takes over a parsed form that equals the bytes, so that it is not parsed again. */
+  adopt(object: KubernetesObject): void {
+    if (this.#parsed?.deref() === undefined) this.#parsed = new WeakRef(object)
+  }
+
+  /** A copy that its receiver may change. */
+  parseCopy(): KubernetesObject {
+    return JSON.parse(this.bytes.toString('utf8')) as KubernetesObject // as above
+  }
+
+  /** What stands between commas in a list; the brace before it is the caller's. */
+  get itemTail(): Buffer {
+    return this.bytes.subarray(1 + this.resource.typeHeadLength)
+  }
+
+  get namespace(): string {
+    return this.resource.type.namespaced ? this.key.slice(0, this.key.indexOf('/')) : ''
+  }
+
+  get name(): string {
+    return this.resource.type.namespaced ? this.key.slice(this.key.indexOf('/') + 1) : this.key
+  }
+
+  /** The same object with another resourceVersion: how a deletion shows the last state. */
+  atRevision(revision: number): CachedObject {
+    const headLength = this.resource.head.length
+    const rest = this.bytes.subarray(headLength + slotOf(this.revision).length)
+    const bytes = Buffer.concat([this.bytes.subarray(0, headLength), Buffer.from(slotOf(revision), 'latin1'), rest])
+    return new CachedObject(this.resource, this.key, revision, bytes)
+  }
+}
+
+/** The value to store for an object: canonical JSON, without resourceVersion, kind and version first and then metadata. */
+export function encodeStored(resource: StoredResource, object: KubernetesObject): Buffer {
+  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object
+  const { resourceVersion: _resourceVersion, ...meta } = metadata
+  return Buffer.from(
+    JSON.stringify({ apiVersion: apiVersionOf(resource.type), kind: resource.type.kind, metadata: meta, ...rest }),
+    'utf8',
+  )
+}
+
+function canonical(resource: StoredResource, value: Uint8Array): Buffer {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (bytes.subarray(0, resource.head.length).equals(Buffer.from(resource.head, 'latin1')) && bytes[resource.head.length] !== 0x7d) return bytes
+  return encodeStored(resource, JSON.parse(bytes.toString('utf8')) as KubernetesObject) // everything under the prefix is of this kind
+}

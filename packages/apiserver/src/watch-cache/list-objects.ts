@@ -1,0 +1,161 @@
+import { badRequest, hasReason, invalid, StatusError } from '@k3s/api'
+import type { Datastore } from '@k3s/datastore'
+import { expiredList, staleContinueMessage, toStatusError } from '../errors.ts'
+import { forbiddenField, notSupported } from '../registry/field-error.ts'
+import type { FieldError } from '../registry/strategy.ts'
+import { parseResourceVersion } from '../resource-version.ts'
+import { CachedObject } from './cached-object.ts'
+import { rangeOf, type CacheFeed } from './cache-feed.ts'
+import { decodeContinue, encodeContinue } from './continue-token.ts'
+import type { Selection } from './selection.ts'
+import type { WatchCache } from './watch-cache.ts'
+
+/** Parameters of a list as they came; empty strings for absent ones. */
+export interface ListParameters {
+  readonly resourceVersion: string
+  readonly resourceVersionMatch: string
+  readonly limit: number
+  readonly continue: string
+}
+
+/** One list, or one chunk of it. */
+export interface ListPage {
+  readonly items: readonly CachedObject[]
+  /** Of the snapshot. */
+  readonly revision: number
+  /** Empty when this is the end. */
+  readonly continue: string
+  /** Items behind this chunk; undefined when there are none or when it is not known. */
+  readonly remainingItemCount: number | undefined
+}
+
+export interface ListSource {
+  readonly datastore: Datastore
+  readonly feed: CacheFeed
+  readonly cache: WatchCache
+}
+
+// Objects read from the datastore at a time when a selector makes the number of matches unknown.
+const scanPageSize = 500
+
+/** Upstream's rules on what may be combined; throws Invalid. */
+export function validateListParameters(parameters: ListParameters, sendsInitialEvents: boolean): void {
+  const { resourceVersion, resourceVersionMatch: match } = parameters
+  const errors: FieldError[] = []
+  if (match !== '') {
+    if (resourceVersion === '')
+      errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'))
+    if (parameters.continue !== '')
+      errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'))
+    if (match !== 'Exact' && match !== 'NotOlderThan') errors.push(notSupported('resourceVersionMatch', match, ['Exact', 'NotOlderThan', '']))
+    if (match === 'Exact' && resourceVersion === '0')
+      errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+  }
+  if (sendsInitialEvents) errors.push(forbiddenField('sendInitialEvents', 'sendInitialEvents is forbidden for list'))
+  if (errors.length > 0) throw invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', errors)
+}
+
+/** Lists with upstream's meaning of resourceVersion, limit and continue. Throws StatusErrors. */
+export async function listObjects(source: ListSource, selection: Selection, parameters: ListParameters, signal: AbortSignal): Promise<ListPage> {
+  const { feed } = source
+  const { resourceVersion, limit } = parameters
+  if (parameters.continue !== '') {
+    if (resourceVersion !== '' && resourceVersion !== '0')
+      throw badRequest('specifying resource version is not allowed when using continue')
+    return continueList(source, selection, parameters, signal)
+  }
+  if (resourceVersion === '') {
+    await feed.waitForNewest(signal)
+    return fromCache(source, selection, limit, '')
+  }
+  const wanted = parseResourceVersion(resourceVersion)
+  if (wanted === 0) return fromCache(source, selection, limit, '')
+  // As upstream: a limit without a match asks for exactly this version.
+  if (parameters.resourceVersionMatch === 'Exact' || (limit > 0 && parameters.resourceVersionMatch === ''))
+    return exact(source, selection, limit, wanted, '', signal)
+  await feed.waitFor(wanted, signal)
+  return fromCache(source, selection, limit, '')
+}
+
+async function continueList(
+  source: ListSource,
+  selection: Selection,
+  { continue: token, limit }: ListParameters,
+  signal: AbortSignal,
+): Promise<ListPage> {
+  const { revision, start } = decodeContinue(token)
+  if (revision === -1) {
+    await source.feed.waitForNewest(signal)
+    return fromCache(source, selection, limit, start)
+  }
+  try {
+    return await exact(source, selection, limit, revision, start, signal)
+  } catch (error) {
+    if (!hasReason(error, 'Expired')) throw error
+    throw new StatusError('Expired', staleContinueMessage, { cause: error, continue: encodeContinue({ revision: -1, start }) })
+  }
+}
+
+/** No await: all items are of one revision. */
+function fromCache({ feed, cache }: ListSource, selection: Selection, limit: number, start: string, revision: number = feed.revision): ListPage {
+  const candidates = cache.objects.slice(selection.keyPrefix, selection.keyPrefix + start)
+  if (limit === 0) {
+    const items = selection.isEverything ? candidates : candidates.filter((object) => selection.matches(object))
+    return { items, revision, continue: '', remainingItemCount: undefined }
+  }
+  const items: CachedObject[] = []
+  let index = 0
+  for (; index < candidates.length && items.length < limit; index++) {
+    const object = candidates[index]
+    if (object !== undefined && (selection.isEverything || selection.matches(object))) items.push(object)
+  }
+  const hasMore = selection.isEverything ? index < candidates.length : candidates.slice(index).some((object) => selection.matches(object))
+  return page(selection, items, revision, hasMore ? candidates.length - index : 0)
+}
+
+/** The state at one revision: from the cache when nothing changed since, else from the datastore's history. */
+async function exact(
+  source: ListSource,
+  selection: Selection,
+  limit: number,
+  revision: number,
+  start: string,
+  signal: AbortSignal,
+): Promise<ListPage> {
+  const { datastore, feed, cache } = source
+  const { resource } = cache
+  await feed.waitFor(revision, signal)
+  if (revision < feed.compactRevision) throw expiredList()
+  if (cache.lastChange <= revision) return fromCache(source, selection, limit, start, revision)
+  try {
+    const range = rangeOf(resource.prefix + selection.keyPrefix)
+    let from: Uint8Array = Buffer.from(resource.prefix + selection.keyPrefix + start)
+    const items: CachedObject[] = []
+    for (;;) {
+      const pageSize = limit === 0 ? scanPageSize : selection.isEverything ? limit - items.length : Math.max(scanPageSize, limit)
+      const read = await datastore.list({ start: from, end: range.end }, { limit: pageSize, revision, signal })
+      for (const [index, item] of read.items.entries()) {
+        const object = CachedObject.fromStored(resource, Buffer.from(item.key).toString('utf8').slice(resource.prefix.length), item.modRevision, item.value)
+        if (!selection.isEverything && !selection.matches(object)) continue
+        items.push(object)
+        if (limit > 0 && items.length === limit) return page(selection, items, revision, read.count - index - 1)
+      }
+      const last = read.items.at(-1)
+      if (!read.more || last === undefined) return page(selection, items, revision, 0)
+      from = Buffer.concat([last.key, Uint8Array.of(0)])
+    }
+  } catch (error) {
+    throw toStatusError(error, { ...resource.type, operation: 'list', requestedRevision: revision })
+  }
+}
+
+function page(selection: Selection, items: readonly CachedObject[], revision: number, remaining: number): ListPage {
+  const last = items.at(-1)
+  if (remaining === 0 || last === undefined) return { items, revision, continue: '', remainingItemCount: undefined }
+  return {
+    items,
+    revision,
+    continue: encodeContinue({ revision, start: `${last.key.slice(selection.keyPrefix.length)}\u0000` }),
+    remainingItemCount: selection.isEverything ? remaining : undefined,
+  }
+}

@@ -1,0 +1,92 @@
+import type { WatchEvent } from '@k3s/datastore'
+import { CachedObject } from './cached-object.ts'
+import { EventRing, type CacheEvent } from './event-ring.ts'
+import { SortedObjects } from './sorted-objects.ts'
+import type { StoredResource } from './stored-resource.ts'
+
+// Objects that writers hand over and whose events are still on their way; a writer's event is at most one group commit away.
+const maxOffered = 1024
+
+/** The current objects of one resource and its recent events. Changed by the feed only; readers see whole revisions, because applying one has no await. */
+export class WatchCache {
+  readonly resource: StoredResource
+  readonly objects: SortedObjects = new SortedObjects()
+  #ring = new EventRing(0)
+  /** Counts resets: a watch that started before one has lost events. */
+  #epoch = 0
+  /** Revision of the newest event, or of the load. */
+  #lastChange = 0
+  readonly #offered = new Map<string, CachedObject>()
+  readonly #listeners = new Set<() => void>()
+
+  constructor(resource: StoredResource) {
+    this.resource = resource
+  }
+
+  get ring(): EventRing {
+    return this.#ring
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Nothing of this resource changed after this revision. */
+  get lastChange(): number {
+    return this.#lastChange
+  }
+
+  /** Starts over with the objects of `revision`; everything watched before is void. */
+  reset(revision: number, objects: Iterable<CachedObject>): void {
+    for (const key of this.objects.slice('').map((object) => object.key)) this.objects.delete(key)
+    for (const object of objects) this.objects.set(object)
+    this.#ring = new EventRing(revision)
+    this.#lastChange = revision
+    this.#epoch++
+    this.wake()
+  }
+
+  apply(key: string, { type, item }: WatchEvent): void {
+    const revision = item.modRevision
+    const event = type === 'put' ? this.#put(key, revision, item.value) : this.#remove(key, revision)
+    if (event === undefined) return
+    this.#lastChange = revision
+    this.#ring.push(event)
+  }
+
+  /** A writer's own object for the event that is to come, so that it is neither copied nor parsed again. */
+  offer(object: CachedObject): void {
+    const present = this.objects.get(object.key)
+    if (present !== undefined && present.revision >= object.revision) {
+      if (present.revision === object.revision) present.adopt(object.object)
+      return
+    }
+    if (this.#offered.size >= maxOffered) this.#offered.clear()
+    this.#offered.set(object.key, object)
+  }
+
+  /** Calls `listener` after each batch of events. Returns how to stop. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  wake(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
+  #put(key: string, revision: number, value: Uint8Array): CacheEvent {
+    const offered = this.#offered.get(key)
+    if (offered !== undefined && offered.revision <= revision) this.#offered.delete(key)
+    const current = offered?.revision === revision ? offered : CachedObject.fromStored(this.resource, key, revision, value)
+    return { revision, current, isDeletion: false, previous: this.objects.set(current), frames: undefined }
+  }
+
+  #remove(key: string, revision: number): CacheEvent | undefined {
+    this.#offered.delete(key)
+    const previous = this.objects.delete(key)
+    return previous === undefined
+      ? undefined
+      : { revision, current: previous.atRevision(revision), isDeletion: true, previous, frames: undefined }
+  }
+}
