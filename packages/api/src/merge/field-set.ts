@@ -1,0 +1,187 @@
+import type { JsonObject } from '../codec/decode-object.ts'
+
+/**
+ * A set of field paths in the form of `fieldsV1`: element → what is below it. Elements are `f:<name>` (field or map key),
+ * `k:<JSON of the keys>` (item of a list of type map), `v:<JSON>` (item of a set) and `i:<index>`. An element is itself in the set when
+ * nothing is below it, or when `.` is.
+ *
+ *   { "f:spec": { "f:replicas": {}, "f:selector": { ".": {}, "f:app": {} } } }   holds .spec.replicas, .spec.selector and .spec.selector.app
+ *
+ * Operations change no argument, share what they can, and answer with their first argument itself when the result equals it.
+ */
+export interface FieldSet {
+  readonly [element: string]: FieldSet
+}
+
+export const emptySet: FieldSet = Object.freeze({})
+const leaf: FieldSet = emptySet
+
+/** True when no path is in the set. */
+export function isEmptySet(set: FieldSet): boolean {
+  for (const element in set) if (element !== '.') return false
+  return true
+}
+
+function isMember(node: FieldSet): boolean {
+  if ('.' in node) return true
+  for (const _ in node) return false
+  return true
+}
+
+function makeNode(member: boolean, children: Record<string, FieldSet>): FieldSet | undefined {
+  if (isEmptySet(children)) return member ? leaf : undefined
+  return member ? { '.': leaf, ...children } : children
+}
+
+const elementsOf = (node: FieldSet): string[] => Object.keys(node).filter((element) => element !== '.')
+
+function childrenOf(node: FieldSet): Record<string, FieldSet> {
+  const { '.': _, ...children } = node
+  return children
+}
+
+/** Paths of either. */
+export function unionSets(a: FieldSet, b: FieldSet): FieldSet {
+  let result: Record<string, FieldSet> | undefined
+  for (const element of elementsOf(b)) {
+    const left = a[element]
+    const right = b[element]
+    if (right === undefined || left === right) continue
+    const merged = left === undefined ? right : unionNodes(left, right)
+    if (merged === left) continue
+    result ??= childrenOf(a)
+    result[element] = merged
+  }
+  return result ?? a
+}
+
+function unionNodes(a: FieldSet, b: FieldSet): FieldSet {
+  const member = isMember(a) || isMember(b)
+  const children = unionSets(a, b)
+  if (children === a && member === isMember(a)) return a
+  return makeNode(member, childrenOf(children)) ?? leaf
+}
+
+/** Paths of `a` that are not in `b`; what lies below a path of `b` stays. */
+export function subtractSet(a: FieldSet, b: FieldSet): FieldSet {
+  return removeFrom(a, b, (left, right) => makeNode(isMember(left) && !isMember(right), childrenOf(subtractSet(left, right))))
+}
+
+/** Paths of `a` that are neither in `b` nor below a path of `b`. */
+export function subtractTrees(a: FieldSet, b: FieldSet): FieldSet {
+  return removeFrom(a, b, (left, right) => (isMember(right) ? undefined : makeNode(isMember(left), childrenOf(subtractTrees(left, right)))))
+}
+
+function removeFrom(a: FieldSet, b: FieldSet, remove: (left: FieldSet, right: FieldSet) => FieldSet | undefined): FieldSet {
+  let result: Record<string, FieldSet> | undefined
+  for (const element of elementsOf(a)) {
+    const left = a[element]
+    const right = b[element]
+    if (left === undefined || right === undefined) continue
+    const rest = remove(left, right)
+    if (rest !== undefined && isMember(rest) === isMember(left) && isSameSet(rest, left)) continue
+    result ??= childrenOf(a)
+    if (rest === undefined) delete result[element]
+    else result[element] = rest
+  }
+  return result ?? a
+}
+
+/** Paths of both. */
+export function intersectSets(a: FieldSet, b: FieldSet): FieldSet {
+  const result: Record<string, FieldSet> = {}
+  for (const element of elementsOf(a)) {
+    const left = a[element]
+    const right = b[element]
+    if (left === undefined || right === undefined) continue
+    const node = makeNode(isMember(left) && isMember(right), childrenOf(intersectSets(left, right)))
+    if (node !== undefined) result[element] = node
+  }
+  return result
+}
+
+export function isSameSet(a: FieldSet, b: FieldSet): boolean {
+  if (a === b) return true
+  const elements = elementsOf(a)
+  if (elements.length !== elementsOf(b).length) return false
+  return elements.every((element) => {
+    const left = a[element]
+    const right = b[element]
+    return left !== undefined && right !== undefined && isMember(left) === isMember(right) && isSameSet(left, right)
+  })
+}
+
+/** Every path of the set, as its elements, in the order of {@link sortSet}. */
+export function* pathsOf(set: FieldSet, prefix: readonly string[] = []): Generator<readonly string[]> {
+  const elements = elementsOf(set).toSorted(compareElements)
+  for (const element of elements) if (isMember(set[element] ?? leaf)) yield [...prefix, element]
+  for (const element of elements) yield* pathsOf(set[element] ?? leaf, [...prefix, element])
+}
+
+/** True when the path itself is in the set. */
+export function hasPath(set: FieldSet, path: readonly string[]): boolean {
+  let node: FieldSet | undefined = set
+  for (const element of path) node = node?.[element]
+  return node !== undefined && isMember(node)
+}
+
+/** A set that grows in place. */
+export class SetBuilder {
+  readonly #root: Record<string, FieldSet> = {}
+
+  get set(): FieldSet {
+    return this.#root
+  }
+
+  add(path: readonly string[]): void {
+    let node = this.#root
+    for (const [index, element] of path.entries()) {
+      // Nodes of this tree are made here, and mutable.
+      const known = node[element] as Record<string, FieldSet> | undefined
+      const isLast = index === path.length - 1
+      if (known === undefined) {
+        const made: Record<string, FieldSet> = {}
+        node[element] = made
+        node = made
+      } else {
+        if (isMember(known) !== isLast) known['.'] = leaf
+        node = known
+      }
+    }
+  }
+}
+
+const rank = (element: string): number => 'fkvi'.indexOf(element[0] ?? '')
+
+function compareElements(a: string, b: string): number {
+  return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0)
+}
+
+/** The same set with its elements in upstream's order. */
+export function sortSet(set: FieldSet): FieldSet {
+  const result: Record<string, FieldSet> = '.' in set ? { '.': leaf } : {}
+  for (const element of elementsOf(set).toSorted(compareElements)) result[element] = sortSet(set[element] ?? leaf)
+  return result
+}
+
+/** A path as messages have it: `.spec.containers[name="a"].image`. */
+export function formatPath(path: readonly string[]): string {
+  return path.map(formatElement).join('')
+}
+
+export function formatElement(element: string): string {
+  const text = element.slice(2)
+  if (element.startsWith('f:')) return `.${text}`
+  if (element.startsWith('v:')) return `[=${text}]`
+  if (element.startsWith('i:')) return `[${text}]`
+  // Written by keyElement, or by a client in the same form.
+  const keys = JSON.parse(text) as JsonObject
+  return `[${Object.entries(keys)
+    .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+    .join(',')}]`
+}
+
+/** The element of a list item with these keys. */
+export function keyElement(keys: JsonObject): string {
+  return `k:${JSON.stringify(Object.fromEntries(Object.entries(keys).toSorted(([a], [b]) => (a < b ? -1 : 1))))}`
+}
