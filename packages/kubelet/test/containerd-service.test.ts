@@ -1,0 +1,113 @@
+import { execFile } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { beforeAll, afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { defaultPauseImage } from '../src/containerd/service.ts'
+import { busybox, busyboxArchive, createHost, kill, type ContainerdHost } from './containerd-host.ts'
+
+const run = promisify(execFile)
+const forever = ['/bin/sleep', '1000000']
+
+describe('a managed containerd', () => {
+  let host: ContainerdHost
+  beforeAll(async () => {
+    host = await createHost()
+    await mkdir(join(host.directory, 'images'))
+    await writeFile(join(host.directory, 'images/busybox.tar.zst'), zstdCompressSync(await busyboxArchive()))
+    await writeFile(join(host.directory, 'images/other.tgz'), gzipSync(await busyboxArchive('registry.local/other:test')))
+    await writeFile(join(host.directory, 'images/broken.tar'), 'not an archive')
+  })
+  afterAll(() => host[Symbol.asyncDispose]())
+
+  test('starts with the images of the directory and the built-in pause image', async () => {
+    const service = await host.start()
+    const tags = (await host.client.listImages()).images.flatMap(({ repoTags }) => repoTags)
+    expect(tags.toSorted()).toEqual([`docker.io/${defaultPauseImage}`, busybox, 'registry.local/other:test'].toSorted())
+    expect(service.logged).toContainEqual(expect.stringMatching(/^Cannot import images: Cannot images import: .*/))
+    const { stdout } = await run('ctr', ['-a', join(host.directory, 'state/c.sock'), '-n', 'k8s.io', 'images', 'ls', `name==${busybox}`])
+    expect(stdout).toContain('io.cri-containerd.pinned=pinned')
+    await service.stop()
+  })
+
+  test('outlives the service and is adopted by the next', async () => {
+    const pid = await host.pid()
+    expect(await readFile(`/proc/${pid}/comm`, 'utf8')).toBe('containerd\n')
+    const service = await host.start()
+    expect(await host.pid()).toBe(pid)
+    expect(service.logged).toEqual(['Adopted running containerd'])
+    await service.stop()
+  })
+
+  test('is started again when it dies, and its pods live on', async () => {
+    const service = await host.start()
+    const { podSandboxId, containerId } = await host.runPod('survivor', forever)
+    const before = await host.client.containerStatus({ containerId })
+    const pid = await host.pid()
+    await kill(pid, 'SIGKILL')
+    await vi.waitFor(async () => expect((await host.client.version()).runtimeName).toBe('containerd'), 20_000)
+    expect(await host.pid()).not.toBe(pid)
+    expect(service.logged).toContain('containerd died and is started again')
+    const { status } = await host.client.containerStatus({ containerId })
+    expect(status).toMatchObject({ state: 'CONTAINER_RUNNING', startedAt: before.status?.startedAt })
+    await service.stop()
+    expect((await host.client.podSandboxStatus({ podSandboxId })).status?.state).toBe('SANDBOX_READY')
+  })
+
+  test('is restarted by the next service when its configuration has changed, and its pods live on', async () => {
+    const pid = await host.pid()
+    const service = await host.start({ runtimes: [{ name: 'other', type: 'io.containerd.runc.v2' }] })
+    expect(await host.pid()).not.toBe(pid)
+    const { containers } = await host.client.listContainers()
+    expect(containers.map(({ state }) => state)).toEqual(['CONTAINER_RUNNING'])
+    await service.stop()
+  })
+
+  test('the pause program reaps orphans and ends on SIGTERM', async () => {
+    const service = await host.start()
+    const { client } = host
+    const { podSandboxId, containerId } = await host.runPod('paused', ['/bin/sh', '-c', '(sleep 0.1 &); exec sleep 1000000'])
+    const { info } = await client.podSandboxStatus({ podSandboxId, verbose: true })
+    const { pid } = JSON.parse(info['info'] ?? '{}') as { readonly pid: number }
+    const processes = async (): Promise<string> => {
+      const { stdout } = await client.execSync({ containerId, cmd: ['ps', '-o', 'pid,ppid,stat,args'] })
+      return Buffer.from(stdout).toString()
+    }
+    await vi.waitFor(async () => expect(await processes()).not.toMatch(/sleep 0.1|\bZ\b/), 10_000)
+    expect(await processes()).toMatch(/^ *1 +0 \S+ +\/pause$/m)
+    process.kill(pid, 'SIGTERM')
+    await vi.waitFor(async () => expect((await client.podSandboxStatus({ podSandboxId })).status?.state).toBe('SANDBOX_NOTREADY'), 1000)
+    await service.stop()
+  })
+
+  test('a foreign containerd on the socket is refused', async () => {
+    const record = join(host.directory, 'state/k3s-containerd.json')
+    const text = await readFile(record, 'utf8')
+    await writeFile(record, JSON.stringify({ ...JSON.parse(text), startTime: '1' }))
+    await expect(host.start()).rejects.toThrow(/another one, which we did not start/)
+    await writeFile(record, text)
+  })
+})
+
+test('a missing program is named with its package', async () => {
+  const host = await createHost()
+  onTestFinished(() => host[Symbol.asyncDispose]())
+  await expect(host.start({ binaryDirectories: [host.directory] })).rejects.toThrow(
+    /Cannot find program "containerd" in .*: install the package "containerd"/,
+  )
+})
+
+test('a socket path that is too long is refused before anything is done', async () => {
+  const host = await createHost()
+  onTestFinished(() => host[Symbol.asyncDispose]())
+  const socket = `/tmp/${'x'.repeat(100)}/c.sock`
+  const paths = { root: '/nowhere', state: '/nowhere', socket, config: '/nowhere/c', log: '/nowhere/l' }
+  await expect(host.start({ paths })).rejects.toThrow(/longer than 101 bytes/)
+})
+
+test('a containerd that dies at once shows its last words', async () => {
+  const host = await createHost()
+  onTestFinished(() => host[Symbol.asyncDispose]())
+  await expect(host.start({ template: '{{ template "base" . }}\nthis is no toml' })).rejects.toThrow(/died at once:\n.*toml/i)
+})
