@@ -1,9 +1,10 @@
 import { createServer as createHttpServer, request as httpRequest, type Server } from 'node:http'
 import { createServer as createEchoServer, type AddressInfo, type Server as NetServer } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openPortForward, openStreams } from '@k3s/cri-client'
+import { openPortForward, openStreams, upgrade } from '@k3s/cri-client'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { servePortForward } from '../src/streaming/port-forward.ts'
@@ -37,16 +38,16 @@ beforeAll(async () => {
   kubelet.on('upgrade', (request, socket, head) => {
     open++
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost')
-    const upgrade = { request, socket, head, signal: stop.signal }
+    const connection = { request, socket, head, signal: stop.signal }
     const serve = async (): Promise<void> => {
       if (pathname === '/portforward') {
         const { url } = await host.client.portForward({ podSandboxId: pod.podSandboxId, port: searchParams.getAll('port').map(Number) })
-        return servePortForward({ ...upgrade, url })
+        return servePortForward({ ...connection, url })
       }
       const { cmd, containerId, ...streams } = JSON.parse(searchParams.get('query') ?? '') as Query
       const wanted = { containerId, ...streams, stderr: streams.stderr && !streams.tty }
       const { url } = pathname === '/attach' ? await host.client.attach(wanted) : await host.client.exec({ ...wanted, cmd })
-      return serveRemoteCommand({ ...upgrade, url, streams })
+      return serveRemoteCommand({ ...connection, url, streams })
     }
     void serve().finally(() => open--) // neither rejects
   })
@@ -62,7 +63,7 @@ afterAll(async () => {
 
 const allEnded = (): Promise<void> => vi.waitFor(() => expect(open).toBe(0), 10_000)
 
-function commandPath(cmd: readonly string[], streams: Partial<CommandStreams>, action = 'exec'): string {
+function commandPath(cmd: readonly string[], streams: Partial<Query>, action = 'exec'): string {
   const query = { stdin: false, stdout: true, stderr: true, tty: false, containerId: pod.containerId, cmd, ...streams }
   return `/${action}?query=${encodeURIComponent(JSON.stringify(query))}`
 }
@@ -181,7 +182,7 @@ test('SPDY passes through with its half-close', async () => {
 test('attach reaches the main process', async () => {
   const attached = await host.runPod('attached', ['sh', '-c', 'while read line; do echo "got $line"; done'], { stdin: true })
   const socket = new WebSocket(
-    `ws://${base}${commandPath([], { stdin: true, ...{ containerId: attached.containerId } }, 'attach')}`,
+    `ws://${base}${commandPath([], { stdin: true, containerId: attached.containerId }, 'attach')}`,
     'v5.channel.k8s.io',
   )
   let output = ''
@@ -207,7 +208,7 @@ test('a client that vanishes leaves nothing open', async () => {
 
 test('a container that is killed ends the session with a status', async () => {
   const victim = await host.runPod('victim', ['/bin/sleep', '1000000'])
-  const path = commandPath(['sleep', '1000000'], { ...{ containerId: victim.containerId } })
+  const path = commandPath(['sleep', '1000000'], { containerId: victim.containerId })
   const ended = talk(path, 'v5.channel.k8s.io', () => void host.client.stopContainer({ containerId: victim.containerId, timeout: 0 }))
   const { channels } = await ended
   expect(JSON.parse(channels[3] ?? '')).toMatchObject({ status: 'Failure' })
@@ -237,22 +238,66 @@ test('port-forward by SPDY passes through', async () => {
   await allEnded()
 })
 
+/** kubectl's subprotocol has a slash, which WebSocket libraries refuse: frames by hand. */
+async function openTunnel(): Promise<{
+  readonly socket: Duplex
+  readonly send: (bytes: Buffer) => void
+  readonly read: () => AsyncIterable<Buffer>
+}> {
+  const { socket, head } = await upgrade(`http://${base}/portforward`, {
+    method: 'GET',
+    headers: {
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+      'sec-websocket-protocol': 'SPDY/3.1+portforward.k8s.io',
+    },
+  })
+  socket.on('error', () => {})
+  return {
+    socket,
+    send(bytes) {
+      // Final, binary, a 64-bit length, masked with zeros.
+      const header = Buffer.from([0x82, 0xff, ...Array<number>(12).fill(0)])
+      header.writeBigUInt64BE(BigInt(bytes.length), 2)
+      socket.write(Buffer.concat([header, bytes]))
+    },
+    async *read() {
+      let rest: Buffer = head
+      for await (const chunk of socket) {
+        rest = Buffer.concat([rest, chunk as Buffer])
+        for (;;) {
+          const short = (rest[1] ?? 0) & 127
+          const size = short === 126 ? 4 : short === 127 ? 10 : 2
+          if (rest.length < size) break
+          const length = short === 126 ? rest.readUInt16BE(2) : short === 127 ? Number(rest.readBigUInt64BE(2)) : short
+          if (rest.length < size + length) break
+          if (rest[0] === 0x88) return
+          if (rest[0] === 0x82) yield rest.subarray(size, size + length)
+          rest = rest.subarray(size + length)
+        }
+      }
+    },
+  }
+}
+
 test('port-forward by SPDY in a WebSocket is unwrapped', async () => {
-  // A client as kubectl: its SPDY connection runs through this WebSocket. Here a server of our own joins the two.
+  // Our SPDY client connects to a bridge, which puts its bytes into the tunnel.
   const bridge = createHttpServer()
   bridge.on('upgrade', (_request, socket, head) => {
-    const tunnel = new WebSocket(`ws://${base}/portforward`, 'SPDY/3.1+portforward.k8s.io')
-    tunnel.on('open', () => {
+    const serve = async (): Promise<void> => {
+      const tunnel = await openTunnel()
+      socket.on('error', () => {})
+      socket.on('close', () => tunnel.socket.destroy())
+      socket.on('data', (chunk: Buffer) => tunnel.send(chunk))
+      if (head.length > 0) tunnel.send(head)
       socket.write(
         'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n\r\n',
       )
-      if (head.length > 0) tunnel.send(head)
-      socket.on('data', (chunk: Buffer) => tunnel.send(chunk))
-    })
-    tunnel.on('message', (chunk: Buffer) => socket.write(chunk))
-    tunnel.on('close', () => socket.destroy())
-    socket.on('close', () => tunnel.close())
-    socket.on('error', () => {})
+      for await (const bytes of tunnel.read()) socket.write(bytes)
+      socket.destroy()
+    }
+    serve().catch(() => socket.destroy())
   })
   await new Promise<void>((resolve) => bridge.listen(0, '127.0.0.1', resolve))
   const { port } = echo.address() as AddressInfo
@@ -288,9 +333,10 @@ test('port-forward by WebSocket v4 passes through', async () => {
 
 test('an abort ends every connection', async () => {
   const socket = new WebSocket(`ws://${base}${commandPath(['cat'], { stdin: true })}`, 'v5.channel.k8s.io')
-  const tunnel = new WebSocket(`ws://${base}/portforward`, 'SPDY/3.1+portforward.k8s.io')
-  await Promise.all([new Promise((resolve) => socket.once('message', resolve)), new Promise((resolve) => tunnel.once('open', resolve))])
+  await new Promise((resolve) => socket.once('message', resolve))
+  const tunnel = await openTunnel()
+  const closed = new Promise((resolve) => tunnel.socket.resume().once('close', resolve))
   expect(open).toBe(2)
   stop.abort()
-  await allEnded()
+  await Promise.all([closed, allEnded()])
 })

@@ -4,6 +4,8 @@ import type { UpgradeRequest } from './proxy-upgrade.ts'
 
 // kubectl sends at most 32 KiB at once; other clients have the limit that browsers' libraries tend to have.
 const maxMessageBytes = 16 * 1024 * 1024
+// For a client that does not answer our close.
+const closeTimeoutMs = 5000
 
 /** The subprotocols that a WebSocket request offers, in the client's order; `undefined` for other upgrades. */
 export function offeredProtocols(request: IncomingMessage): readonly string[] | undefined {
@@ -14,16 +16,25 @@ export function offeredProtocols(request: IncomingMessage): readonly string[] | 
     .filter((name) => name !== '')
 }
 
-/** Accepts a WebSocket with one of its offered subprotocols. Never settles for a request that is malformed: it was answered with 400. */
+/**
+ * Accepts a WebSocket with one of its offered subprotocols. Never settles for a request that is malformed: it was
+ * answered with 400.
+ */
 export function acceptWebSocket({ request, socket, head }: UpgradeRequest, protocol: string): Promise<WebSocket> {
-  const server = new WebSocketServer({
+  const options = {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,
-    handleProtocols: () => protocol,
-  })
-  return new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve))
+    closeTimeout: closeTimeoutMs,
+  }
+  const server = new WebSocketServer(options)
+  // Kubernetes has names with a slash, which no subprotocol may have by the RFC and which the library refuses: it does
+  // not get to see them.
+  server.on('headers', (headers) => headers.push(`Sec-WebSocket-Protocol: ${protocol}`))
+  const headers = { value: { ...request.headers, 'sec-websocket-protocol': undefined } }
+  const plain = Object.create(request, { headers }) as IncomingMessage // all else is the request's own
+  return new Promise((resolve) => server.handleUpgrade(plain, socket, head, resolve))
 }
 
 /** Sends one binary message and waits until it has left for the network. Resolves when the socket is gone, too. */
