@@ -2,7 +2,7 @@ import { canonicalQuantity, isQuantity } from '../quantity.ts'
 import { base64Error } from './base64.ts'
 import { normalizeMicroTime, normalizeTime } from './time.ts'
 import type { FieldSchema, TypeSchema, ValueSchema } from '../schema/table.ts'
-import { typeSchema } from '../schema/table.ts'
+import { knownType } from '../schema/table.ts'
 
 /** Why a value cannot be of its type, in Go's words. The codecs make a BadRequest of it. */
 export class TypeMismatch extends Error {
@@ -14,6 +14,13 @@ export type JsonObject = Record<string, unknown>
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A copy of `object` without `key`. */
+export function without<T>(object: Readonly<Record<string, T>>, key: string): Record<string, T> {
+  const rest = { ...object }
+  delete rest[key]
+  return rest
 }
 
 /** Quantities below a thousand of their unit are canonical already. */
@@ -257,7 +264,5 @@ function convertScalar(
 
 /** Upstream reads these with a decoder of their own: unknown fields inside are dropped unnoticed. */
 function jsonSchema(value: unknown): JsonObject {
-  const type = typeSchema('apiextensions/v1.JSONSchemaProps')
-  if (type === undefined) throw new Error('Cannot read the schema table: no JSONSchemaProps')
-  return struct(value, type, { struct: '', stack: [], hasUnknown: true })
+  return struct(value, knownType('apiextensions/v1.JSONSchemaProps'), { struct: '', stack: [], hasUnknown: true })
 }

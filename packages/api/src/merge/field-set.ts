@@ -1,4 +1,4 @@
-import type { JsonObject } from '../codec/decode-object.ts'
+import { without, type JsonObject } from '../codec/decode-object.ts'
 
 /**
  * A set of field paths in the form of `fieldsV1`: element → what is below it. Elements are `f:<name>` (field or map key),
@@ -36,8 +36,7 @@ function makeNode(member: boolean, children: Record<string, FieldSet>): FieldSet
 const elementsOf = (node: FieldSet): string[] => Object.keys(node).filter((element) => element !== '.')
 
 function childrenOf(node: FieldSet): Record<string, FieldSet> {
-  const { '.': _, ...children } = node
-  return children
+  return without(node, '.')
 }
 
 /** Paths of either. */
@@ -136,8 +135,7 @@ export class SetBuilder {
   add(path: readonly string[]): void {
     let node = this.#root
     for (const [index, element] of path.entries()) {
-      // Nodes of this tree are made here, and mutable.
-      const known = node[element] as Record<string, FieldSet> | undefined
+      const known: Record<string, FieldSet> | undefined = node[element]
       const isLast = index === path.length - 1
       if (known === undefined) {
         const made: Record<string, FieldSet> = {}

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../codec/decode-object.ts'
 import { decodeObject } from '../codec/json.ts'
@@ -33,6 +33,8 @@ const update = (previous: JsonObject | undefined, next: JsonObject, manager: str
 const managed = (object: JsonObject): JsonObject[] => ((object['metadata'] as JsonObject)['managedFields'] ?? []) as JsonObject[]
 const fieldsOf = (object: JsonObject, manager: string): unknown =>
   managed(object).find((entry) => entry['manager'] === manager)?.['fieldsV1']
+const containersOf = (object: JsonObject): JsonObject[] =>
+  (object as { spec: { template: { spec: { containers: JsonObject[] } } } }).spec.template.spec.containers
 const containers = (...list: object[]): object => ({ template: { spec: { containers: list } } })
 
 describe('updateManagedFields()', () => {
@@ -156,7 +158,7 @@ describe('applyPatch()', () => {
     const two = apply(one, of({ replicas: 1, ...containers({ name: 'd', image: 'j' }) }), 'me', { now: later })
     expect(two['spec']).toMatchObject({ replicas: 1, template: { spec: { containers: [{ name: 'd', image: 'j' }] } } })
     expect(two['spec']).not.toHaveProperty('paused')
-    expect((two['spec'] as any).template.spec.containers).toHaveLength(1)
+    expect(containersOf(two)).toHaveLength(1)
   })
 
   it('conflicts with another manager by path', () => {
@@ -198,11 +200,11 @@ describe('applyPatch()', () => {
   it('keeps list items of others, in a stable order', () => {
     const live = apply(undefined, of(containers({ name: 'a', image: '1' }, { name: 'b', image: '2' })), 'one')
     const two = apply(live, of(containers({ name: 'c', image: '3' }, { name: 'b', image: '2' })), 'two')
-    expect((two['spec'] as any).template.spec.containers.map((item: JsonObject) => item['name'])).toEqual(['a', 'c', 'b'])
+    expect(containersOf(two).map((item: JsonObject) => item['name'])).toEqual(['a', 'c', 'b'])
     const one = apply(two, of(containers({ name: 'a', image: '1' })), 'one')
-    expect((one['spec'] as any).template.spec.containers.map((item: JsonObject) => item['name'])).toEqual(['a', 'c', 'b'])
+    expect(containersOf(one).map((item: JsonObject) => item['name'])).toEqual(['a', 'c', 'b'])
     const none = apply(one, of({}), 'two')
-    expect((none['spec'] as any).template.spec.containers.map((item: JsonObject) => item['name'])).toEqual(['a'])
+    expect(containersOf(none).map((item: JsonObject) => item['name'])).toEqual(['a'])
   })
 
   it('guards objects that nobody has managed so far', () => {

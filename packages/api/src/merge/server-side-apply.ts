@@ -1,4 +1,4 @@
-import { convert, isObject, type JsonObject } from '../codec/decode-object.ts'
+import { convert, isObject, without, type JsonObject } from '../codec/decode-object.ts'
 import { badRequest, StatusError } from '../status.ts'
 import type { TypeSchema } from '../schema/table.ts'
 import {
@@ -14,6 +14,7 @@ import {
   unionSets,
   type FieldSet,
 } from './field-set.ts'
+import { goText } from './go-text.ts'
 import {
   capManagers,
   isReset,
@@ -79,12 +80,12 @@ export function applyPatch(input: ApplyInput): { readonly object: JsonObject } {
   const kind = typeof patch['kind'] === 'string' ? patch['kind'] : ''
   const liveKind = input.live?.['kind']
   if (patch['apiVersion'] !== input.apiVersion || (liveKind !== undefined && liveKind !== kind))
-    throw badRequest(`invalid object type: ${String(patch['apiVersion'] ?? '')}, Kind=${kind}`)
+    throw badRequest(`invalid object type: ${goText(patch['apiVersion'] ?? '')}, Kind=${kind}`)
   if (isNonNull(metadataOf(patch)['managedFields'])) throw badRequest('metadata.managedFields must be nil')
   const errors = validateTyped(patch, schema)
   if (errors.length > 0) {
     const { namespace, name } = metadataOf(patch)
-    const what = `${String(namespace ?? '')}/${String(name ?? '')}; ${input.apiVersion}, Kind=${kind}`
+    const what = `${goText(namespace ?? '')}/${goText(name ?? '')}; ${input.apiVersion}, Kind=${kind}`
     const list = errors.length === 1 ? errors[0] : `errors:\n${errors.map((error) => `  ${error}`).join('\n')}`
     throw new StatusError('', `failed to create typed patch object (${what}): ${list}`, { code: 500 })
   }
@@ -311,8 +312,8 @@ function annotationOf(object: JsonObject): string | undefined {
 /** kubectl's own record of what it applied follows. */
 function withAnnotation(object: JsonObject, patch: JsonObject): JsonObject {
   const meta = metadataOf(patch)
-  const { [annotation]: _, ...others } = isObject(meta['annotations']) ? meta['annotations'] : {}
-  const { annotations: __, ...rest } = meta
+  const others = without(isObject(meta['annotations']) ? meta['annotations'] : {}, annotation)
+  const rest = without(meta, 'annotations')
   const applied = { ...patch, metadata: { ...rest, ...(Object.keys(others).length === 0 ? {} : { annotations: others }) } }
   const own = metadataOf(object)
   const annotations = isObject(own['annotations']) ? own['annotations'] : {}
@@ -320,9 +321,8 @@ function withAnnotation(object: JsonObject, patch: JsonObject): JsonObject {
 }
 
 function withoutManagers(object: JsonObject): JsonObject {
-  if (!('managedFields' in metadataOf(object))) return object
-  const { managedFields: _, ...metadata } = metadataOf(object)
-  return { ...object, metadata }
+  const metadata = metadataOf(object)
+  return 'managedFields' in metadata ? { ...object, metadata: without(metadata, 'managedFields') } : object
 }
 
 function withManagers(object: JsonObject, managers: Managers): JsonObject {

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../codec/decode-object.ts'
+import { isObject, without, type JsonObject } from '../codec/decode-object.ts'
 import { badRequest, StatusError } from '../status.ts'
 import type { FieldSchema, TypeSchema, ValueSchema } from '../schema/table.ts'
 import { goText } from './go-text.ts'
@@ -55,10 +55,7 @@ const strategyOf = (field: FieldSchema): string | undefined => field.patchStrate
 
 function mergeMap(original: JsonObject, patch: JsonObject, schema: ValueSchema): JsonObject {
   if (Object.hasOwn(patch, directive)) {
-    if (patch[directive] === 'replace') {
-      const { [directive]: _, ...rest } = patch
-      return rest
-    }
+    if (patch[directive] === 'replace') return without(patch, directive)
     if (patch[directive] === 'delete') return {}
     throw bad(`unknown patch type: ${goText(patch[directive])} in map: ${goText(patch)}`)
   }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { without } from '../codec/decode-object.ts'
 import { groupInfos } from '../schema/resources.ts'
 import { openApiOfCustom, openApiV2, openApiV3, openApiV3Index, openApiV3Keys } from './documents.ts'
 
@@ -12,6 +13,8 @@ const groupVersions = groupInfos().flatMap(({ group, versions }) =>
 )
 type Schemas = Record<string, Record<string, unknown>>
 
+const byText = (a: unknown, b: unknown): number => (String(a) < String(b) ? -1 : 1)
+
 /** Without what is words, or is only in documents of a live server (enums), or says the same in another way. */
 function normalize(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(normalize)
@@ -20,7 +23,7 @@ function normalize(value: unknown): unknown {
     ([key, item]) => !(key === 'description' && typeof item === 'string') && key !== 'enum' && key !== 'x-kubernetes-unions',
   )
   const object = Object.fromEntries(
-    entries.map(([key, item]) => [key, key === 'required' && Array.isArray(item) ? item.toSorted() : normalize(item)]),
+    entries.map(([key, item]) => [key, key === 'required' && Array.isArray(item) ? item.toSorted(byText) : normalize(item)]),
   )
   const { allOf, ...rest } = object
   const [only] = Array.isArray(allOf) ? allOf : []
@@ -31,14 +34,18 @@ function withoutKinds(schemas: Schemas, ...names: string[]): Schemas {
   return Object.fromEntries(
     Object.entries(schemas).map(([name, schema]) => {
       if (!names.some((end) => name.endsWith(end))) return [name, schema]
-      const { 'x-kubernetes-group-version-kind': _, ...rest } = schema
-      return [name, rest]
+      return [name, without(schema, 'x-kubernetes-group-version-kind')]
     }),
   )
 }
 
-describe.skipIf(!existsSync(dir))("documents beside upstream's (skipped loudly when the Go module is absent)", () => {
-  it.each(groupVersions)('%s has the same schemas and paths', (groupVersion) => {
+describe("documents beside upstream's", () => {
+  // oxlint-disable-next-line vitest/expect-expect -- says loudly that there is nothing to compare with
+  it.for(existsSync(dir) ? [] : [dir])('ARE MISSING, nothing is compared: %s', (_, { skip }) => {
+    skip('run "go mod download k8s.io/kubernetes@v1.36.3"')
+  })
+
+  it.each(existsSync(dir) ? groupVersions : [])('%s has the same schemas and paths', (groupVersion) => {
     const name = groupVersion.includes('/') ? `apis__${groupVersion.replace('/', '__')}` : `api__${groupVersion}`
     // Upstream's file in upstream's shape.
     const upstream = JSON.parse(readFileSync(join(dir, 'v3', `${name}_openapi.json`), 'utf8')) as {

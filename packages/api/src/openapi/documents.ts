@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises'
 import type { JsonObject } from '../codec/decode-object.ts'
 import { typeFacts } from '../generated/schema.ts'
 import { groupInfos, resourceInfos, type ResourceInfo } from '../schema/resources.ts'
-import { schemaOf } from '../schema/table.ts'
+import { knownType, schemaOf } from '../schema/table.ts'
 import { resourcePaths, type OperationSchemas } from './paths.ts'
-import { knownType, SchemaCollector, type Descriptions, type Dialect } from './schemas.ts'
+import { SchemaCollector, type Descriptions, type Dialect } from './schemas.ts'
 
 export interface OpenApiOptions {
   /** Absent: documents without descriptions. */

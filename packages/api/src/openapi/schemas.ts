@@ -1,5 +1,5 @@
 import type { JsonObject } from '../codec/decode-object.ts'
-import { typeSchema, type FieldSchema, type GroupVersionKind, type ScalarKind, type TypeSchema, type ValueSchema } from '../schema/table.ts'
+import { type FieldSchema, type GroupVersionKind, type ScalarKind, type TypeSchema, type ValueSchema } from '../schema/table.ts'
 import { groupInfos } from '../schema/resources.ts'
 
 /** Descriptions of types: type (`core/v1.Pod`) → field → text; the type's own is under the empty name. */
@@ -188,11 +188,4 @@ function publishedKinds(type: TypeSchema): readonly GroupVersionKind[] {
   const [, kind] = type.name.split('.')
   if (kind === undefined || (type.name !== 'meta/v1.DeleteOptions' && type.name !== 'meta/v1.WatchEvent')) return type.kinds
   return groupInfos().flatMap(({ group, versions }) => versions.map((version) => ({ group, kind, version })))
-}
-
-/** A type that must be in the table. */
-export function knownType(name: string): TypeSchema {
-  const type = typeSchema(name)
-  if (type === undefined) throw new Error(`Cannot read the schema table: no type "${name}"`)
-  return type
 }

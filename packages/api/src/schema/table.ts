@@ -195,7 +195,7 @@ class Table {
     if (!expression.startsWith('@')) return { kind: expression as ScalarKind }
     const name = expression.slice(1)
     let type: TypeSchema | undefined
-    const get = (): TypeSchema => (type ??= this.#known(name))
+    const get = (): TypeSchema => (type ??= this.known(name))
     return {
       kind: 'ref',
       get type() {
@@ -204,7 +204,7 @@ class Table {
     }
   }
 
-  #known(name: string): TypeSchema {
+  known(name: string): TypeSchema {
     const type = this.type(name)
     if (type === undefined) throw new Error(`Cannot read the schema table: no type "${name}"`)
     return type
@@ -219,7 +219,7 @@ class Table {
       if (line === '') continue
       if (line.startsWith('> ')) {
         const [, number = '0', expression = ''] = line.split(' ')
-        const inline = { number: Number(number), type: this.#known(expression.slice(1)) }
+        const inline = { number: Number(number), type: this.known(expression.slice(1)) }
         fields.push(...inline.type.fields.map((field) => (inline.number === 0 ? { ...field, number: 0 } : field)))
         if (inline.number > 0) protoFields.push(inline)
         isKind ||= inline.type.name === 'meta/v1.TypeMeta'
@@ -294,6 +294,11 @@ export function schemaOf(apiVersion: string, kind: string): TypeSchema | undefin
 /** The schema of any type by module and name, such as `meta/v1.ObjectMeta`. */
 export function typeSchema(name: string): TypeSchema | undefined {
   return table.type(name)
+}
+
+/** As {@link typeSchema}, for a name that must be in the table: throws when it is not. */
+export function knownType(name: string): TypeSchema {
+  return table.known(name)
 }
 
 /** Names of all types, for {@link typeSchema}. */
