@@ -76,6 +76,7 @@ export function createDeploymentController(context: ControllerContext): Service 
   return controllerService({
     name: 'deployment',
     context,
+    recorder,
     informers: [deploymentInformer, setInformer, podInformer],
     watch: (queue) => [
       enqueueOn(deploymentInformer, queue, (deployment) => [objectKey(deployment)]),

@@ -196,6 +196,7 @@ export function createJobController(context: ControllerContext): Service {
   return controllerService({
     name: 'job',
     context,
+    recorder,
     informers: [jobInformer, podInformer],
     watch: (queue) => {
       const offerOrphan = (pod: Pod): void => {

@@ -16,6 +16,8 @@ export interface ControllerDefinition {
   watch(queue: Workqueue): readonly (() => void)[]
   /** Level-triggered; what it throws is retried with back-off. */
   reconcile(key: string, signal: AbortSignal, queue: Workqueue): Promise<void>
+  /** Disposed when the service ends. */
+  readonly recorder?: Disposable | undefined
   /** Runs beside the workers until `signal` aborts. */
   background?(signal: AbortSignal, queue: Workqueue): Promise<void>
 }
@@ -41,6 +43,7 @@ export function controllerService(definition: ControllerDefinition): Service {
       } finally {
         for (const remove of removers) remove()
         queue.close()
+        definition.recorder?.[Symbol.dispose]()
       }
     },
   }

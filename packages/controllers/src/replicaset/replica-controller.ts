@@ -130,6 +130,7 @@ export function replicaController<T extends KubernetesObject>(context: Controlle
   return controllerService({
     name: flavour.name,
     context,
+    recorder,
     informers: [sets, podInformer],
     reconcile,
     watch: (queue) => [
