@@ -1,1 +1,11 @@
-export {}
+export { ensureNodePasswordFile } from './agent-files.ts'
+export { parseClusterConfig, renderClusterConfig } from './cluster-config.ts'
+export type { ClusterConfig } from './cluster-config.ts'
+export { joinCluster } from './join.ts'
+export type { JoinOptions, JoinResult } from './join.ts'
+export { createNodePasswordCleaner, ensureNodePassword, hashPassword, verifyPassword } from './node-password.ts'
+export type { NodePasswordResult } from './node-password.ts'
+export { createSupervisor } from './supervisor.ts'
+export type { Supervisor, SupervisorOptions } from './supervisor.ts'
+export { isJoinError, JoinError } from './supervisor-client.ts'
+export type { JoinErrorCode } from './supervisor-client.ts'
