@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import type { PeerCertificate, TLSSocket } from 'node:tls'
 import { badRequest } from '@k3s/api'
 import type { Histogram, Logger } from '@k3s/lifecycle'
 import { authenticate } from '../authentication/authenticate.ts'
@@ -50,6 +51,8 @@ export function agentName(header: string | undefined): string {
 /** From HTTP to the pipeline and back. */
 export class HttpFront {
   readonly #options: HttpFrontOptions
+  /** Client certificates by connection: reading one off TLS costs more than a small request. */
+  readonly #certificates = new WeakMap<object, { readonly der: Uint8Array | undefined }>()
   #running = 0
   #drained: (() => void) | undefined
 
@@ -106,7 +109,7 @@ export class HttpFront {
         warn: (message) => void (warnings.includes(message) || warnings.push(message)),
         userAgent: agentName(request.headers['user-agent']),
       }
-      const user = await this.#identify(credentialsOf(request), signal)
+      const user = await this.identify(request, signal)
       const handled = await handleCall(pipeline, call, user)
       info = handled.info
       const context: SendContext = { request, response, query, nowMs: pipeline.core.clock.now(), headers }
@@ -134,11 +137,14 @@ export class HttpFront {
 
   /** The user of a request, impersonation included. Throws Unauthorized and Forbidden. */
   async identify(request: HttpRequest, signal: AbortSignal): Promise<UserInfo> {
-    return this.#identify(credentialsOf(request), signal)
-  }
-
-  async #identify(credentials: Credentials, signal: AbortSignal): Promise<UserInfo> {
     const { authenticators, allowAnonymous, pipeline } = this.#options
+    const connection = 'stream' in request ? request.stream.session : request.socket
+    let known = connection === undefined ? undefined : this.#certificates.get(connection)
+    if (known === undefined) {
+      known = { der: clientCertificateOf(request) }
+      if (connection !== undefined) this.#certificates.set(connection, known)
+    }
+    const credentials: Credentials = { headers: request.headers, clientCertificate: known.der, remoteAddress: socketOf(request)?.remoteAddress }
     const user = await authenticate(authenticators, credentials, { allowAnonymous, signal })
     return impersonate(user, credentials.headers, pipeline.authorizers)
   }
@@ -151,13 +157,17 @@ function endOnClose(watch: ResourceWatch, response: HttpResponse, closing: Abort
   response.once('close', () => closing.removeEventListener('abort', stop))
 }
 
-/** What authenticators may look at; the socket of an HTTP/2 stream is its session's. */
-export function credentialsOf(request: HttpRequest): Credentials {
-  const socket = 'stream' in request ? request.stream.session?.socket : request.socket
-  const certificate = socket !== undefined && 'getPeerCertificate' in socket ? (socket as TLSSocket).getPeerCertificate() : undefined // only TLS sockets have it
+/** The socket of an HTTP/2 stream is its session's. */
+function socketOf(request: HttpRequest): Socket | undefined {
+  return 'stream' in request ? request.stream.session?.socket : request.socket
+}
+
+function clientCertificateOf(request: HttpRequest): Uint8Array | undefined {
+  const socket = socketOf(request)
+  // Only TLS sockets have the method; an HTTP/2 session's socket is a proxy, which `in` does not see through.
+  const { getPeerCertificate } = (socket ?? {}) as Partial<Pick<TLSSocket, 'getPeerCertificate'>>
   // An absent client certificate is an empty object.
-  const der = certificate?.raw as Buffer | undefined
-  return { headers: request.headers, clientCertificate: der, remoteAddress: socket?.remoteAddress }
+  return typeof getPeerCertificate === 'function' ? (getPeerCertificate.call(socket) as Partial<PeerCertificate>).raw : undefined
 }
 
 /** Aborts with the client, and after `?timeout=` or a minute for requests that end by themselves. */

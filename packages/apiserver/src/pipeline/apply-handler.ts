@@ -1,9 +1,72 @@
-import { StatusError } from '@k3s/api'
+import { apiVersionOf, applyPatch, badRequest, conflict, deducedSchema, invalid, type JsonObject, type KubernetesObject } from '@k3s/api'
+import { decodePatched } from '../codec.ts'
+import { isObject } from '../json.ts'
+import { required } from '../registry/field-error.ts'
+import { toServed, toStored } from '../registry/served-resource.ts'
+import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
-import type { ResourceRequest, WriteOptions } from './resource-request.ts'
+import { scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
+/** Server-side apply: merges by ownership of fields, and creates the object when there is none. `value` is the applied configuration. */
 export async function handleApply(core: ApiCore, request: ResourceRequest, value: unknown, options: WriteOptions): Promise<Answer> {
-  void core; void request; void value; void options
-  throw new StatusError('MethodNotAllowed', 'server-side apply is not ready')
+  const { info, served } = request
+  const storage = storageOf(request)
+  if (!options.hasFieldManager)
+    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [required('fieldManager', 'is required for apply patch')])
+  if (!isObject(value)) throw badRequest('error decoding patch: the configuration must be an object')
+  const patch = named(value, request)
+  const patchVersion = metadataOf(patch)['resourceVersion']
+  const hasVersion = typeof patchVersion === 'string' && patchVersion !== ''
+  const merge = (live: KubernetesObject | undefined): KubernetesObject => {
+    const { object } = applyPatch({
+      schema: served.schema ?? deducedSchema,
+      manager: options.fieldManager,
+      apiVersion: apiVersionOf(served.type),
+      subresource: info.subresource,
+      now: new Date(core.clock.now()),
+      live: live as unknown as JsonObject | undefined, // an API object is a JSON object
+      patch,
+      force: options.force,
+    })
+    const merged = decodePatched(object, served.type, { fieldValidation: 'Ignore', warn: () => {} })
+    if (!hasVersion) delete merged.metadata.resourceVersion
+    return toStored(served, merged)
+  }
+  const result = await updateObject(core.registry, {
+    storage,
+    namespace: info.namespace,
+    name: info.name,
+    subresource: info.subresource,
+    scope: scopeOf(core, request, options),
+    allowsMissingVersion: true,
+    produce: (current) => merge(toServed(served, current.object)),
+    ...(info.subresource !== ''
+      ? {}
+      : {
+          create: () => {
+            if (hasVersion) throw conflict(served.type, info.name, 'resourceVersion cannot be set on a nonexistent object')
+            const { uid } = metadataOf(patch)
+            if (typeof uid === 'string' && uid !== '')
+              throw conflict(served.type, info.name, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`)
+            return { object: merge(undefined) }
+          },
+        }),
+  })
+  return { type: 'stored', code: result.isCreated ? 201 : 200, served, object: result.object }
+}
+
+function metadataOf(patch: JsonObject): JsonObject {
+  return isObject(patch['metadata']) ? patch['metadata'] : {}
+}
+
+/** The configuration with the name and namespace of the path, which it may leave out but not contradict. */
+function named(patch: JsonObject, { info, served }: ResourceRequest): JsonObject {
+  const metadata = metadataOf(patch)
+  const { name, namespace } = metadata
+  if (name !== undefined && name !== info.name)
+    throw badRequest(`the name of the object (${String(name)}) does not match the name on the URL (${info.name})`)
+  if (namespace !== undefined && namespace !== '' && namespace !== info.namespace)
+    throw badRequest(`the namespace of the object (${String(namespace)}) does not match the namespace on the request (${info.namespace})`)
+  return { ...patch, metadata: { ...metadata, name: info.name, ...(served.type.namespaced ? { namespace: info.namespace } : {}) } }
 }

@@ -26,7 +26,7 @@ export async function handlePatch(core: ApiCore, request: ResourceRequest): Prom
     scope: scopeOf(core, request, options),
     allowsMissingVersion: true,
     produce: (current) => toStored(served, patched(request, document, toServed(served, current.object), options)),
-    ...fieldTracking(request, options).ofUpdate(),
+    ...fieldTracking(request, options, new Date(core.clock.now())).ofUpdate(),
   })
   return { type: 'stored', code: 200, served, object: result.object }
 }

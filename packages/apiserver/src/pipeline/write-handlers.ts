@@ -21,7 +21,7 @@ export async function handleCreate(core: ApiCore, request: ResourceRequest): Pro
     storage,
     object: toStored(served, decoded),
     scope,
-    ...fieldTracking(request, options).ofCreate(),
+    ...fieldTracking(request, options, new Date(core.clock.now())).ofCreate(),
   })
   return { type: 'stored', code: 201, served, object }
 }
@@ -34,7 +34,7 @@ export async function handleUpdate(core: ApiCore, request: ResourceRequest): Pro
   const decoded = await readObject(request, options)
   checkNames(decoded, info.name, info.namespace, served.type.namespaced)
   const scope = scopeOf(core, request, options)
-  const tracking = fieldTracking(request, options)
+  const tracking = fieldTracking(request, options, new Date(core.clock.now()))
   const canCreate = info.subresource === '' && storage.strategy.allowCreateOnUpdate === true && (decoded.metadata.uid ?? '') === ''
   const result = await updateObject(core.registry, {
     storage,
