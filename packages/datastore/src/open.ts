@@ -36,7 +36,7 @@ export interface OpenDatastoreOptions {
 export async function openDatastore(dsn: string, options: OpenDatastoreOptions = {}): Promise<Datastore> {
   const { logger = noLogger, metrics = noMetrics, clock = systemClock, limits, signal } = options
   signal?.throwIfAborted()
-  const backend = await openBackend(dsn)
+  const backend = await openBackend(dsn, options)
   if (signal?.aborted === true) {
     await backend[Symbol.asyncDispose]()
     throw signal.reason
@@ -44,8 +44,10 @@ export async function openDatastore(dsn: string, options: OpenDatastoreOptions =
   return new LogDatastore(backend, { logger, metrics, clock, limits })
 }
 
-async function openBackend(dsn: string): Promise<Backend> {
+async function openBackend(dsn: string, { sqliteWorker }: OpenDatastoreOptions): Promise<Backend> {
   const parsed = parseDsn(dsn)
   if (parsed.driver === 'memory') return new MemoryBackend()
-  throw new Error('Not reached')
+  // Loaded when asked for: a store in memory needs nothing of it.
+  const { openSqlite } = await import('./drivers/sqlite.ts')
+  return openSqlite({ path: parsed.path, workerUrl: sqliteWorker?.url, nativeBinding: sqliteWorker?.nativeBinding })
 }

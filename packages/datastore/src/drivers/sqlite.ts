@@ -1,0 +1,119 @@
+import type { KeyRange, KeyValue, ListResult } from '../contract.ts'
+import type {
+  Backend,
+  BackendStatus,
+  BatchResult,
+  DueLeases,
+  ListRequest,
+  LogPage,
+  LogRequest,
+  StoredLease,
+  WriteRequest,
+} from '../engine/backend.ts'
+import { ByteReader, ByteWriter } from './byte-stream.ts'
+import { readBatchResult, readEvent, readItem, writeRequest } from './sqlite/codec.ts'
+import type { ReaderCall, WriterCall } from './sqlite/messages.ts'
+import type { ListEnd, LogPageMessage } from './sqlite/reader.ts'
+import { WorkerThread } from './sqlite/worker-thread.ts'
+
+export interface SqliteOptions {
+  readonly path: string
+  /** The workers' file; absent: the one beside this. */
+  readonly workerUrl?: URL | string | undefined
+  readonly nativeBinding?: string | undefined
+}
+
+/** The worker's file in this package, as source or built. */
+function ownWorkerUrl(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js', import.meta.url)
+}
+
+/** Opens a file, creating it if needed. Its directory must exist. */
+export async function openSqlite({ path, workerUrl = ownWorkerUrl(), nativeBinding }: SqliteOptions): Promise<Backend> {
+  const writer = new WorkerThread<WriterCall>(workerUrl, { role: 'writer', path, nativeBinding })
+  // Started together, for time; the reader opens the file when the writer has made it.
+  const reader = new WorkerThread<ReaderCall>(workerUrl, { role: 'reader', path, nativeBinding })
+  try {
+    const opened = (await writer.call({ method: 'open' })) as Backend['opened'] // the writer's position
+    await reader.call({ method: 'open' })
+    return new SqliteBackend(writer, reader, opened)
+  } catch (error) {
+    await writer.call({ method: 'close' }).catch(() => {}) // the first error tells more
+    await Promise.all([writer.terminate(), reader.terminate()])
+    throw error
+  }
+}
+
+/** The log in one SQLite file, behind two worker threads. The values of their answers have the types that each method of theirs has. */
+class SqliteBackend implements Backend {
+  readonly driver = 'sqlite'
+  readonly opened: Backend['opened']
+  readonly #writer: WorkerThread<WriterCall>
+  readonly #reader: WorkerThread<ReaderCall>
+
+  constructor(writer: WorkerThread<WriterCall>, reader: WorkerThread<ReaderCall>, opened: Backend['opened']) {
+    this.#writer = writer
+    this.#reader = reader
+    this.opened = opened
+  }
+
+  async commit({ id, requests }: { readonly id: string; readonly requests: readonly WriteRequest[] }): Promise<BatchResult> {
+    const to = new ByteWriter()
+    to.list(requests, (request) => writeRequest(to, request))
+    const payload = to.finish()
+    const answer = (await this.#writer.call({ method: 'commit', batchId: id, payload }, [payload.buffer])) as Uint8Array
+    return readBatchResult(new ByteReader(answer))
+  }
+
+  async list(request: ListRequest): Promise<ListResult> {
+    const items: KeyValue[] = []
+    const onPart = (part: Uint8Array): void => {
+      const from = new ByteReader(part)
+      while (!from.isAtEnd) items.push(readItem(from))
+    }
+    const end = (await this.#reader.call(
+      { method: 'list', request: { ...request, range: ownRange(request.range) } },
+      [],
+      onPart,
+    )) as ListEnd
+    return { ...end, items }
+  }
+
+  async readLog(request: LogRequest): Promise<LogPage> {
+    const page = (await this.#reader.call({ method: 'readLog', request: { ...request, range: ownRange(request.range) } })) as LogPageMessage
+    const from = new ByteReader(page.events)
+    return { through: page.through, events: Array.from({ length: page.count }, () => readEvent(from)) }
+  }
+
+  async compactSlice(): Promise<boolean> {
+    return (await this.#writer.call({ method: 'compactSlice' })) as boolean
+  }
+
+  async status(): Promise<BackendStatus> {
+    return (await this.#reader.call({ method: 'status' })) as BackendStatus
+  }
+
+  async findLease(id: bigint): Promise<StoredLease | undefined> {
+    return (await this.#reader.call({ method: 'findLease', id })) as StoredLease | undefined
+  }
+
+  async listLeases(): Promise<readonly bigint[]> {
+    return (await this.#reader.call({ method: 'listLeases' })) as readonly bigint[]
+  }
+
+  async dueLeases(nowMs: number, limit: number): Promise<DueLeases> {
+    return (await this.#reader.call({ method: 'dueLeases', nowMs, limit })) as DueLeases
+  }
+
+  /** The reader first: the last connection to close copies the write-ahead log into the file. A thread that has failed is only ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reader.call({ method: 'close' }).catch(() => {})
+    await this.#writer.call({ method: 'close' }).catch(() => {})
+    await Promise.all([this.#writer.terminate(), this.#reader.terminate()])
+  }
+}
+
+/** A range in arrays of their own: a message clones the whole buffer behind an array, which for a Buffer is a pool. */
+function ownRange({ start, end }: KeyRange): KeyRange {
+  return { start: Uint8Array.from(start), end: end === undefined ? undefined : Uint8Array.from(end) }
+}

@@ -1,0 +1,43 @@
+import type { ListRequest, LogRequest } from '../../engine/backend.ts'
+
+/** What a worker is started with. */
+export interface WorkerSettings {
+  readonly role: 'writer' | 'reader'
+  readonly path: string
+  readonly nativeBinding: string | undefined
+}
+
+/** What the writer is asked; each call is answered once, in order. */
+export type WriterCall =
+  | { readonly method: 'open' }
+  /** `payload`: the list of requests. Answered with a batch result. */
+  | { readonly method: 'commit'; readonly batchId: string; readonly payload: Uint8Array<ArrayBuffer> }
+  /** Answered with whether more is left. */
+  | { readonly method: 'compactSlice' }
+  | { readonly method: 'close' }
+
+/** What the reader is asked. */
+export type ReaderCall =
+  | { readonly method: 'open' }
+  /** Answered with parts that hold items, then revision, count and more. */
+  | { readonly method: 'list'; readonly request: ListRequest }
+  | { readonly method: 'readLog'; readonly request: LogRequest }
+  | { readonly method: 'status' }
+  | { readonly method: 'findLease'; readonly id: bigint }
+  | { readonly method: 'listLeases' }
+  | { readonly method: 'dueLeases'; readonly nowMs: number; readonly limit: number }
+  | { readonly method: 'close' }
+
+export interface CallMessage {
+  readonly call: number
+  readonly body: WriterCall | ReaderCall
+}
+
+/** `part` comes any number of times before one of the others ends the call. */
+export type Answer =
+  | { readonly call: number; readonly part: Uint8Array<ArrayBuffer> }
+  | { readonly call: number; readonly value: unknown }
+  /** An encoded `DatastoreError`. */
+  | { readonly call: number; readonly error: Uint8Array<ArrayBuffer> }
+  /** A bug. */
+  | { readonly call: number; readonly failure: string }

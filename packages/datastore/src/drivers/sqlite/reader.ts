@@ -1,0 +1,146 @@
+import { statSync } from 'node:fs'
+import type { WatchEvent } from '../../contract.ts'
+import type { BackendStatus, DueLeases, ListRequest, LogRequest, StoredLease } from '../../engine/backend.ts'
+import { checkReadable, compacted, tombstone } from '../../engine/evaluate.ts'
+import { ByteWriter } from '../byte-stream.ts'
+import { writeEvent, writeItem } from './codec.ts'
+import type { SqlDatabase, SqlEngine } from './database.ts'
+import { openReader, readNumber } from './schema.ts'
+import { itemColumns, rangeCondition, readItemRow, scanItems, Statements } from './store.ts'
+
+/** Bytes of items sent in one message: about a millisecond of work for the thread that takes it. */
+const partBytes = 256 * 1024
+/** Revisions that one page of the log looks through. */
+const maxPageRevisions = 10_000
+
+/** The connection for reads. Each call sees one state of the file, whatever the writer does meanwhile. */
+export class Reader {
+  readonly #path: string
+  readonly #database: SqlDatabase
+  readonly #statements: Statements
+
+  constructor(engine: SqlEngine, path: string) {
+    this.#path = path
+    this.#database = openReader(engine, path)
+    this.#statements = new Statements(this.#database)
+  }
+
+  /** Sends the items in parts of bounded size while it reads them. */
+  list({ range, revision, ...options }: ListRequest, sendPart: (part: Uint8Array<ArrayBuffer>) => void): ListEnd {
+    return this.#snapshot((state) => {
+      checkReadable(state, revision)
+      let part = new ByteWriter()
+      const flush = (): void => {
+        if (part.length > 0) sendPart(part.finish())
+        part = new ByteWriter()
+      }
+      const at = revision === state.revision ? undefined : revision
+      const { count, more } = scanItems(this.#statements, range, { revision: at, ...options }, (item) => {
+        writeItem(part, item)
+        if (part.length >= partBytes) flush()
+      })
+      flush()
+      return { revision: state.revision, count, more }
+    })
+  }
+
+  readLog({ range, from, maxBytes, previous }: LogRequest): LogPageMessage {
+    return this.#snapshot((state) => {
+      if (from < state.compactRevision) throw compacted(from, state.compactRevision)
+      const to = Math.min(state.revision, from + maxPageRevisions - 1)
+      const [condition, ...parameters] = rangeCondition(range, 'log.key')
+      const before = previous
+        ? { columns: `, ${itemColumns('p', 'p.value')}`, join: 'left join log p on p.id = log.previous' }
+        : { columns: '', join: '' }
+      const sql = `select ${itemColumns('log', 'log.value')}${before.columns} from log indexed by log_revision ${before.join}
+        where log.revision >= ? and log.revision <= ? and ${condition} order by log.revision, log.id`
+      const events = new ByteWriter()
+      let count = 0
+      let through = to
+      let last = from
+      for (const row of this.#statements.of(sql).iterate(from, to, ...parameters)) {
+        const item = readItemRow(row)
+        // A page ends between revisions only.
+        if (item.modRevision !== last && events.length >= maxBytes) {
+          through = item.modRevision - 1
+          break
+        }
+        last = item.modRevision
+        const event: WatchEvent = {
+          type: item.version > 0 ? 'put' : 'delete',
+          item: item.version > 0 ? item : tombstone(item.key, item.modRevision),
+          previous: previous && row[7] !== null ? readItemRow(row, 7) : undefined,
+        }
+        writeEvent(events, event)
+        count++
+      }
+      return { through, count, events: events.finish() }
+    })
+  }
+
+  status(): BackendStatus {
+    return this.#snapshot((state) => {
+      const fileBytes = readNumber(this.#database, 'pragma page_count') * readNumber(this.#database, 'pragma page_size')
+      const logBytes = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0
+      return { ...state, sizeBytes: fileBytes + logBytes }
+    })
+  }
+
+  findLease(id: bigint): StoredLease | undefined {
+    return this.#snapshot(() => {
+      const row = this.#statements.of('select ttl, deadline from lease where id = ?').get(String(id))
+      if (row === undefined) return undefined
+      const keys = this.#statements.of('select key from live where lease = ? order by key').all(String(id))
+      return {
+        id,
+        ttlSeconds: Number(row[0]),
+        deadlineMs: Number(row[1]),
+        // Copies: a row's buffer may be a part of a larger one, which would be cloned whole.
+        keys: keys.map(([key]) => Uint8Array.from(key instanceof Uint8Array ? key : [])),
+      }
+    })
+  }
+
+  listLeases(): readonly bigint[] {
+    return this.#statements
+      .of('select id from lease')
+      .all()
+      .map(([id]) => BigInt(id as string)) // stored as text
+  }
+
+  dueLeases(nowMs: number, limit: number): DueLeases {
+    return this.#snapshot(() => {
+      const due = this.#statements.of('select id from lease where deadline <= ? order by deadline limit ?').all(nowMs, limit)
+      const next = this.#statements.of('select deadline from lease where deadline > ? order by deadline limit 1').get(nowMs)
+      return { ids: due.map(([id]) => BigInt(id as string)), nextDeadlineMs: next === undefined ? undefined : Number(next[0]) } // stored as text
+    })
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+
+  #snapshot<T>(read: (state: { readonly revision: number; readonly compactRevision: number }) => T): T {
+    this.#statements.of('begin').run()
+    try {
+      const [revision, compactRevision] = this.#statements.of('select revision, compact_revision from state').get() ?? []
+      return read({ revision: Number(revision), compactRevision: Number(compactRevision) })
+    } finally {
+      this.#statements.of('commit').run()
+    }
+  }
+}
+
+/** What ends a list, after its parts. */
+export interface ListEnd {
+  readonly revision: number
+  readonly count: number
+  readonly more: boolean
+}
+
+/** A page of the log; `events` holds `count` encoded events. */
+export interface LogPageMessage {
+  readonly through: number
+  readonly count: number
+  readonly events: Uint8Array<ArrayBuffer>
+}

@@ -1,0 +1,183 @@
+import { closeSync, openSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatastoreError } from '../../errors.ts'
+import { sqliteCode } from './database.ts'
+import type { SqlDatabase, SqlEngine } from './database.ts'
+
+/** Marks a file as ours: "k3sd". */
+const applicationId = 0x6b337364
+const schemaVersion = 1
+/** For the moments in which a checkpoint or a recovery holds the file's locks. */
+const busyTimeoutMs = 5000
+
+/**
+ * `log` has a row for each write of a key, in the order of `id`; a row with version 0 is a tombstone; `previous` is the row that it replaced.
+ * `live` has one row for each key that exists, so that reading the present never touches history. Big columns come last: SQLite reads a row from its start.
+ */
+const schema = `
+  create table log (
+    id integer primary key,
+    revision integer not null,
+    previous integer not null,
+    created integer not null,
+    version integer not null,
+    lease text,
+    key blob not null,
+    value blob not null
+  );
+  create index log_revision on log (revision);
+  create index log_key on log (key);
+  create table live (
+    key blob primary key,
+    id integer not null,
+    revision integer not null,
+    created integer not null,
+    version integer not null,
+    lease text
+  ) without rowid;
+  create index live_lease on live (lease) where lease is not null;
+  create table lease (id text primary key, ttl real not null, deadline integer not null) without rowid;
+  create index lease_deadline on lease (deadline);
+  create table state (
+    revision integer not null,
+    compact_revision integer not null,
+    compacted_id integer not null,
+    last_id integer not null,
+    batch text not null
+  );
+  insert into state values (1, 0, 0, 0, '');
+`
+
+/** A database file that this process alone writes to. */
+export interface OwnedFile {
+  readonly database: SqlDatabase
+  /** Closes and opens the connection anew: after a failed commit, when its state is not to be trusted. */
+  reopen(): SqlDatabase
+  close(): void
+}
+
+/**
+ * Takes the file for this process and brings it to the present schema.
+ * The lock is SQLite's own on a file beside it, so it goes with the process whatever ends that.
+ */
+export function openOwnedFile(engine: SqlEngine, path: string): OwnedFile {
+  checkDirectory(path)
+  const lockPath = `${path}.lock`
+  const lock = takeLock(engine, path, lockPath)
+  try {
+    let database = openWriter(engine, path)
+    return {
+      database,
+      reopen() {
+        database.close()
+        database = openWriter(engine, path)
+        return database
+      },
+      close() {
+        database.close()
+        lock.close()
+      },
+    }
+  } catch (error) {
+    // A file that is not ours gets nothing left beside it.
+    if (error instanceof DatastoreError && error.code === 'ForeignSchema') rmSync(lockPath, { force: true })
+    lock.close()
+    throw error
+  }
+}
+
+function checkDirectory(path: string): void {
+  const directory = dirname(path)
+  const stats = statSync(directory, { throwIfNoEntry: false })
+  if (stats === undefined)
+    throw new DatastoreError('InvalidDsn', `Cannot open datastore "${path}": directory "${directory}" does not exist`, {
+      hint: 'Create the directory, or correct the path',
+    })
+  if (!stats.isDirectory()) throw new DatastoreError('InvalidDsn', `Cannot open datastore "${path}": "${directory}" is not a directory`)
+}
+
+function takeLock(engine: SqlEngine, path: string, lockPath: string): SqlDatabase {
+  let lock: SqlDatabase | undefined
+  try {
+    closeSync(openSync(lockPath, 'a', 0o600))
+    lock = engine.open(lockPath, { busyTimeoutMs: 0 })
+    lock.exec('begin exclusive')
+    return lock
+  } catch (error) {
+    lock?.close()
+    if (sqliteCode(error) === 'BUSY')
+      throw new DatastoreError('Locked', `Cannot open datastore "${path}": another process is using it`, {
+        hint: 'Stop the other server, or give this one a data directory of its own',
+      })
+    throw notWritable(path, error)
+  }
+}
+
+function notWritable(path: string, cause: unknown): DatastoreError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new DatastoreError('InvalidDsn', `Cannot open datastore "${path}": it cannot be written (${reason})`, {
+    hint: 'Give this user read and write permission on the file and its directory',
+    cause,
+  })
+}
+
+function openWriter(engine: SqlEngine, path: string): SqlDatabase {
+  let database: SqlDatabase | undefined
+  try {
+    // SQLite gives its other files the permissions of this one.
+    closeSync(openSync(path, 'a', 0o600))
+    database = engine.open(path, { busyTimeoutMs })
+    prepareSchema(database, path)
+    // The checkpoints are our own, after answers were sent; the log's file shrinks to 16 MiB when it starts anew.
+    database.exec(`pragma synchronous = full; pragma wal_autocheckpoint = 0; pragma journal_size_limit = ${16 * 2 ** 20};
+      pragma cache_size = -8192; pragma temp_store = memory`)
+    return database
+  } catch (error) {
+    database?.close()
+    if (error instanceof DatastoreError) throw error
+    const code = sqliteCode(error)
+    if (code === 'NOTADB') throw foreign(path, 'it is not a SQLite database')
+    if (code === 'CORRUPT')
+      throw new DatastoreError('Unavailable', `Cannot open datastore "${path}": the file is damaged`, { cause: error })
+    if (code === 'FULL') throw new DatastoreError('NoSpace', `Cannot open datastore "${path}": no space is left`, { cause: error })
+    throw notWritable(path, error)
+  }
+}
+
+function prepareSchema(database: SqlDatabase, path: string): void {
+  const [id, version] = [readNumber(database, 'pragma application_id'), readNumber(database, 'pragma user_version')]
+  if (id === applicationId) {
+    if (version > schemaVersion)
+      throw new DatastoreError(
+        'NewerSchema',
+        `Cannot open datastore "${path}": its schema version is ${version}, this program knows ${schemaVersion}`,
+        {
+          hint: 'Use the newer release that wrote it',
+        },
+      )
+    database.exec('pragma journal_mode = wal')
+    return
+  }
+  const tables = database.prepare("select name from sqlite_master where type = 'table'").all()
+  if (tables.some(([name]) => name === 'kine')) throw foreign(path, 'it is the database of the original K3s (kine)')
+  if (id !== 0 || tables.length > 0) throw foreign(path, 'it belongs to another program')
+  database.exec('pragma auto_vacuum = incremental; pragma journal_mode = wal; begin immediate')
+  database.exec(`${schema}; pragma application_id = ${applicationId}; pragma user_version = ${schemaVersion}; commit`)
+}
+
+function foreign(path: string, reason: string): DatastoreError {
+  return new DatastoreError('ForeignSchema', `Cannot open datastore "${path}": ${reason}`, {
+    hint: 'Give another path or another data directory: this file is left as it is',
+  })
+}
+
+export function readNumber(database: SqlDatabase, sql: string): number {
+  return Number(database.prepare(sql).get()?.[0] ?? 0)
+}
+
+/** A connection for reads, which never waits for the writer. */
+export function openReader(engine: SqlEngine, path: string): SqlDatabase {
+  const database = engine.open(path, { readonly: true, busyTimeoutMs })
+  database.exec('pragma cache_size = -8192; pragma temp_store = memory')
+  return database
+}

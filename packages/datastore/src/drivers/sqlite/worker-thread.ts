@@ -1,0 +1,63 @@
+import { Worker } from 'node:worker_threads'
+import { DatastoreError } from '../../errors.ts'
+import { ByteReader } from '../byte-stream.ts'
+import { readError } from './codec.ts'
+import type { Answer, CallMessage, ReaderCall, WorkerSettings, WriterCall } from './messages.ts'
+
+interface PendingCall {
+  readonly onPart: ((part: Uint8Array) => void) | undefined
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** The owner's side of a worker thread. The thread keeps the process alive only while calls are pending. */
+export class WorkerThread<Call extends WriterCall | ReaderCall> {
+  readonly #worker: Worker
+  readonly #pending = new Map<number, PendingCall>()
+  #calls = 0
+  #failure: DatastoreError | undefined
+
+  constructor(url: URL | string, settings: WorkerSettings) {
+    this.#worker = new Worker(url, { workerData: settings, name: `sqlite-${settings.role}` })
+    this.#worker.unref()
+    this.#worker.on('message', (answer: Answer) => this.#onAnswer(answer))
+    this.#worker.on('error', (error) => this.#fail(`SQLite's ${settings.role} thread failed`, error))
+    this.#worker.on('exit', () => this.#fail(`SQLite's ${settings.role} thread has ended`))
+  }
+
+  /** Resolves with the call's value. Bytes in `transfer` are gone for the caller. */
+  call(body: Call, transfer: readonly ArrayBuffer[] = [], onPart?: (part: Uint8Array) => void): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) throw this.#failure
+      const message: CallMessage = { call: ++this.#calls, body }
+      if (this.#pending.size === 0) this.#worker.ref()
+      this.#pending.set(message.call, { onPart, resolve, reject })
+      this.#worker.postMessage(message, transfer)
+    })
+  }
+
+  /** Ends the thread; pending calls fail. */
+  async terminate(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #onAnswer(answer: Answer): void {
+    const pending = this.#pending.get(answer.call)
+    if (pending === undefined) throw new Error(`Invariant broken: call ${answer.call} is pending`)
+    if ('part' in answer) {
+      pending.onPart?.(answer.part)
+      return
+    }
+    this.#pending.delete(answer.call)
+    if (this.#pending.size === 0) this.#worker.unref()
+    if ('value' in answer) pending.resolve(answer.value)
+    else if ('error' in answer) pending.reject(readError(new ByteReader(answer.error)))
+    else pending.reject(new Error(answer.failure))
+  }
+
+  #fail(message: string, cause?: unknown): void {
+    this.#failure ??= new DatastoreError('Unavailable', message, { cause, hint: 'Restart the server' })
+    for (const { reject } of this.#pending.values()) reject(this.#failure)
+    this.#pending.clear()
+  }
+}

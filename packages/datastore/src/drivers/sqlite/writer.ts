@@ -1,0 +1,166 @@
+import type { BatchResult } from '../../engine/backend.ts'
+import { evaluateBatch } from '../../engine/evaluate.ts'
+import { DatastoreError } from '../../errors.ts'
+import { ByteReader, ByteWriter } from '../byte-stream.ts'
+import { readRequest, writeBatchResult } from './codec.ts'
+import { sqliteCode } from './database.ts'
+import type { SqlDatabase, SqlEngine } from './database.ts'
+import { openOwnedFile, readNumber } from './schema.ts'
+import type { OwnedFile } from './schema.ts'
+import { SqliteStore, Statements } from './store.ts'
+
+/** Frames in the write-ahead log that call for a checkpoint: 4 MiB, copied in some milliseconds. */
+const checkpointFrames = 1000
+/** Time that one slice of compaction may take before its commit. */
+const sliceMs = 8
+/** Rows looked at between two looks at the time. */
+const sliceRows = 64
+/** Free pages kept for coming writes, and given back to the file system in one slice. */
+const spareFreePages = 1024
+const vacuumPages = 256
+
+/** The one connection that writes; it has the file's lock. */
+export class Writer {
+  readonly #file: OwnedFile
+  readonly #path: string
+  #database: SqlDatabase
+  #statements: Statements
+  #store: SqliteStore
+
+  constructor(engine: SqlEngine, path: string) {
+    this.#path = path
+    this.#file = openOwnedFile(engine, path)
+    this.#database = this.#file.database
+    this.#statements = new Statements(this.#database)
+    this.#store = new SqliteStore(this.#statements)
+    this.#store.load()
+  }
+
+  get position(): { readonly revision: number; readonly compactRevision: number } {
+    return { revision: this.#store.revision, compactRevision: this.#store.compactRevision }
+  }
+
+  /** Does a batch of encoded requests as one transaction and encodes its result; when it returns, the transaction is on disk. */
+  commit(batchId: string, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+    const from = new ByteReader(payload)
+    const requests = from.list(() => readRequest(from))
+    let result: BatchResult
+    try {
+      this.#statements.of('begin immediate').run()
+      this.#store.load()
+      const evaluated = evaluateBatch(this.#store, requests)
+      result = { ...evaluated, ...this.position }
+      if (this.#store.isChanged) this.#store.save(batchId)
+    } catch (error) {
+      this.#rollBack()
+      throw failedCommit(this.#path, error)
+    }
+    try {
+      this.#statements.of('commit').run()
+    } catch (error) {
+      if (sqliteCode(error) === 'FULL') {
+        this.#rollBack()
+        throw failedCommit(this.#path, error)
+      }
+      if (!this.#wasCommitted(batchId, error)) throw failedCommit(this.#path, error)
+    }
+    const to = new ByteWriter(payload.length + 1024)
+    writeBatchResult(to, result)
+    return to.finish()
+  }
+
+  /** Copies the write-ahead log into the file when it has grown, so that it starts anew; readers and later writes are not waited for. */
+  checkpoint(minimumFrames: number = checkpointFrames): void {
+    // An SQLite that does not know NOOP takes it for PASSIVE, which is what would follow.
+    const frames = Number(this.#database.prepare('pragma wal_checkpoint(noop)').get()?.[1] ?? 0)
+    if (frames >= minimumFrames) this.#database.prepare('pragma wal_checkpoint(passive)').all()
+  }
+
+  /**
+   * Drops compacted history for some milliseconds, or gives free pages back; true when more is left.
+   * Each row below the compact revision makes the row that it replaced superfluous, and itself when it is a tombstone:
+   * so every row is visited once, whatever is alive. Rows that the compact revision itself replaced stay, as its events' previous values.
+   */
+  compactSlice(): boolean {
+    const deadline = performance.now() + sliceMs
+    const of = (sql: string): ReturnType<Statements['of']> => this.#statements.of(sql)
+    // Losing a slice in a crash costs nothing, so it waits for no fsync of its own.
+    this.#database.exec('pragma synchronous = normal')
+    try {
+      of('begin immediate').run()
+      const [compactRevision, compactedId] = of('select compact_revision, compacted_id from state').get() ?? []
+      const end = Number(of('select id from log where revision >= ? order by revision, id limit 1').get(Number(compactRevision))?.[0] ?? 0)
+      let through = Number(compactedId)
+      let isDone = false
+      while (!isDone && performance.now() < deadline) {
+        const rows = of('select id, previous, version from log where id > ? and id < ? order by id limit ?').all(through, end, sliceRows)
+        for (const [id, previous, version] of rows) {
+          through = Number(id)
+          if (previous !== 0) of('delete from log where id = ?').run(Number(previous))
+          if (version === 0) of('delete from log where id = ?').run(through)
+        }
+        isDone = rows.length < sliceRows
+      }
+      of('update state set compacted_id = ?').run(through)
+      of('commit').run()
+      if (!isDone) return true
+      return this.#vacuumSlice()
+    } catch (error) {
+      this.#rollBack()
+      throw failedCommit(this.#path, error)
+    } finally {
+      this.#database.exec('pragma synchronous = full')
+      this.checkpoint()
+    }
+  }
+
+  close(): void {
+    this.#file.close()
+  }
+
+  /** Gives some free pages at the file's end back when there are many; true when more are left. */
+  #vacuumSlice(): boolean {
+    const superfluous = (): number => readNumber(this.#database, 'pragma freelist_count') - spareFreePages
+    if (superfluous() <= 0) return false
+    this.#database.exec(`pragma incremental_vacuum(${vacuumPages})`)
+    if (superfluous() > 0) return true
+    // The file shrinks when the log has been copied.
+    this.checkpoint(1)
+    return false
+  }
+
+  #rollBack(): void {
+    try {
+      this.#database.exec('rollback')
+    } catch {
+      // SQLite has rolled back by itself, as it does after some errors.
+    }
+  }
+
+  /**
+   * Whether the transaction happened whose commit failed, by the id that it has stored. A checkpoint that succeeds has brought what can be read
+   * now to disk, whatever became of the failed fsync; if it fails, nothing is promised.
+   */
+  #wasCommitted(batchId: string, cause: unknown): boolean {
+    try {
+      this.#database = this.#file.reopen()
+      this.#statements = new Statements(this.#database)
+      this.#store = new SqliteStore(this.#statements)
+      const isBusy = readNumber(this.#database, 'pragma wal_checkpoint(truncate)') !== 0
+      if (isBusy) throw new Error('A reader holds the write-ahead log')
+      this.#store.load()
+      return this.#statements.of('select batch from state').get()?.[0] === batchId
+    } catch (error) {
+      const errors = new AggregateError([cause, error], 'The commit failed, and the file could not be opened again')
+      throw new DatastoreError('Unavailable', `Cannot write to datastore "${this.#path}"; the write may have happened`, { cause: errors })
+    }
+  }
+}
+
+function failedCommit(path: string, cause: unknown): unknown {
+  const code = sqliteCode(cause)
+  if (code === undefined) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  if (code === 'FULL') return new DatastoreError('NoSpace', `Cannot write to datastore "${path}": no space is left`, { cause })
+  return new DatastoreError('Unavailable', `Cannot write to datastore "${path}": ${reason}`, { cause })
+}
