@@ -1,1 +1,12 @@
-export {}
+export { createKubelet } from './kubelet.ts'
+export type { KubeletOptions } from './options.ts'
+export type { EvictionProbe } from './eviction/eviction-manager.ts'
+export { parseThresholds } from './eviction/rank.ts'
+export type { EvictionSignal, Observation, Threshold } from './eviction/rank.ts'
+export type { Reserved } from './node/node-status.ts'
+export { detectCgroups } from './resources/cgroups.ts'
+export type { CgroupManager, CgroupOptions, CgroupUsage } from './resources/cgroups.ts'
+export type { CpuMemoryLimits } from './resources/linux-resources.ts'
+export type { QosClass } from './pods/pod-facts.ts'
+export type { AccessDecision, KubeletServerOptions, ServerAccess, ServerCaller, TlsMaterial } from './server/kubelet-server.ts'
+export type { Mounter } from './volumes/mounter.ts'
