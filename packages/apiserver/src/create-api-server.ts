@@ -4,7 +4,7 @@ import type { ApiServer, ApiServerOptions, FromParts, ServerParts } from './api-
 import { clientCertificateAuthenticator } from './authentication/client-certificate.ts'
 import { requestHeaderAuthenticator } from './authentication/request-header.ts'
 import { startBackground } from './background.ts'
-import { createConnectProxy } from './connect/connect-proxy.ts'
+import { ConnectProxy } from './connect/connect-proxy.ts'
 import { createRequestHandler } from './http/fastify-handler.ts'
 import { HttpFront } from './http/http-front.ts'
 import { listen } from './http/listen.ts'
@@ -63,7 +63,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       ...fromParts(options.authenticators, parts),
     ],
     allowAnonymous: options.allowAnonymous ?? true,
-    connect: createConnectProxy({ connector: options.nodeConnector, logger }),
+    connect: new ConnectProxy(options.nodeConnector),
     logger,
     durations: metrics.histogram({
       name: 'apiserver_request_duration_seconds',

@@ -3,7 +3,6 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
-import { badRequest } from '@k3s/api'
 import type { Histogram, Logger } from '@k3s/lifecycle'
 import { authenticate } from '../authentication/authenticate.ts'
 import { impersonate } from '../authentication/impersonate.ts'
@@ -15,6 +14,7 @@ import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
 import type { ConnectProxy } from '../connect/connect-proxy.ts'
 import { handleUpgrade } from './handle-upgrade.ts'
 import { readBody } from './read-body.ts'
+import { agentName, parseDurationMs, splitTarget } from './request-parts.ts'
 import { isTrueParameter, type RequestInfo } from './request-info.ts'
 import { sendAnswer, sendError, type HttpRequest, type HttpResponse, type SendContext } from './send-answer.ts'
 
@@ -33,20 +33,6 @@ export interface HttpFrontOptions {
 const maxRequestMs = 60_000
 
 const longRunning = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
-
-/** Splits a request target into path and query. Throws BadRequest for one that is no absolute path. */
-export function splitTarget(target: string): { readonly path: string; readonly query: URLSearchParams } {
-  const mark = target.indexOf('?')
-  const path = mark < 0 ? target : target.slice(0, mark)
-  if (!path.startsWith('/')) throw badRequest('the request target must be an absolute path')
-  return { path, query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)) }
-}
-
-/** Product name of a user agent up to its version: what owns fields when a client names no manager. */
-export function agentName(header: string | undefined): string {
-  const name = (header ?? '').split('/', 1)[0] ?? ''
-  return name.slice(0, 128) === '' ? 'unknown' : name.slice(0, 128)
-}
 
 /** From HTTP to the pipeline and back. */
 export class HttpFront {
@@ -113,7 +99,7 @@ export class HttpFront {
       const handled = await handleCall(pipeline, call, user)
       info = handled.info
       const context: SendContext = { request, response, query, nowMs: pipeline.core.clock.now(), headers }
-      if (handled.answer.type === 'connect') await this.#options.connect.forward(request, response, handled.answer.target, headers())
+      if (handled.answer.type === 'connect') await this.#options.connect.forward(request, response, handled.answer.target, { headers: headers(), signal })
       else {
         if (handled.answer.type === 'watch') endOnClose(handled.answer.watch, response, this.#options.closing)
         await sendAnswer(context, handled.answer)
@@ -180,20 +166,6 @@ function deadline(query: URLSearchParams, request: HttpRequest, gone: AbortSigna
 
 function isLongRunning(path: string): boolean {
   return path.split('?', 1)[0]?.split('/').some((part) => longRunning.has(part)) === true
-}
-
-/** Go's notation, such as `30s` or `1m30s`, in milliseconds; 0 for none. Throws BadRequest for anything else. */
-export function parseDurationMs(text: string): number {
-  if (text === '') return 0
-  if (/^\d+$/.test(text)) return Number(text) * 1000
-  const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-  let total = 0
-  const rest = text.replace(/(\d+(?:\.\d+)?)(ms|s|m|h)/g, (_match, amount: string, unit: string) => {
-    total += Number(amount) * (units[unit] ?? 0)
-    return ''
-  })
-  if (rest !== '') throw badRequest(`invalid timeout specified in the request URL: ${JSON.stringify(text)}`)
-  return total
 }
 
 function auditIdOf(request: HttpRequest): string {

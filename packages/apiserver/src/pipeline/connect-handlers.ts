@@ -1,7 +1,10 @@
-import { pathNotFound } from '../errors.ts'
-import type { Answer } from './answer.ts'
+import type { AdmissionRequest } from '../admission/admission.ts'
+import { execTarget, logTarget, portForwardTarget, proxyTarget, type ConnectRequest } from '../connect/connect-targets.ts'
+import { methodNotAllowed } from '../errors.ts'
+import { admit, validateAdmission } from '../registry/registry-context.ts'
+import type { Answer, ConnectTarget } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
-import type { ResourceRequest } from './resource-request.ts'
+import { scopeOf, type ResourceRequest } from './resource-request.ts'
 
 const connectSubresources = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
 
@@ -10,7 +13,59 @@ export function isConnectSubresource(subresource: string): boolean {
   return connectSubresources.has(subresource)
 }
 
+/** Finds where a connect request goes, after admission. */
 export async function connectSubresource(core: ApiCore, request: ResourceRequest): Promise<Answer> {
-  void core; void request
-  throw pathNotFound()
+  const { info, call, served } = request
+  await core.feed.waitForNewest(call.signal)
+  const connect: ConnectRequest = { info, query: call.query, objects: core.objects, random: core.random }
+  if (info.subresource === 'log') {
+    if (info.verb !== 'get') throw methodNotAllowed(served.type, info.verb)
+    const target = logTarget(connect)
+    // A pod without a node has written nothing yet.
+    return target === undefined ? { type: 'bytes', code: 200, contentType: 'text/plain', bytes: '' } : { type: 'connect', target }
+  }
+  if (info.subresource === 'proxy') {
+    const redirect = slashRedirect(request)
+    if (redirect !== undefined) return redirect
+  } else if (info.verb !== 'get' && info.verb !== 'create') throw methodNotAllowed(served.type, info.verb)
+  const target = targetOf(connect)
+  await checkAdmission(core, request)
+  return { type: 'connect', target }
+}
+
+function targetOf(connect: ConnectRequest): ConnectTarget {
+  switch (connect.info.subresource) {
+    case 'exec':
+      return execTarget(connect, 'exec')
+    case 'attach':
+      return execTarget(connect, 'attach')
+    case 'portforward':
+      return portForwardTarget(connect)
+    default:
+      return proxyTarget(connect)
+  }
+}
+
+/** Relative links of what is proxied work only below a path that ends with a slash. */
+function slashRedirect({ info, call }: ResourceRequest): Answer | undefined {
+  if (info.rest !== '' || (call.method !== 'GET' && call.method !== 'HEAD')) return undefined
+  const text = call.query.toString()
+  const location = `${call.path}/${text === '' ? '' : `?${text}`}`
+  return { type: 'bytes', code: 301, contentType: 'text/plain', bytes: '', headers: { location } }
+}
+
+async function checkAdmission(core: ApiCore, request: ResourceRequest): Promise<void> {
+  const { info, served } = request
+  const admission: AdmissionRequest = {
+    operation: 'CONNECT',
+    type: served.type,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+    object: undefined,
+    oldObject: undefined,
+    scope: scopeOf(core, request, { dryRun: false, fieldManager: '' }),
+  }
+  await admit(core.registry, admission)
+  await validateAdmission(core.registry, admission)
 }

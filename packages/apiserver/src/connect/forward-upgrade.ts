@@ -1,0 +1,45 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { ConnectTarget } from '../pipeline/answer.ts'
+import type { ConnectProxy } from './connect-proxy.ts'
+import { forwardedHeaders } from './hop-headers.ts'
+
+/** Sends an upgrade request on and joins both connections, byte for byte: SPDY and WebSocket are the ends' own business. Throws StatusErrors before anything was sent. */
+export async function forwardUpgrade(
+  proxy: ConnectProxy,
+  target: ConnectTarget,
+  { request, socket, head, signal }: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer; readonly signal: AbortSignal },
+): Promise<void> {
+  const upstream = await proxy.open(target, signal)
+  const { dial } = target
+  const host = 'node' in dial ? dial.node : dial.host.includes(':') ? `[${dial.host}]` : dial.host
+  const lines = [`${request.method ?? 'GET'} ${target.path} HTTP/1.1`, `Host: ${host}:${dial.port}`, 'Connection: Upgrade', `Upgrade: ${request.headers.upgrade ?? ''}`]
+  for (const [name, value] of Object.entries(forwardedHeaders(request.headers)))
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) lines.push(`${name}: ${one}`)
+  upstream.write(`${lines.join('\r\n')}\r\n\r\n`)
+  if (head.length > 0) upstream.write(head)
+  await joinStreams(socket, upstream, signal)
+}
+
+/** Pipes both ways with back-pressure until both ends have ended, or one failed; then both are closed. */
+export function joinStreams(left: Duplex, right: Duplex, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let open = 2
+    const close = (): void => {
+      signal.removeEventListener('abort', close)
+      left.destroy()
+      right.destroy()
+      resolve()
+    }
+    signal.addEventListener('abort', close, { once: true })
+    for (const [from, to] of [[left, right], [right, left]] as const) {
+      from.pipe(to)
+      from.once('end', () => {
+        if (--open === 0) close()
+      })
+      from.once('error', close)
+      from.once('close', close)
+    }
+    if (signal.aborted) close()
+  })
+}

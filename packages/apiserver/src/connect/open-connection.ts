@@ -1,0 +1,82 @@
+import { connect as connectTcp } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { StatusError } from '@k3s/api'
+import type { NodeConnector } from '../api-server.ts'
+import type { ConnectTarget } from '../pipeline/answer.ts'
+
+// A node that does not answer in this time is down, as far as the caller is concerned.
+const dialTimeoutMs = 10_000
+
+/** A byte stream to the target, through TLS where it speaks that. Throws a StatusError; an abort closes what was opened. */
+export async function openConnection(connector: NodeConnector | undefined, target: ConnectTarget, signal: AbortSignal): Promise<Duplex> {
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(dialTimeoutMs)])
+  try {
+    const stream = await dial(connector, target, limited)
+    if (target.scheme === 'http') return stream
+    return await startTls(connector, target, stream, limited)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw dialError(target, error)
+  }
+}
+
+/** Upstream's two texts: for kubelets, and for what is proxied. */
+export function dialError(target: ConnectTarget, cause: unknown): StatusError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return target.isKubelet
+    ? new StatusError('', `error dialing backend: ${why}`, { code: 500, cause })
+    : new StatusError('ServiceUnavailable', `error trying to reach service: ${why}`, { cause })
+}
+
+function dial(connector: NodeConnector | undefined, target: ConnectTarget, signal: AbortSignal): Promise<Duplex> {
+  const { dial: to } = target
+  if ('node' in to) {
+    if (connector === undefined) return Promise.reject(new Error(`no way to node ${JSON.stringify(to.node)}`))
+    return connector.dial(to.node, to.port, signal)
+  }
+  return connector?.dialAddress === undefined ? dialTcp(to.host, to.port, signal) : connector.dialAddress(to.host, to.port, signal)
+}
+
+function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp({ host, port })
+    const onAbort = (): void => {
+      socket.destroy()
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    socket.once('connect', () => {
+      signal.removeEventListener('abort', onAbort)
+      socket.off('error', reject)
+      resolve(socket)
+    })
+    socket.once('error', reject)
+  })
+}
+
+function startTls(connector: NodeConnector | undefined, target: ConnectTarget, stream: Duplex, signal: AbortSignal): Promise<TLSSocket> {
+  const tls = target.isKubelet ? connector?.kubeletTls() : undefined
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      socket: stream,
+      ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key }),
+      // The kubelet's CA vouches for it; its name does not matter, for the connector chose the node. A pod's own certificate proves nothing to us.
+      ...(tls?.ca === undefined ? { rejectUnauthorized: false } : { ca: tls.ca }),
+      checkServerIdentity: () => undefined,
+      ALPNProtocols: ['http/1.1'],
+    })
+    const onAbort = (): void => {
+      socket.destroy()
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    socket.once('secureConnect', () => {
+      signal.removeEventListener('abort', onAbort)
+      socket.off('error', reject)
+      resolve(socket)
+    })
+    socket.once('error', reject)
+    stream.once('error', reject)
+  })
+}
