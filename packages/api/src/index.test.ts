@@ -18,6 +18,8 @@ it('exports exactly what is meant to be public', async () => {
       "decodeYaml",
       "deducedSchema",
       "encodeProtobuf",
+      "encodeProtobufMessage",
+      "encodeYaml",
       "fieldAt",
       "findResource",
       "forbidden",

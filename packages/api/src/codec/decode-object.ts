@@ -16,6 +16,12 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Sets a key that anyone may have chosen: `__proto__` is a key like others. */
+export function setKey(object: JsonObject, key: string, value: unknown): void {
+  if (key === '__proto__') Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true })
+  else object[key] = value
+}
+
 /** A copy of `object` without `key`. */
 export function without<T>(object: Readonly<Record<string, T>>, key: string): Record<string, T> {
   const rest = { ...object }
@@ -78,16 +84,10 @@ function struct(value: unknown, type: TypeSchema, context: Context): JsonObject 
   const outer = context.struct
   context.struct = type.goName.slice(type.goName.indexOf('.') + 1)
   const result: JsonObject = {}
-  let known = 0
-  for (const field of type.fields) {
+  for (const field of fieldsToWrite(value, type, context)) {
     const name = field.name
     const given = value[name]
-    if (given === undefined) {
-      fillZero(result, field)
-      continue
-    }
-    known++
-    if (given === null) {
+    if (given === undefined || given === null) {
       fillZero(result, field)
       continue
     }
@@ -97,13 +97,32 @@ function struct(value: unknown, type: TypeSchema, context: Context): JsonObject 
     if (field.omitsZero && !field.isPointer && isZero(converted, field.value)) continue
     result[name] = converted
   }
-  if (!context.hasUnknown) {
-    let given = 0
-    for (const name in value) if (value[name] !== undefined) given++
-    if (given !== known) context.hasUnknown = true
-  }
   context.struct = outer
   return result
+}
+
+/** Fields that are given and fields that are always written, in upstream's order: most fields of most structs are neither. */
+function fieldsToWrite(value: JsonObject, type: TypeSchema, context: Context): readonly FieldSchema[] {
+  const fields: FieldSchema[] = []
+  let isSorted = true
+  let last = -1
+  for (const name in value) {
+    if (value[name] === undefined) continue
+    const field = type.byName.get(name)
+    if (field === undefined) context.hasUnknown = true
+    else {
+      if (field.index < last) isSorted = false
+      last = field.index
+      fields.push(field)
+    }
+  }
+  for (const field of type.alwaysWritten) {
+    if (value[field.name] !== undefined) continue
+    if (field.index < last) isSorted = false
+    last = field.index
+    fields.push(field)
+  }
+  return isSorted ? fields : fields.toSorted((a, b) => a.index - b.index)
 }
 
 /** Go's `omitempty`: structs are never empty. */
@@ -185,11 +204,9 @@ function convertValue(value: unknown, schema: ValueSchema, field: FieldSchema, c
       const values = schema.values
       for (const key of Object.keys(value)) {
         const item = value[key]
+        if (item === undefined) continue
         // A null is Go's zero value; that of a time is written as null.
-        const converted = (item === null ? zeroOf(values, false) : convertValue(item, values, field, context)) ?? null
-        if (key === '__proto__')
-          Object.defineProperty(result, key, { value: converted, enumerable: true, writable: true, configurable: true })
-        else result[key] = converted
+        setKey(result, key, (item === null ? zeroOf(values, false) : convertValue(item, values, field, context)) ?? null)
       }
       return result
     }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { schemaOf } from '../schema/table.ts'
 import { decodeJson, decodeObject, strictDecodingError, type SchemaPicker } from './json.ts'
-import { decodeYaml, parseYaml, splitYaml } from './yaml.ts'
+import { decodeYaml, encodeYaml, parseYaml, splitYaml } from './yaml.ts'
 
 const pick: SchemaPicker = ({ apiVersion, kind }) => schemaOf(apiVersion, kind)
 const deployment = (spec: string): string => `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":${spec}}`
@@ -173,6 +173,18 @@ describe('decodeYaml()', () => {
   it('refuses broken YAML', () => {
     expect(() => decodeYaml('a: [1', pick)).toThrow(/error converting YAML to JSON: yaml: line \d+: /)
     expect(() => decodeYaml('', pick)).toThrow(/couldn't get version\/kind/)
+  })
+})
+
+describe('encodeYaml()', () => {
+  it('writes what Kubernetes reads back', () => {
+    const value = {
+      b: ['yes', '010', '1', null, ''],
+      a: { d: 'line\nline\n', c: true, time: '2026-01-31T10:20:30Z', port: '12:30' },
+      n: 1.5,
+    }
+    expect(parseYaml(encodeYaml(value))).toEqual(value)
+    expect(encodeYaml({ b: 1, a: ['x'] })).toBe('a:\n- x\nb: 1\n')
   })
 })
 

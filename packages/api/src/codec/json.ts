@@ -81,6 +81,6 @@ function convertAs(value: JsonObject, type: TypeSchema, head: TypeHead): ReturnT
     if (!(error instanceof TypeMismatch)) throw error
     const [own] = type.kinds
     const named = head.kind !== '' || own === undefined ? head : { apiVersion: own.version, kind: own.kind }
-    throw cannotBeHandled(named.kind === '' ? { ...named, kind: type.goName } : named, error.message)
+    throw cannotBeHandled(named.kind === '' ? { ...named, kind: type.goName.slice(type.goName.indexOf('.') + 1) } : named, error.message)
   }
 }

@@ -1,6 +1,14 @@
-import { knownType, type FieldSchema, type InlineSchema, type ScalarKind, type TypeSchema, type ValueSchema } from '../schema/table.ts'
+import {
+  knownType,
+  schemaOf,
+  type FieldSchema,
+  type InlineSchema,
+  type ScalarKind,
+  type TypeSchema,
+  type ValueSchema,
+} from '../schema/table.ts'
 import { badRequest } from '../status.ts'
-import { convert, isObject, TypeMismatch, type JsonObject } from './decode-object.ts'
+import { convert, isObject, setKey, TypeMismatch, type JsonObject } from './decode-object.ts'
 import { formatDuration } from './duration.ts'
 import { cannotBeHandled, type SchemaPicker, type TypeHead } from './json.ts'
 import { formatMicroTime, formatTime } from './time.ts'
@@ -133,7 +141,7 @@ function readEntry(reader: WireReader, values: ValueSchema, into: JsonObject): v
     else if (tag >> 3 === 2) value = readValue(reader, values)
     else reader.skip(tag & 7)
   }
-  Object.defineProperty(into, key, { value, enumerable: true, writable: true, configurable: true })
+  setKey(into, key, value)
 }
 
 /** Walks the fields of a small message of fixed shape. */
@@ -175,7 +183,7 @@ function readValue(reader: WireReader, schema: ValueSchema): unknown {
 function parseRaw(raw: Buffer): unknown {
   if (raw.length === 0) return null
   if (!isProtobuf(raw)) return JSON.parse(raw.toString())
-  throw new RangeError('proto: an embedded object must be JSON')
+  return decodeProtobuf(raw, ({ apiVersion, kind }) => schemaOf(apiVersion, kind))
 }
 
 function readScalarMessage(reader: WireReader, kind: ScalarKind): unknown {

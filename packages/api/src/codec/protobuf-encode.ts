@@ -30,6 +30,16 @@ export function encodeProtobuf(object: JsonObject, type: TypeSchema): Uint8Array
   return writer.finish()
 }
 
+/**
+ * Writes one message without envelope: an item of a list, or a `meta/v1.WatchEvent` of a protobuf watch (to be preceded by its length in
+ * four bytes, big end first). A raw extension may be given as bytes, such as those of {@link encodeProtobuf}.
+ */
+export function encodeProtobufMessage(object: JsonObject, type: TypeSchema): Uint8Array {
+  const writer = new WireWriter()
+  writeMessage(writer, object, type)
+  return writer.finish()
+}
+
 function writeMessage(writer: WireWriter, object: JsonObject, type: TypeSchema): void {
   for (let index = type.protoFields.length - 1; index >= 0; index--) {
     const field = type.protoFields[index]
@@ -152,7 +162,11 @@ function writeScalarMessage(writer: WireWriter, kind: ScalarKind, value: unknown
     case 'rawExtension':
     case 'fieldsV1':
     case 'json':
-      if (value !== undefined && value !== null) writeText(writer, 1, JSON.stringify(value))
+      if (value instanceof Uint8Array) {
+        writer.raw(value)
+        writer.varint(value.length)
+        writer.tag(1, 2)
+      } else if (value !== undefined && value !== null) writeText(writer, 1, JSON.stringify(value))
       return
     case 'strings':
       if (Array.isArray(value)) for (let index = value.length - 1; index >= 0; index--) writeText(writer, 1, textOf(value[index]))

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { schemaOf } from '../schema/table.ts'
 import { base64Error } from './base64.ts'
 import { formatDuration, parseDuration } from './duration.ts'
-import { decodeProtobuf, isProtobuf, readEnvelope } from './protobuf-decode.ts'
-import { encodeProtobuf } from './protobuf-encode.ts'
+import { decodeMessage, decodeProtobuf, isProtobuf, readEnvelope } from './protobuf-decode.ts'
+import { encodeProtobuf, encodeProtobufMessage } from './protobuf-encode.ts'
 import { normalizeMicroTime, normalizeTime } from './time.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
@@ -73,6 +73,15 @@ describe('decodeProtobuf()', () => {
       kind: 'ConfigMap',
       metadata: { name: 'a' },
       data: { a: '', b: 'ü' },
+    })
+  })
+
+  it('carries objects in protobuf inside others', () => {
+    const event = schemaOf('v1', 'WatchEvent')!
+    const message = encodeProtobufMessage({ type: 'ADDED', object: bytes }, event)
+    expect(decodeMessage(message, event)).toEqual({
+      type: 'ADDED',
+      object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: { a: '', b: 'ü' } },
     })
   })
 

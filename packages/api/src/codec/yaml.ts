@@ -1,4 +1,4 @@
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type SchemaOptions } from 'yaml'
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, stringify, type Document, type SchemaOptions } from 'yaml'
 import { badRequest } from '../status.ts'
 import { isObject } from './decode-object.ts'
 import { decodeJson, decodeObject, headOf, type Decoded, type SchemaPicker } from './json.ts'
@@ -93,6 +93,11 @@ function collectDuplicates(node: unknown, lines: LineCounter, into: string[]): v
 function lineOf(node: unknown, lines: LineCounter): number | undefined {
   const start = isScalar(node) || isMap(node) || isSeq(node) ? node.range?.[0] : undefined
   return start === undefined ? undefined : lines.linePos(start).line
+}
+
+/** Writes YAML as Kubernetes does: keys in order of the alphabet, text that YAML 1.1 would misread in quotes. */
+export function encodeYaml(value: unknown): string {
+  return stringify(value, { version: '1.1', sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false, indentSeq: false })
 }
 
 /** Splits a text of several YAML documents; those that hold nothing but comments are left out. Line numbers start anew in each. */

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../codec/decode-object.ts'
+import { isObject, setKey, type JsonObject } from '../codec/decode-object.ts'
 
 /**
  * Applies an RFC 7386 merge patch: objects merge, null removes, everything else replaces. Returns a new value; parts that the patch does
@@ -10,13 +10,7 @@ export function jsonMergePatch(target: unknown, patch: unknown): unknown {
   for (const key of Object.keys(patch)) {
     const value = patch[key]
     if (value === null) delete result[key]
-    else
-      Object.defineProperty(result, key, {
-        value: jsonMergePatch(Object.hasOwn(result, key) ? result[key] : undefined, value),
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      })
+    else setKey(result, key, jsonMergePatch(Object.hasOwn(result, key) ? result[key] : undefined, value))
   }
   return result
 }

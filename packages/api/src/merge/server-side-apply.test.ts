@@ -222,9 +222,16 @@ describe('applyPatch()', () => {
     const upgraded = apply(live, of({ replicas: 5 }), 'kubectl')
     expect(upgraded['spec']).toMatchObject({ replicas: 5 })
     const { annotations: after } = upgraded['metadata'] as { annotations: Record<string, string> }
-    expect(JSON.parse(Object.values(after)[0]!)).toEqual(of({ replicas: 5 }))
+    expect(JSON.parse(Object.values(after)[0] ?? '')).toEqual(of({ replicas: 5 }))
     const changed = update(live, of({ replicas: 4 }, { annotations, managedFields: managed(live) }), 'scaler')
     expect(() => apply(changed, of({ replicas: 5 }), 'kubectl')).toThrow('conflict with "scaler" using apps/v1: .spec.replicas')
+  })
+
+  it('takes __proto__ for a key like others', () => {
+    const labels: unknown = JSON.parse('{"__proto__":"x","a":"y"}')
+    const live = apply(undefined, of({}, { labels }), 'me')
+    expect(Object.keys((live['metadata'] as { labels: object }).labels)).toEqual(['__proto__', 'a'])
+    expect(apply(live, of({}, { labels: { a: 'y' } }), 'me')['metadata']).toMatchObject({ labels: { a: 'y' } })
   })
 
   it('does not write when nothing changes', () => {

@@ -1,7 +1,7 @@
 /**
  * Values seen through a {@link MergeSchema}: what fields one sets, how two differ, how they merge. Follows structured-merge-diff's typed values.
  */
-import { isObject, type JsonObject } from '../codec/decode-object.ts'
+import { isObject, setKey, type JsonObject } from '../codec/decode-object.ts'
 import { emptySet, formatElement, isEmptySet, keyElement, SetBuilder, type FieldSet } from './field-set.ts'
 import { deducedSchema, resolveSchema, type MergeSchema } from './merge-schema.ts'
 
@@ -219,7 +219,8 @@ export function mergeTyped(live: unknown, config: unknown, declared: MergeSchema
   if (schema.kind === 'map' && !schema.isAtomic && isObject(live) && isObject(config)) {
     const result: JsonObject = { ...live }
     for (const name of Object.keys(config))
-      if (config[name] !== undefined) result[name] = mergeTyped(live[name], config[name], below(schema, name))
+      if (config[name] !== undefined)
+        setKey(result, name, mergeTyped(Object.hasOwn(live, name) ? live[name] : undefined, config[name], below(schema, name)))
     return result
   }
   if (schema.kind === 'list' && schema.listType !== 'atomic' && Array.isArray(live) && Array.isArray(config))
@@ -297,8 +298,8 @@ export function removeItems(value: unknown, set: FieldSet, declared: MergeSchema
   const kept: JsonObject = {}
   for (const name of Object.keys(value)) {
     const node = set[`f:${name}`]
-    if (node === undefined) kept[name] = value[name]
-    else if (!isIn(node)) kept[name] = removeItems(value[name], node, below(schema, name))
+    if (node === undefined) setKey(kept, name, value[name])
+    else if (!isIn(node)) setKey(kept, name, removeItems(value[name], node, below(schema, name)))
   }
   return isEmptyObject(kept) ? emptied : kept
 }
@@ -326,6 +327,6 @@ export function dropEmptied(value: unknown): unknown {
   if (Array.isArray(value)) return value.filter((item) => item !== emptied).map(dropEmptied)
   if (!isObject(value)) return value
   const result: JsonObject = {}
-  for (const name of Object.keys(value)) if (value[name] !== emptied) result[name] = dropEmptied(value[name])
+  for (const name of Object.keys(value)) if (value[name] !== emptied) setKey(result, name, dropEmptied(value[name]))
   return result
 }

@@ -54,6 +54,8 @@ export type ValueSchema = ScalarValue | ListValue | MapValue | RefValue
 export type ListType = 'atomic' | 'set' | 'map'
 
 export interface FieldSchema {
+  /** Position in its type's {@link TypeSchema.fields}. */
+  readonly index: number
   /** As in JSON. */
   readonly name: string
   /** Protobuf field number; 0 for a field that protobuf does not carry. */
@@ -104,6 +106,8 @@ export interface TypeSchema {
   /** In upstream's order, with those of inlined structs in their place. */
   readonly fields: readonly FieldSchema[]
   readonly byName: ReadonlyMap<string, FieldSchema>
+  /** Fields that upstream's encoder writes even when they hold nothing: not optional, or structs. */
+  readonly alwaysWritten: readonly FieldSchema[]
   /** Own fields and inlined structs, in ascending protobuf number; those that protobuf does not carry are left out. */
   readonly protoFields: readonly (FieldSchema | InlineSchema)[]
   /** Has `apiVersion` and `kind`. */
@@ -220,12 +224,12 @@ class Table {
       if (line.startsWith('> ')) {
         const [, number = '0', expression = ''] = line.split(' ')
         const inline = { number: Number(number), type: this.known(expression.slice(1)) }
-        fields.push(...inline.type.fields.map((field) => (inline.number === 0 ? { ...field, number: 0 } : field)))
+        this.#inline(inline.type.name, inline.number > 0, fields)
         if (inline.number > 0) protoFields.push(inline)
         isKind ||= inline.type.name === 'meta/v1.TypeMeta'
         continue
       }
-      const field = this.#field(line)
+      const field = this.#field(line, fields.length)
       fields.push(field)
       if (field.number > 0) protoFields.push(field)
     }
@@ -234,6 +238,9 @@ class Table {
       name,
       goName: name.slice(name.indexOf('/') + 1),
       fields,
+      alwaysWritten: fields.filter(
+        (field) => !field.isPointer && (!field.omitsZero || field.value.kind === 'ref' || field.value.kind === 'quantity'),
+      ),
       byName: new Map(fields.map((field) => [field.name, field])),
       protoFields: protoFields.toSorted((a, b) => a.number - b.number),
       isKind,
@@ -247,7 +254,16 @@ class Table {
     }
   }
 
-  #field(line: string): FieldSchema {
+  /** Adds the fields of an inlined type, which are no copies, since an own position comes with each. */
+  #inline(name: string, isCarried: boolean, into: FieldSchema[]): void {
+    for (const line of (typeFacts[name] ?? '').split('\n').slice(1)) {
+      const [, number = '0', expression = ''] = line.split(' ')
+      if (line.startsWith('> ')) this.#inline(expression.slice(1), isCarried && number !== '0', into)
+      else if (line !== '') into.push(this.#field(isCarried ? line : line.replace(/ \d+ /, ' 0 '), into.length))
+    }
+  }
+
+  #field(line: string, index: number): FieldSchema {
     const enumAt = line.indexOf(' enum=')
     const [name = '', number = '0', expression = '', ...words] = (enumAt < 0 ? line : line.slice(0, enumAt)).split(' ')
     const isPointer = expression.startsWith('*')
@@ -261,6 +277,7 @@ class Table {
     const standard = attributes.get('default')
     const goName = attributes.get('go')
     return {
+      index,
       name,
       number: Number(number),
       value,
