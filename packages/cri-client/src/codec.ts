@@ -71,7 +71,7 @@ export class Codec {
           for (const item of items) this.#writeValue(writer, field, item, true)
         } else {
           const packed = new Writer()
-          for (const item of items) packed.varint(this.#number(field, item))
+          for (const item of items) packed.varint(this.#number(field, item)) // CRI has no lists of doubles
           writer.bytes(field.number, packed.finish())
         }
       } else this.#writeValue(writer, field, given, false)
@@ -122,6 +122,7 @@ export class Codec {
       const wire = tag & 7
       const field = byNumber.get(Math.floor(tag / 8))
       if (field === undefined) reader.skip(wire)
+      else if (wire !== wireOf(field) && !(field.label === 'repeated' && wire === wireBytes)) throw malformed()
       else if (field.label === 'map') this.#readEntry(reader.sub(), field, message[field.name] as Record<string, unknown>) // set above
       else if (field.label === 'repeated') {
         const list = message[field.name] as unknown[] // set above
@@ -204,6 +205,12 @@ const ranges: Readonly<Record<string, { readonly min: number; readonly max: numb
   uint32: { min: 0, max: 2 ** 32 - 1 },
   int64: { min: -(2 ** 63), max: 2 ** 63 - 1024 },
   uint64: { min: 0, max: 2 ** 64 - 2048 },
+}
+
+/** How one value of the field is written. */
+function wireOf({ kind, type, label }: Field): number {
+  if (kind === 'message' || label === 'map' || type === 'string' || type === 'bytes') return wireBytes
+  return type === 'double' ? wireFixed64 : wireVarint
 }
 
 const invalid = (field: Field, value: unknown): CriError =>

@@ -35,5 +35,5 @@ export function decodeStatusMessage(text: string): string {
   }
 }
 
-/** Percent encoding of `grpc-message`. */
-export const encodeStatusMessage = (text: string): string => encodeURIComponent(text)
+/** Percent encoding of `grpc-message`: of all but printable ASCII, and of the percent sign. */
+export const encodeStatusMessage = (text: string): string => text.toWellFormed().replaceAll(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent)
