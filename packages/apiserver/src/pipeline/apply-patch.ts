@@ -76,16 +76,8 @@ function applyOperations(operations: unknown, current: JsonObject): JsonObject {
     if (!isObject(newDocument)) throw new Error('the document is no object any more')
     return newDocument
   } catch (error) {
-    throw new StatusError('Invalid', 'the server rejected our request due to an error in our request', {
-      cause: error,
-      details: { causes: [{ reason: 'UnexpectedServerResponse', message: firstLine(error) }] },
-    })
+    throw new StatusError('Invalid', 'the server rejected our request due to an error in our request', { cause: error, details: {} })
   }
-}
-
-function firstLine(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  return message.split('\n', 1)[0] ?? message
 }
 
 /** The resourceVersion that a patch names, if any: then it is a precondition. */

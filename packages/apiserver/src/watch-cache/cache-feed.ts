@@ -146,15 +146,16 @@ export class CacheFeed {
     const reached = Promise.withResolvers<void>()
     const waiter = { revision, resolve: reached.resolve }
     this.#waiters.push(waiter)
-    const onAbort = (): void => reached.reject(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const timer = setTimeout(() => reached.reject(tooLargeResourceVersion(revision, this.#revision)), maxRevisionWaitMs)
-    timer.unref()
+    const done = new AbortController()
+    const limit = signal === undefined ? done.signal : AbortSignal.any([signal, done.signal])
+    this.#options.clock.sleep(maxRevisionWaitMs, limit).then(
+      () => reached.reject(tooLargeResourceVersion(revision, this.#revision)),
+      (reason: unknown) => reached.reject(reason), // an abort; harmless once the revision was reached
+    )
     try {
       await reached.promise
     } finally {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      done.abort()
       this.#waiters = this.#waiters.filter((other) => other !== waiter)
     }
   }
