@@ -44,5 +44,11 @@ for (const name of typeNames()) {
     entries.push([field.name, found.get(field.name) ?? found.get(`_${field.name}`) ?? found.get(`$${field.name}`) ?? ''])
   result[name] = Object.fromEntries(entries.filter(([, text]) => text !== ''))
 }
+// The declarations have no text for fields that are structs: that of the struct stands in.
+for (const [name, texts] of Object.entries(result))
+  for (const { name: field, value } of typeSchema(name)?.fields ?? []) {
+    const text = value.kind === 'ref' ? result[value.type.name]?.[''] : undefined
+    if (text !== undefined) texts[field] ??= text
+  }
 writeFileSync(join(import.meta.dirname, '../src/generated/descriptions.json'), JSON.stringify(result))
 console.log(`${Object.keys(result).length} of ${typeNames().length} types described`)
