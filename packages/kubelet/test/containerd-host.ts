@@ -6,11 +6,16 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createCriClient, type CriClient } from '@k3s/cri-client'
 import type { LogFields, Logger } from '@k3s/lifecycle'
-import { vi } from 'vitest'
+import { expect, vi } from 'vitest'
+import { defaultBinaryDirectories } from '../src/containerd/binaries.ts'
 import { createContainerdService, type ContainerdOptions } from '../src/containerd/service.ts'
 import { writeTar, type TarEntry } from '../src/containerd/tar.ts'
 
 const run = promisify(execFile)
+
+/** Set to test with another containerd than the system's: a directory that has it, its shim and `ctr`. */
+const directoryOfAnother = process.env['TEST_CONTAINERD_DIRECTORY']
+const binaryDirectories = [...(directoryOfAnother === undefined ? [] : [directoryOfAnother]), ...defaultBinaryDirectories]
 
 export const busybox = 'registry.local/busybox:test'
 
@@ -68,6 +73,7 @@ export async function createHost(): Promise<ContainerdHost> {
         cniConfigDirectory: join(directory, 'etc/cni/net.d'),
         imagesDirectory: join(directory, 'images'),
         streamingPort,
+        binaryDirectories,
         logger: recordingLogger(logged),
         ...options,
       })
@@ -106,6 +112,10 @@ export async function createHost(): Promise<ContainerdHost> {
       // containerd may be down by a test's own doing: then there is nothing to remove by its hand.
       const { items } = await client.listPodSandbox().catch(() => ({ items: [] }))
       for (const { id } of items) await client.removePodSandbox({ podSandboxId: id })
+      // A shim ends shortly after its sandbox, by containerd's word: not after containerd. One that stays is killed.
+      const isEmpty = async (): Promise<void> => expect(await shims(paths.socket)).toEqual([])
+      await vi.waitFor(isEmpty, 10_000).catch(() => {})
+      for (const shim of await shims(paths.socket)) await kill(shim, 'SIGKILL')
       await client[Symbol.asyncDispose]()
       const last = await pid().catch(() => undefined)
       if (last !== undefined) await kill(last)
@@ -120,7 +130,17 @@ export async function createHost(): Promise<ContainerdHost> {
   }
 }
 
-/** Ends a containerd by its pid and waits until it is gone. */
+/** The shims that belong to the containerd of a socket. */
+async function shims(socket: string): Promise<number[]> {
+  const found: number[] = []
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+    if (command.includes('containerd-shim') && command.includes(socket)) found.push(Number(pid))
+  }
+  return found
+}
+
+/** Ends a process by its pid and waits until it is gone. */
 export async function kill(pid: number, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   try {
     process.kill(pid, signal)
