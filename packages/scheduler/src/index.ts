@@ -1,1 +1,8 @@
-export {}
+export { defaultPlugins } from './default-plugins.ts'
+export type { Cluster, ClusterEvent, FilterCheck, Listers, Plugin, Rejection, Scorer, TrialCheck } from './framework.ts'
+export type { NodeInfo } from './node-info.ts'
+export type { AffinityTerm, HostPort, PodInfo } from './pod-info.ts'
+export type { Resources } from './pod-resources.ts'
+export type { VolumePromises } from './plugins/volume-binding.ts'
+export { createScheduler } from './scheduler.ts'
+export type { SchedulerOptions, SchedulerProfile } from './scheduler.ts'
