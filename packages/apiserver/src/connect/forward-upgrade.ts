@@ -1,8 +1,10 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { ConnectTarget } from '../pipeline/answer.ts'
 import type { ConnectProxy } from './connect-proxy.ts'
 import { forwardedHeaders } from './hop-headers.ts'
+
+const tokenProtocol = 'base64url.bearer.authorization.k8s.io.'
 
 /** Sends an upgrade request on and joins both connections, byte for byte: SPDY and WebSocket are the ends' own business. Throws StatusErrors before anything was sent. */
 export async function forwardUpgrade(
@@ -14,11 +16,19 @@ export async function forwardUpgrade(
   const { dial } = target
   const host = 'node' in dial ? dial.node : dial.host.includes(':') ? `[${dial.host}]` : dial.host
   const lines = [`${request.method ?? 'GET'} ${target.path} HTTP/1.1`, `Host: ${host}:${dial.port}`, 'Connection: Upgrade', `Upgrade: ${request.headers.upgrade ?? ''}`]
-  for (const [name, value] of Object.entries(forwardedHeaders(request.headers)))
+  for (const [name, value] of Object.entries(withoutTokens(forwardedHeaders(request.headers))))
     for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) lines.push(`${name}: ${one}`)
   upstream.write(`${lines.join('\r\n')}\r\n\r\n`)
   if (head.length > 0) upstream.write(head)
   await joinStreams(socket, upstream, signal)
+}
+
+/** Browsers send their token as a WebSocket protocol: it is for us alone. */
+function withoutTokens(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const protocols = headers['sec-websocket-protocol']
+  if (typeof protocols !== 'string') return headers
+  const rest = protocols.split(',').filter((protocol) => !protocol.trim().startsWith(tokenProtocol))
+  return { ...headers, 'sec-websocket-protocol': rest.length === 0 ? undefined : rest.join(',') }
 }
 
 /** Pipes both ways with back-pressure until both ends have ended, or one failed; then both are closed. */
