@@ -79,7 +79,13 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
       for (const pod of workers.active()) wake(podUid(pod))
     },
   })
-  const pleg = new Pleg({ cri, clock, logger, metrics, onChange: wake })
+  const pleg = new Pleg({
+    cri,
+    clock,
+    logger,
+    metrics,
+    onChange: (uid, signature) => workers.runtimeChanged(uid, signature),
+  })
   const thresholds = options.evictionThresholds ?? defaultThresholds
   const maxPods = options.maxPods ?? defaults.maxPods
   const firstDisk = await diskUsage(rootDir)

@@ -7,7 +7,7 @@ import { isStaticPod, isTerminalPhase, podKey, podUid } from './pod-facts.ts'
 export type WorkerPhase = 'syncing' | 'terminating' | 'finishing' | 'finished'
 
 export interface PodWorkersOptions {
-  readonly syncer: Pick<PodSyncer, 'sync' | 'terminate' | 'finish'>
+  readonly syncer: Pick<PodSyncer, 'sync' | 'terminate' | 'finish' | 'hasHandled'>
   readonly clock: Clock
   readonly logger: Logger
   /** Called when nothing of a pod runs any more and its node resources are freed. Must not throw. */
@@ -23,6 +23,8 @@ interface Worker {
   step: AbortController
   wake: () => void
   isAwake: boolean
+  /** The last change of the runtime that was told of, until the pod has been looked at after it. */
+  signature: string | undefined
   failures: number
   /** Gone from its source: the worker is dropped when it has finished. */
   isGone: boolean
@@ -60,6 +62,7 @@ export class PodWorkers {
         step: new AbortController(),
         wake: () => {},
         isAwake: true,
+        signature: undefined,
         failures: 0,
         isGone: false,
       }
@@ -102,6 +105,14 @@ export class PodWorkers {
     if (worker !== undefined) this.#wake(worker)
   }
 
+  /** The runtime has something new of the pod; a change that the worker made itself does not count.  */
+  runtimeChanged(uid: string, signature: string): void {
+    const worker = this.#workers.get(uid)
+    if (worker === undefined) return
+    worker.signature = signature
+    if (!this.#options.syncer.hasHandled(uid, signature)) worker.wake()
+  }
+
   phaseOf(uid: string): WorkerPhase | undefined {
     return this.#workers.get(uid)?.phase
   }
@@ -139,6 +150,7 @@ export class PodWorkers {
     const { signal: stopped } = this.#stopped
     while (!stopped.aborted && worker.phase !== 'finished') {
       worker.isAwake = false
+      worker.signature = undefined
       worker.step = new AbortController()
       let waitMs: number
       try {
@@ -151,15 +163,16 @@ export class PodWorkers {
         const maxMs = worker.phase === 'syncing' ? maxRetryMs : terminateRetryMs
         waitMs = backoffDelay(worker.failures++, { initialMs: 500, maxMs })
       }
-      await this.#pause(worker, waitMs, stopped)
+      await this.#pause(uid, worker, waitMs, stopped)
     }
     if (worker.phase !== 'finished') return
     if (worker.isGone) this.#workers.delete(uid)
     this.#options.onFinished(worker.pod)
   }
 
-  async #pause(worker: Worker, ms: number, stopped: AbortSignal): Promise<void> {
-    if (worker.isAwake || ms <= 0) return
+  async #pause(uid: string, worker: Worker, ms: number, stopped: AbortSignal): Promise<void> {
+    const { signature } = worker
+    if (worker.isAwake || ms <= 0 || (signature !== undefined && !this.#options.syncer.hasHandled(uid, signature))) return
     const woken = Promise.withResolvers<void>()
     worker.wake = woken.resolve
     const timer = new AbortController()

@@ -28,6 +28,8 @@ export interface ImagePullerOptions {
   readonly pullTimeoutMs: number
 }
 
+const backOffAfterMs = 2000
+
 /** Sees to it that a container's image is there, by its pull policy. Safe to call at once: pulls wait for a free place. */
 export class ImagePuller {
   readonly #options: ImagePullerOptions
@@ -119,7 +121,8 @@ export class ImagePuller {
       this.#backoff.next(key, last?.at ?? clock.now())
       events.podEvent(pod, 'Warning', 'Failed', `Failed to pull image "${spelled}": ${detail}`, fieldPath)
       events.podEvent(pod, 'Warning', 'Failed', 'Error: ErrImagePull', fieldPath)
-      throw new WaitingError('ErrImagePull', detail, this.#backoff.delayOf(key), { cause: error })
+      // Soon, so that the status tells of the back-off; the pull itself waits for its end.
+      throw new WaitingError('ErrImagePull', detail, backOffAfterMs, { cause: error })
     }
   }
 

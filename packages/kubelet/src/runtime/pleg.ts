@@ -1,6 +1,7 @@
 import { isCriError, type CriClient } from '@k3s/cri-client'
 import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
 import { label } from './labels.ts'
+import { listSignature } from './runtime-state.ts'
 
 /** A pod as the runtime's records name it. */
 export interface RuntimePod {
@@ -16,8 +17,8 @@ export interface PlegOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: MetricsRegistry
-  /** Called when something of a pod has changed state, appeared or vanished. Must not throw. */
-  readonly onChange: (podUid: string) => void
+  /** Called when something of a pod has changed state, appeared or vanished; `signature` is empty when nothing is left. Must not throw. */
+  readonly onChange: (podUid: string, signature: string) => void
 }
 
 // Upstream relists every second; with the runtime's events the list only catches what they missed.
@@ -64,15 +65,10 @@ export class Pleg {
       parts.set(uid, part)
       return part
     }
-    for (const { id, labels, state } of items) {
-      const part = partOf(labels)
-      part?.signature.push(`${id}=${state}`)
-      if (part !== undefined && state === 'SANDBOX_READY') part.isRunning = true
-    }
-    for (const { id, labels, state } of containers) {
-      const part = partOf(labels)
-      part?.signature.push(`${id}=${state}`)
-      if (part !== undefined && state === 'CONTAINER_RUNNING') part.isRunning = true
+    for (const entry of [...items, ...containers]) {
+      const part = partOf(entry.labels)
+      part?.signature.push(listSignature(entry))
+      if (part !== undefined && (entry.state === 'SANDBOX_READY' || entry.state === 'CONTAINER_RUNNING')) part.isRunning = true
     }
     const before = this.#states
     this.#states = new Map(
@@ -82,8 +78,8 @@ export class Pleg {
       ]),
     )
     this.#lastListAt = clock.monotonic()
-    for (const [uid, { signature }] of this.#states) if (before.get(uid)?.signature !== signature) onChange(uid)
-    for (const uid of before.keys()) if (!this.#states.has(uid)) onChange(uid)
+    for (const [uid, { signature }] of this.#states) if (before.get(uid)?.signature !== signature) onChange(uid, signature)
+    for (const uid of before.keys()) if (!this.#states.has(uid)) onChange(uid, '')
   }
 
   /** Lists until the signal aborts. */

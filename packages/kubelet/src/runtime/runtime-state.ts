@@ -68,6 +68,20 @@ export function isAnythingRunning(state: PodRuntimeState): boolean {
   return state.containers.some(({ state: s }) => s === 'running') || state.sandboxes.some(({ isReady }) => isReady)
 }
 
+/** Changes whenever a sandbox or container appears, vanishes or changes state. Comparable with that of lists, see {@link listSignature}. */
+export function stateSignature(state: PodRuntimeState): string {
+  return [...state.sandboxes.map(({ id, isReady }) => `${id}=${isReady ? 'ready' : 'ended'}`), ...state.containers.map((record) => `${record.id}=${record.state}`)]
+    .sort()
+    .join(' ')
+}
+
+/** One part of a signature, from an entry of a list. */
+export function listSignature(entry: Pick<PodSandbox, 'id' | 'state'> | Pick<CriContainer, 'id' | 'state'>): string {
+  const { id, state } = entry
+  if (state === 'SANDBOX_READY' || state === 'SANDBOX_NOTREADY') return `${id}=${state === 'SANDBOX_READY' ? 'ready' : 'ended'}`
+  return `${id}=${states[state]}`
+}
+
 const nanosToMs = (nanos: number): number => Math.trunc(nanos / 1e6)
 
 const states = {

@@ -1,5 +1,5 @@
-import type { ContainerStatus, PodCondition, PodStatus } from '@k3s/api/types/core/v1'
-import { formatTime, isTerminalPhase, qosClassOf } from '../pods/pod-facts.ts'
+import type { ContainerStatus, Pod, PodCondition, PodStatus } from '@k3s/api/types/core/v1'
+import { formatTime, isRestartableInit, isTerminalPhase, qosClassOf } from '../pods/pod-facts.ts'
 import { containerStatuses, type ContainerStatusInput } from './container-statuses.ts'
 import { containersReadyCondition, initializedCondition, ownConditions, readyCondition, type Verdict } from './conditions.ts'
 import { phaseOf, type PodPhase } from './phase.ts'
@@ -83,30 +83,33 @@ function withTimes(verdict: Verdict, previous: readonly PodCondition[], nowMs: n
   return { ...verdict, lastTransitionTime, ...(generation === undefined ? {} : { observedGeneration: generation }) }
 }
 
+const lost = { exitCode: 137, reason: 'ContainerStatusUnknown', message: 'The container could not be located when the pod was terminated' }
+
+const end = (container: ContainerStatus): ContainerStatus => ({
+  ...container,
+  ready: container.state?.terminated?.exitCode === 0 && container.ready,
+  started: false,
+  ...(container.state?.terminated === undefined ? { state: { terminated: container.lastState?.terminated ?? lost } } : {}),
+})
+
+const hasRun = ({ state, lastState }: ContainerStatus): boolean => lastState?.terminated !== undefined || state?.waiting === undefined
+
+function isInitialized(pod: Pod, status: PodStatus): boolean {
+  const init = pod.spec.initContainers ?? []
+  if (init.length === 0 || (status.containerStatuses ?? []).some(hasRun)) return true
+  const [spec, last] = [init.at(-1), status.initContainerStatuses?.at(-1)]
+  if (spec !== undefined && isRestartableInit(spec)) return last?.started === true
+  return last?.state?.terminated?.exitCode === 0 || last?.lastState?.terminated?.exitCode === 0
+}
+
 /**
- * What is told last of a pod that is gone: every container that was not seen to end counts as killed, and the phase is final.
- * Follows upstream's TerminatePod.
+ * What is told last of a pod that is gone: every container that was started, or had its turn, and was not seen to end counts as killed, and
+ * the phase is final. Follows upstream's TerminatePod.
  */
-export function finalStatus(status: PodStatus): PodStatus {
-  const end = (container: ContainerStatus): ContainerStatus =>
-    container.state?.terminated !== undefined
-      ? { ...container, ready: false, started: false }
-      : {
-          ...container,
-          ready: false,
-          started: false,
-          state: {
-            terminated:
-              container.state?.waiting !== undefined && container.lastState?.terminated !== undefined
-                ? container.lastState.terminated
-                : {
-                    exitCode: 137,
-                    reason: 'ContainerStatusUnknown',
-                    message: 'The container could not be located when the pod was terminated',
-                  },
-          },
-        }
-  const regular = (status.containerStatuses ?? []).map(end)
+export function finalStatus(pod: Pod, status: PodStatus): PodStatus {
+  const { containerStatuses = [], initContainerStatuses, ephemeralContainerStatuses } = status
+  const regular = isInitialized(pod, status) ? containerStatuses.map(end) : containerStatuses.map((container) => ({ ...container, ready: false, started: false }))
+  const reached = Math.max(0, initContainerStatuses?.findLastIndex(hasRun) ?? 0)
   const phase = isTerminalPhase(status.phase)
     ? status.phase
     : regular.length > 0 && regular.every(({ state }) => state?.terminated?.exitCode === 0)
@@ -116,13 +119,9 @@ export function finalStatus(status: PodStatus): PodStatus {
     ...status,
     phase,
     containerStatuses: regular,
-    ...(status.initContainerStatuses === undefined
+    ...(initContainerStatuses === undefined
       ? {}
-      : {
-          initContainerStatuses: status.initContainerStatuses.map((container) =>
-            container.state?.waiting !== undefined && container.lastState?.terminated === undefined ? container : end(container),
-          ),
-        }),
-    ...(status.ephemeralContainerStatuses === undefined ? {} : { ephemeralContainerStatuses: status.ephemeralContainerStatuses.map(end) }),
+      : { initContainerStatuses: initContainerStatuses.map((container, index) => (index <= reached ? end(container) : container)) }),
+    ...(ephemeralContainerStatuses === undefined ? {} : { ephemeralContainerStatuses: ephemeralContainerStatuses.map(end) }),
   }
 }

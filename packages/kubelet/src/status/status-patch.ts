@@ -30,7 +30,9 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
       patch[field] = [{ $patch: 'replace' }, ...value]
     else patch[field] = value
   }
-  const conditions = (wanted.conditions ?? []).filter((condition) => !hasSame(current.conditions ?? [], condition))
+  const conditions = (wanted.conditions ?? [])
+    .filter((condition) => !hasSame(current.conditions ?? [], condition))
+    .map((condition) => ({ ...goneFields(current.conditions ?? [], condition), ...condition }))
   if (conditions.length > 0) patch['conditions'] = conditions
   return Object.keys(patch).length === 0 ? undefined : patch
 }
@@ -38,6 +40,12 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
 function hasSame(conditions: readonly PodCondition[], wanted: PodCondition): boolean {
   const condition = conditions.find(({ type }) => type === wanted.type)
   return condition !== undefined && isDeepStrictEqual(plain(condition), plain(wanted))
+}
+
+/** Conditions are merged by their type: what one no longer says has to be taken out by name. */
+function goneFields(conditions: readonly PodCondition[], wanted: PodCondition): Record<string, null> {
+  const before = conditions.find(({ type }) => type === wanted.type) ?? {}
+  return Object.fromEntries(Object.keys(before).flatMap((key) => (Object.hasOwn(wanted, key) ? [] : [[key, null]])))
 }
 
 /** Without absent fields and nulls, which JSON does not tell apart. */

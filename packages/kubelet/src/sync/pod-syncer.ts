@@ -10,7 +10,7 @@ import type { ProbeManager } from '../probes/probe-manager.ts'
 import type { CgroupManager } from '../resources/cgroups.ts'
 import { podLimits } from '../resources/linux-resources.ts'
 import { podLogsName } from '../runtime/labels.ts'
-import { isAnythingRunning, newest, readPodState, type PodRuntimeState } from '../runtime/runtime-state.ts'
+import { isAnythingRunning, newest, readPodState, stateSignature, type PodRuntimeState } from '../runtime/runtime-state.ts'
 import type { WaitingReason } from '../status/container-statuses.ts'
 import { finalStatus, generateStatus, type FailedVerdict } from '../status/generate-status.ts'
 import type { StatusManager } from '../status/status-manager.ts'
@@ -60,6 +60,7 @@ export interface TerminateOptions {
 export class PodSyncer {
   readonly #options: PodSyncerOptions
   readonly #waiting = new Map<string, Map<string, WaitingReason>>()
+  readonly #handled = new Map<string, string>()
 
   constructor(options: PodSyncerOptions) {
     this.#options = options
@@ -70,10 +71,16 @@ export class PodSyncer {
     return await readPodState(this.#options.cri, identity(pod), signal)
   }
 
+  /** True when the last sync saw the runtime in this state and left nothing to do: the change that is told of is its own. */
+  hasHandled(uid: string, signature: string): boolean {
+    return this.#handled.get(uid) === signature
+  }
+
   /** One step of a pod that should run. Throws when a step failed as a whole; what concerns one container is in the status instead. */
   async sync(pod: Pod, signal: AbortSignal): Promise<SyncResult> {
     const { cgroups, clock, configurator, events, networkProblem, objects, podLogsDir, probes, volumes } = this.#options
     const uid = podUid(pod)
+    this.#handled.delete(uid)
     let state = await this.read(pod, signal)
     const failure = deadlineFailure(pod, this.#options.statuses.current(pod), clock.now())
     const status = this.#tell(pod, state, { failure })
@@ -104,7 +111,11 @@ export class PodSyncer {
     const retryAfterMs = await this.#perform(pod, state, plan, { cgroup, ready }, signal)
     state = await this.read(pod, signal)
     const after = this.#tell(pod, state, {})
-    return { isTerminal: isTerminalPhase(after.phase), retryAfterMs: minimum(retryAfterMs, deadlineIn(pod, after, clock.now())) }
+    if (isTerminalPhase(after.phase)) return { isTerminal: true, retryAfterMs: undefined }
+    // What a fast init container made possible is done at once, not when its end is told of.
+    if (this.#hasMore(pod, state)) return { isTerminal: false, retryAfterMs: 0 }
+    this.#handled.set(uid, stateSignature(state))
+    return { isTerminal: false, retryAfterMs: minimum(retryAfterMs, deadlineIn(pod, after, clock.now())) }
   }
 
   /** Ends everything that runs of a pod. An abort leaves it half ended: call again. */
@@ -132,13 +143,14 @@ export class PodSyncer {
     const state = await this.read(pod, signal)
     if (isAnythingRunning(state)) throw new Error('Pod still has running containers or sandboxes')
     const status = this.#generate(pod, state, { isTerminating: true })
-    if (!isStaticPod(pod) || pod.metadata.deletionTimestamp !== undefined) statuses.set(pod, finalStatus(status))
+    if (!isStaticPod(pod) || pod.metadata.deletionTimestamp !== undefined) statuses.set(pod, finalStatus(pod, status))
     probes.remove(uid)
     objects.unregister(uid)
     await volumes.tearDown(uid)
     await cgroups.removePod(cgroups.podCgroup(qosClassOf(pod), uid))
     starter.forget(uid)
     this.#waiting.delete(uid)
+    this.#handled.delete(uid)
     statuses.release(pod)
   }
 
@@ -154,6 +166,12 @@ export class PodSyncer {
       ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
     })
     this.#options.events.podEvent(pod, 'Warning', failure.reason, failure.message)
+  }
+
+  #hasMore(pod: Pod, state: PodRuntimeState): boolean {
+    const { killPod, kill, start } = planSync(pod, state, this.#options.probes)
+    const waiting = this.#waiting.get(podUid(pod))
+    return killPod || kill.length > 0 || start.some(({ container }) => waiting?.has(container.name) !== true)
   }
 
   #generate(pod: Pod, state: PodRuntimeState, extra: { readonly failure?: FailedVerdict | undefined; readonly isTerminating?: boolean }): PodStatus {
