@@ -1,0 +1,80 @@
+import { type DaemonSet, type DaemonSetUpdateStrategy, daemonsets } from '@k3s/api/types/apps/v1'
+import { invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
+import { templateRules } from '../pods/rules.ts'
+import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
+import { immutable, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../shared/fields.ts'
+import { formatLabels, formatLabelSelector } from '../shared/label-selector.ts'
+import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
+import { defaultTemplate, validateCounters, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
+
+const counters = [
+  'currentNumberScheduled', 'numberMisscheduled', 'desiredNumberScheduled', 'numberReady', 'observedGeneration', 'updatedNumberScheduled', 'numberAvailable', 'numberUnavailable', 'collisionCount',
+] as const
+
+function defaults({ spec }: DaemonSet): void {
+  const strategy = (spec.updateStrategy ??= {})
+  strategy.type ||= 'RollingUpdate'
+  if (strategy.type === 'RollingUpdate') {
+    strategy.rollingUpdate ??= {}
+    strategy.rollingUpdate.maxUnavailable ??= 1
+    strategy.rollingUpdate.maxSurge ??= 0
+  }
+  spec.revisionHistoryLimit ??= 10
+  defaultTemplate(spec.template)
+}
+
+const amount = (value: number | string): number => (typeof value === 'string' ? Number.parseInt(value, 10) : value)
+
+function validateStrategy(strategy: DaemonSetUpdateStrategy): FieldError[] {
+  const field = 'spec.updateStrategy'
+  if (strategy.type === 'OnDelete') return []
+  if (strategy.type !== 'RollingUpdate') return [notSupported(field, strategy, ['RollingUpdate', 'OnDelete'])]
+  if (strategy.rollingUpdate === undefined) return [required(`${field}.rollingUpdate`)]
+  const { maxUnavailable = 0, maxSurge = 0 } = strategy.rollingUpdate
+  const at = `${field}.rollingUpdate`
+  const errors = [
+    ...positiveIntOrPercent(`${at}.maxUnavailable`, maxUnavailable),
+    ...positiveIntOrPercent(`${at}.maxSurge`, maxSurge),
+    ...notMoreThan100Percent(`${at}.maxUnavailable`, maxUnavailable),
+    ...notMoreThan100Percent(`${at}.maxSurge`, maxSurge),
+  ]
+  if (amount(maxUnavailable) !== 0 && amount(maxSurge) !== 0) errors.push(invalidValue(`${at}.maxSurge`, maxSurge, 'may not be set when maxUnavailable is non-zero'))
+  if (amount(maxUnavailable) === 0 && amount(maxSurge) === 0) errors.push(required(`${at}.maxUnavailable`, 'cannot be 0 when maxSurge is 0'))
+  return errors
+}
+
+/** Rules for daemon sets. */
+export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
+  type: daemonsets,
+  hasGeneration: true,
+  defaults,
+  prepareForCreate(set) {
+    set.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }
+  },
+  validate: ({ spec }) => [
+    ...validateWorkloadSelector(spec.selector, 'spec.selector', 'daemonset'),
+    ...validateRunningTemplate(spec.template, spec.selector, { field: 'spec.template', owner: 'DaemonSet', rules: templateRules }),
+    ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
+    ...validateStrategy(spec.updateStrategy ?? {}),
+    ...nonNegative('spec.revisionHistoryLimit', spec.revisionHistoryLimit),
+  ],
+  update: { prepare: keepStatus, validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector) },
+  status: statusUpdate(({ status }, previous) => [
+    ...validateCounters(status, counters),
+    ...((status?.collisionCount ?? 0) < (previous.status?.collisionCount ?? 0)
+      ? [invalidValue('status.collisionCount', status?.collisionCount ?? 0, 'cannot be decremented')]
+      : []),
+  ]),
+  columns: [
+    nameColumn(),
+    column('Desired', ({ status }) => status?.desiredNumberScheduled ?? 0, { type: 'integer', description: 'Nodes that should run a pod' }),
+    column('Current', ({ status }) => status?.currentNumberScheduled ?? 0, { type: 'integer', description: 'Nodes that have a pod and should' }),
+    column('Ready', ({ status }) => status?.numberReady ?? 0, { type: 'integer', description: 'Nodes whose pod is ready' }),
+    column('Up-to-date', ({ status }) => status?.updatedNumberScheduled ?? 0, { type: 'integer', description: 'Nodes whose pod is of the newest template' }),
+    column('Available', ({ status }) => status?.numberAvailable ?? 0, { type: 'integer', description: 'Nodes whose pod has been ready long enough' }),
+    column('Node Selector', ({ spec }) => formatLabels(spec.template.spec?.nodeSelector), { description: 'Which nodes run a pod' }),
+    ageColumn(),
+    ...workloadColumns<DaemonSet>(({ spec }) => spec.template, ({ spec }) => formatLabelSelector(spec.selector)),
+  ],
+}

@@ -1,0 +1,21 @@
+import { type PodTemplate, podtemplates } from '@k3s/api/types/core/v1'
+import type { ResourceStrategy } from '../../registry/strategy.ts'
+import { templateRules } from '../pods/rules.ts'
+import { validatePodTemplate } from '../pods/validation.ts'
+import { column, nameColumn } from '../shared/columns.ts'
+import { formatLabels } from '../shared/label-selector.ts'
+import { defaultTemplate } from '../workloads/template.ts'
+
+/** Rules for pod templates that stand by themselves. */
+export const podTemplateStrategy: ResourceStrategy<PodTemplate> = {
+  type: podtemplates,
+  hasGeneration: true,
+  defaults: ({ template }) => defaultTemplate(template),
+  validate: ({ template }) => validatePodTemplate(template ?? {}, 'template', templateRules),
+  columns: [
+    nameColumn(),
+    column('Containers', ({ template }) => (template?.spec?.containers ?? []).map(({ name }) => name).join(',')),
+    column('Images', ({ template }) => (template?.spec?.containers ?? []).map(({ image }) => image ?? '').join(',')),
+    column('Pod Labels', ({ template }) => formatLabels(template?.metadata?.labels)),
+  ],
+}

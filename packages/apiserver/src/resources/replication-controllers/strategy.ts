@@ -1,0 +1,56 @@
+import { type ReplicationController, replicationcontrollers } from '@k3s/api/types/core/v1'
+import { required } from '../../registry/field-error.ts'
+import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
+import { templateRules } from '../pods/rules.ts'
+import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
+import { nonNegative } from '../shared/fields.ts'
+import { formatLabels } from '../shared/label-selector.ts'
+import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
+import { defaultTemplate, validateCounters, validateParts, validateRunningTemplate } from '../workloads/template.ts'
+
+const isEmpty = (labels: Readonly<Record<string, string>> | undefined): boolean => Object.keys(labels ?? {}).length === 0
+
+function defaults(controller: ReplicationController): void {
+  const { spec, metadata } = controller
+  const labels = spec.template?.metadata?.labels
+  if (labels !== undefined) {
+    if (isEmpty(spec.selector)) spec.selector = { ...labels }
+    if (isEmpty(metadata.labels)) metadata.labels = { ...labels }
+  }
+  spec.replicas ??= 1
+  defaultTemplate(spec.template)
+}
+
+function validate({ spec }: ReplicationController): FieldError[] {
+  return [
+    ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
+    ...(isEmpty(spec.selector) ? [required('spec.selector')] : []),
+    ...nonNegative('spec.replicas', spec.replicas),
+    ...validateRunningTemplate(spec.template, { matchLabels: spec.selector }, { field: 'spec.template', owner: 'ReplicationController', rules: templateRules }),
+  ]
+}
+
+/** Rules for replication controllers. */
+export const replicationControllerStrategy: ResourceStrategy<ReplicationController> = {
+  type: replicationcontrollers,
+  hasGeneration: true,
+  defaults,
+  prepareForCreate(controller) {
+    controller.status = { replicas: 0 }
+  },
+  validate,
+  update: { prepare: keepStatus },
+  status: statusUpdate(({ status }) => [
+    ...validateCounters(status, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration']),
+    ...validateParts(status ?? { replicas: 0 }, { fullyLabeledReplicas: status?.fullyLabeledReplicas }),
+  ]),
+  selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
+  columns: [
+    nameColumn(),
+    column('Desired', ({ spec }) => spec.replicas ?? 0, { type: 'integer', description: 'Pods that are wanted' }),
+    column('Current', ({ status }) => status?.replicas ?? 0, { type: 'integer', description: 'Pods that exist' }),
+    column('Ready', ({ status }) => status?.readyReplicas ?? 0, { type: 'integer', description: 'Pods that are ready' }),
+    ageColumn(),
+    ...workloadColumns<ReplicationController>(({ spec }) => spec.template, ({ spec }) => formatLabels(spec.selector)),
+  ],
+}
