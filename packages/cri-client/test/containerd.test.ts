@@ -1,8 +1,9 @@
 import { rename } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { openPortForward, openStreams, readContainerLogs } from '@k3s/cri-client'
+import { isCriError, openPortForward, openStreams, readContainerLogs } from '@k3s/cri-client'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createPod, startContainerd, type TestContainerd } from './containerd.ts'
 
@@ -58,7 +59,11 @@ test('exec: end of input reaches the process, output and exit code come back', a
   await using streams = await openStreams(url, request)
   const input = Buffer.alloc(3_000_000, 'x')
   streams.stdin?.end(input)
-  const [out, err, status] = await Promise.all([text(streams.stdout ?? []), text(streams.stderr ?? []), streams.status])
+  const [out, err, status] = await Promise.all([
+    text(streams.stdout ?? Readable.from([])),
+    text(streams.stderr ?? Readable.from([])),
+    streams.status,
+  ])
   expect([out.trim(), err, status.isSuccess, status.exitCode]).toEqual(['3000000', 'problem\n', false, 5])
 })
 
@@ -89,7 +94,7 @@ test('exec with a terminal knows its size', async () => {
   const { url } = await client.exec(request)
   await using streams = await openStreams(url, request)
   streams.resize(77, 33)
-  expect((await text(streams.stdout ?? [])).trim()).toBe('33 77')
+  expect((await text(streams.stdout ?? Readable.from([]))).trim()).toBe('33 77')
   expect((await streams.status).isSuccess).toBe(true)
 })
 
@@ -99,7 +104,7 @@ test('a URL is good for one use', async () => {
   const request = { containerId, cmd: ['true'], stdout: true }
   const { url } = await client.exec(request)
   await using streams = await openStreams(url, request)
-  await text(streams.stdout ?? [])
+  await text(streams.stdout ?? Readable.from([]))
   await expect(openStreams(url, request)).rejects.toMatchObject({ code: 'NOT_FOUND' })
 })
 
@@ -127,7 +132,7 @@ test('streams break with UNAVAILABLE when the session is closed', async () => {
   const { url } = await client.exec(request)
   const streams = await openStreams(url, request)
   const status = streams.status.catch((error: unknown) => error)
-  const output = text(streams.stdout ?? []).catch((error: unknown) => error)
+  const output = text(streams.stdout ?? Readable.from([])).catch((error: unknown) => error)
   await streams[Symbol.asyncDispose]()
   expect(await status).toMatchObject({ code: 'UNAVAILABLE' })
   expect(await output).toMatchObject({ code: 'UNAVAILABLE' })
@@ -183,4 +188,21 @@ test('logs are followed across a rotation until the container is dead', async ()
   expect([rotations, output]).toEqual([3, wanted])
   expect(await text(readContainerLogs(logPath))).toBe(wanted)
   expect(await text(readContainerLogs(logPath, { tailLines: 199 }))).toBe(wanted.slice(7))
+})
+
+test('events tell of a container, or the runtime says that it has none', async () => {
+  const { client } = containerd
+  const stop = new AbortController()
+  const seen: string[] = []
+  const ended = (async () => {
+    for await (const event of client.containerEvents({ signal: stop.signal })) seen.push(`${event.containerId} ${event.containerEventType}`)
+  })().catch((error: unknown) => (isCriError(error) ? error.code : error))
+  const isSupported = await client.supportsEvents()
+  const { containerId } = await runPod('events', ['/bin/true'])
+  const eventsOf = (): string[] => seen.filter((line) => line.startsWith(containerId))
+  const wanted = isSupported ? ['CREATED', 'STARTED', 'STOPPED'].map((type) => `${containerId} CONTAINER_${type}_EVENT`) : []
+  await vi.waitFor(() => expect(eventsOf()).toEqual(wanted), 10_000)
+  const reason = new Error('enough')
+  stop.abort(reason)
+  expect(await ended).toBe(isSupported ? reason : 'UNIMPLEMENTED')
 })

@@ -8,6 +8,12 @@ import { vi } from 'vitest'
 
 const run = promisify(execFile)
 
+/** Set to test with another containerd than the system's: a directory that has it, its shim and `ctr`. */
+const directoryOfAnother = process.env['TEST_CONTAINERD_DIRECTORY']
+const env = {
+  PATH: `${directoryOfAnother === undefined ? '' : `${directoryOfAnother}:`}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+}
+
 /** What every test container runs; also the sandbox image. */
 export const busybox = 'registry.local/busybox:test'
 
@@ -46,6 +52,7 @@ state = "${directory}/state"
   const script = `mount -t tmpfs tmpfs /run; containerd -c ${config} >${directory}/log 2>&1 & read -r _`
   const shell = spawn('unshare', ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script], {
     stdio: ['pipe', 'ignore', 'ignore'],
+    env,
   })
   const exited = new Promise((resolve) => shell.once('exit', resolve))
   const client = createCriClient({ endpoint: socket })
@@ -62,7 +69,7 @@ state = "${directory}/state"
   }
   try {
     await vi.waitFor(() => client.version(), { timeout: 20_000, interval: 50 })
-    await run('ctr', ['-a', socket, '-n', 'k8s.io', 'images', 'import', await busyboxArchive(directory)])
+    await run('ctr', ['-a', socket, '-n', 'k8s.io', 'images', 'import', await busyboxArchive(directory)], { env })
   } catch (error) {
     const log = await readFile(join(directory, 'log'), 'utf8').catch(() => '')
     await dispose()

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { beforeAll, afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { defaultPauseImage } from '../src/containerd/service.ts'
+import { defaultPauseImage, stopContainerd } from '../src/containerd/service.ts'
 import { busybox, busyboxArchive, createHost, kill, type ContainerdHost } from './containerd-host.ts'
+import { startRegistry } from './containerd-registry.ts'
 
 const run = promisify(execFile)
 const forever = ['/bin/sleep', '1000000']
@@ -78,6 +79,35 @@ describe('a managed containerd', () => {
     expect(await processes()).toMatch(/^ *1 +0 \S+ +\/pause$/m)
     process.kill(pid, 'SIGTERM')
     await vi.waitFor(async () => expect((await client.podSandboxStatus({ podSandboxId })).status?.state).toBe('SANDBOX_NOTREADY'), 1000)
+    await service.stop()
+  })
+
+  test('images are pulled through the mirrors and with the credentials of the registries', async () => {
+    const registry = await startRegistry('library/thing', 'user:secret')
+    onTestFinished(() => registry.close())
+    const service = await host.start({
+      registries: {
+        mirrors: { 'docker.io': { endpoint: ['http://127.0.0.1:1', `http://127.0.0.1:${registry.port}`] } },
+        configs: { [`127.0.0.1:${registry.port}`]: { auth: { username: 'user', password: 'secret' } } },
+      },
+    })
+    const { client } = host
+    await client.pullImage({ image: { image: 'thing:1' } }, { timeoutMs: 30_000 })
+    const { image } = await client.imageStatus({ image: { image: 'docker.io/library/thing:1' } })
+    expect(image?.repoTags).toEqual(['docker.io/library/thing:1'])
+    expect(registry.requests).toContain('/v2/library/thing/manifests/1?ns=docker.io')
+    await service.stop()
+  })
+
+  test('stopContainerd() ends it, and only it', async () => {
+    const pid = await host.pid()
+    const paths = { state: join(host.directory, 'state') }
+    expect(await stopContainerd(paths)).toBe(true)
+    expect(await stopContainerd(paths)).toBe(false)
+    await expect(host.client.version()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    const service = await host.start()
+    expect(await host.pid()).not.toBe(pid)
+    expect((await host.client.listContainers({ filter: { state: { state: 'CONTAINER_RUNNING' } } })).containers.length).toBeGreaterThan(0)
     await service.stop()
   })
 

@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, request as httpRequest, type Server } from 'node:http'
 import { createServer as createEchoServer, type AddressInfo, type Server as NetServer } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Readable, type Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -173,7 +173,7 @@ test('SPDY passes through with its half-close', async () => {
   const opened = await openStreams(`http://${base}${commandPath(['sh', '-c', 'wc -c; exit 7'], streams)}`, streams)
   opened.stdin?.end('12345')
   opened.stderr?.resume()
-  expect((await text(opened.stdout ?? [])).trim()).toBe('5')
+  expect((await text(opened.stdout ?? Readable.from([]))).trim()).toBe('5')
   expect((await opened.status).exitCode).toBe(7)
   await opened[Symbol.asyncDispose]()
   await allEnded()

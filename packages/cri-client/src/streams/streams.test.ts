@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Readable, type Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { createInflate } from 'node:zlib'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -117,7 +117,7 @@ test('bytes reach their streams, in pieces of any size, and a reset is an end', 
   const { url, peer: accepted } = await startPeer()
   await using streams = await openStreams(url, all)
   const peer = await accepted
-  const output = Promise.all([text(streams.stdout ?? []), text(streams.stderr ?? [])])
+  const output = Promise.all([text(streams.stdout ?? Readable.from([])), text(streams.stderr ?? Readable.from([]))])
   peer.data(ids.stdout, 'out')
   peer.data(ids.stderr, 'err', true)
   peer.data(ids.stdout, 'put')
@@ -144,8 +144,8 @@ test('streams that have ended stay whole when the connection breaks, the others 
   const { url, peer: accepted } = await startPeer()
   await using streams = await openStreams(url, all)
   const peer = await accepted
-  const failed = text(streams.stdout ?? []).catch((error: unknown) => error)
-  const whole = text(streams.stderr ?? [])
+  const failed = text(streams.stdout ?? Readable.from([])).catch((error: unknown) => error)
+  const whole = text(streams.stderr ?? Readable.from([]))
   peer.data(ids.stderr, 'whole', true)
   peer.data(ids.stdout, 'half')
   peer.socket.end()

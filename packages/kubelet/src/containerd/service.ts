@@ -74,6 +74,17 @@ export function createContainerdService(options: ContainerdOptions): ContainerdS
   return new ManagedContainerd(options)
 }
 
+/**
+ * Ends the containerd that a service with these paths started, for uninstalling: pods go on without it. False when none
+ * runs. SIGKILL after ten seconds.
+ */
+export async function stopContainerd(paths: Pick<ContainerdPaths, 'state'>, clock: Clock = systemClock): Promise<boolean> {
+  const record = await readRecord(recordPath(paths))
+  if (record === undefined || !(await isAlive(record))) return false
+  await terminate(record, stopGraceMs, clock)
+  return true
+}
+
 interface Plan {
   readonly binary: string
   readonly ctr: string
@@ -189,7 +200,7 @@ class ManagedContainerd implements ContainerdService {
   }
 
   async #adoptOrStart(plan: Plan, client: CriClient, signal: AbortSignal): Promise<ContainerdRecord> {
-    const record = await readRecord(this.#pidPath)
+    const record = await readRecord(recordPath(this.#options.paths))
     if (record !== undefined && (await isAlive(record))) {
       if ([plan.config, plan.configAnyPort].some((config) => hashOf(config) === record.configHash)) {
         try {
@@ -224,7 +235,7 @@ class ManagedContainerd implements ContainerdService {
     const startTime = await startTimeOf(pid)
     if (startTime === undefined) throw new Error(`containerd died at once:\n${await this.#lastLogLines()}`)
     const record = { pid, startTime, configHash: hashOf(config) }
-    await writeWhole(this.#pidPath, JSON.stringify(record))
+    await writeWhole(recordPath(this.#options.paths), JSON.stringify(record))
     await this.#untilReady(record, client, signal)
     this.#logger.info({ pid }, 'Started containerd')
     return record
@@ -240,7 +251,7 @@ class ManagedContainerd implements ContainerdService {
       } catch (error) {
         signal.throwIfAborted()
         this.#logger.error({ err: error }, 'Cannot start containerd again')
-        const record = await readRecord(this.#pidPath)
+        const record = await readRecord(recordPath(this.#options.paths))
         if (record !== undefined && (await isAlive(record))) await terminate(record, stopGraceMs, this.#clock)
       }
     }
@@ -299,11 +310,9 @@ class ManagedContainerd implements ContainerdService {
     const text = await readFile(this.#options.paths.log, 'utf8').catch(() => '')
     return text.trimEnd().split('\n').slice(-10).join('\n').slice(-4000)
   }
-
-  get #pidPath(): string {
-    return join(this.#options.paths.state, 'k3s-containerd.json')
-  }
 }
+
+const recordPath = ({ state }: Pick<ContainerdPaths, 'state'>): string => join(state, 'k3s-containerd.json')
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
