@@ -79,7 +79,9 @@ export class HttpFront {
       ...(warnings.length === 0 ? {} : { warning: warnings.map(formatWarning) as unknown as string }),
     })
     const gone = new AbortController()
-    const onClose = (): void => gone.abort(new DOMException('The client closed the connection', 'AbortError'))
+    const onClose = (): void => {
+      if (!response.writableFinished) gone.abort(new DOMException('The client closed the connection', 'AbortError'))
+    }
     response.once('close', onClose)
     let info: RequestInfo | undefined
     try {

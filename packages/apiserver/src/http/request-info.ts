@@ -42,7 +42,8 @@ export function parseRequestInfo(method: string, path: string, query: URLSearchP
     labelSelector: '',
     fieldSelector: '',
   }
-  let parts = splitPath(path)
+  const allParts = splitPath(path)
+  let parts = allParts
   if (parts.length < 3 || (parts[0] !== 'api' && parts[0] !== 'apis')) return nonResource
   const isGrouped = parts[0] === 'apis'
   if (isGrouped && parts.length < 4) return nonResource
@@ -82,7 +83,7 @@ export function parseRequestInfo(method: string, path: string, query: URLSearchP
     resource,
     subresource,
     name,
-    rest: subresource === '' ? '' : restOfPath(path, subresource),
+    rest: subresource === '' ? '' : restOfPath(path, allParts.length - parts.length + 3),
     labelSelector: usesSelectors ? (query.get('labelSelector') ?? '') : '',
     fieldSelector: usesSelectors ? fieldSelector : '',
   }
@@ -98,11 +99,11 @@ function splitPath(path: string): string[] {
   }
 }
 
-/** Everything behind the first `/SUBRESOURCE` that follows a name, still encoded. */
-function restOfPath(path: string, subresource: string): string {
-  const at = path.indexOf(`/${subresource}`, path.indexOf('/', 1))
-  const rest = path.slice(at + 1 + subresource.length)
-  return rest.startsWith('/') ? rest : ''
+/** Everything behind the first `count` segments, still encoded. */
+function restOfPath(path: string, count: number): string {
+  let at = 0
+  for (let segment = 0; segment < count && at >= 0; segment++) at = path.indexOf('/', at + 1)
+  return at < 0 ? '' : path.slice(at)
 }
 
 /** The name that a field selector pins down, for authorization by name. */

@@ -67,3 +67,25 @@ export function defaultGarbageCollection(type: ResourceType): 'delete' | 'orphan
   if (name === 'jobs.batch' || name === 'replicationcontrollers') return 'orphan'
   return name === 'events' ? 'unsupported' : 'delete'
 }
+
+const createdByUpdate = new Set(['limitranges', 'endpoints', 'runtimeclasses.node.k8s.io'])
+
+const versionedUpdate = new Set([
+  'runtimeclasses.node.k8s.io',
+  'csidrivers.storage.k8s.io',
+  'csinodes.storage.k8s.io',
+  'csistoragecapacities.storage.k8s.io',
+  'volumeattachments.storage.k8s.io',
+  'mutatingwebhookconfigurations.admissionregistration.k8s.io',
+  'validatingwebhookconfigurations.admissionregistration.k8s.io',
+  'validatingadmissionpolicies.admissionregistration.k8s.io',
+  'validatingadmissionpolicybindings.admissionregistration.k8s.io',
+  'mutatingadmissionpolicies.admissionregistration.k8s.io',
+  'mutatingadmissionpolicybindings.admissionregistration.k8s.io',
+])
+
+/** Rules of a resource that has no strategy of its own, besides what its schema says. */
+export function defaultRules(type: ResourceType): { readonly allowCreateOnUpdate: boolean; readonly allowUnconditionalUpdate: boolean } {
+  const name = groupResourceOf(type)
+  return { allowCreateOnUpdate: createdByUpdate.has(name), allowUnconditionalUpdate: !versionedUpdate.has(name) }
+}

@@ -2,7 +2,7 @@ import { groupInfos, resourceInfos, schemaOf, apiVersionOf, type KubernetesObjec
 import type { CacheFeed } from '../watch-cache/cache-feed.ts'
 import { storedResource } from '../watch-cache/stored-resource.ts'
 import type { ResourceStorage, ServedResource, VersionConversion } from './served-resource.ts'
-import { defaultGarbageCollection, hasGenerationByDefault, returnsDeletedObject } from './resource-facts.ts'
+import { defaultGarbageCollection, defaultRules, hasGenerationByDefault, returnsDeletedObject } from './resource-facts.ts'
 import type { ResourceStrategy } from './strategy.ts'
 import { versionConversions } from './versions/conversions.ts'
 
@@ -121,8 +121,8 @@ function typeOf(info: ResourceInfo): ResourceType {
   return { group: info.group, version: info.version, resource: info.resource, kind: info.kind, namespaced: info.namespaced }
 }
 
-/** What the schema table alone says: whether there is a status. */
+/** What the schema table and upstream's facts say. */
 function strategyBySchema(info: ResourceInfo | undefined, type: ResourceType): ResourceStrategy<KubernetesObject> {
   const hasStatus = info?.subresources.some(({ name }) => name === 'status') === true
-  return { type, status: hasStatus ? {} : undefined }
+  return { type, status: hasStatus ? {} : undefined, ...defaultRules(type) }
 }
