@@ -83,7 +83,7 @@ export class ImageImporter {
   /**
    * Imports every archive of a directory (`.tar`, `.tar.gz`, `.tgz`, `.tar.zst`, `.tzst`) that is new or changed since
    * `recordPath` was written, or whose images are gone, and pulls what its `.txt` files list. A file that fails is logged
-   * and the others go on. A directory that is not there has no files.
+   * and the others go on; so do those that K3s reads and we do not (`.tar.lz4`, `.tar.bz2`). A directory that is not there has no files.
    */
   async importDirectory({ directory, recordPath, minAgeMs, signal }: ImportDirectoryOptions): Promise<void> {
     const { logger, clock } = this.#options
@@ -166,16 +166,18 @@ export class ImageImporter {
   }
 }
 
-type ArchiveKind = 'tar' | 'gzip' | 'zstd'
+type ArchiveKind = 'tar' | 'gzip' | 'zstd' | 'other'
 
 function kindOf(name: string): ArchiveKind | 'list' | undefined {
   if (name.endsWith('.tar')) return 'tar'
   if (/\.(tar\.gz|tgz)$/.test(name)) return 'gzip'
   if (/\.(tar\.zst|tzst)$/.test(name)) return 'zstd'
+  if (/\.(tar\.lz4|tar\.bz2|tbz)$/.test(name)) return 'other'
   return name.endsWith('.txt') ? 'list' : undefined
 }
 
 function openArchive(path: string, kind: ArchiveKind): Readable {
+  if (kind === 'other') throw new Error('Its compression is not supported: use .tar, .tar.gz or .tar.zst')
   const file = createReadStream(path, { highWaterMark: 1 << 20 })
   if (kind === 'tar') return file
   const decompressor = kind === 'gzip' ? createGunzip() : createZstdDecompress()
