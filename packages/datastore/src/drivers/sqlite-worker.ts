@@ -1,20 +1,28 @@
-/** The code of SQLite's worker threads, of which a datastore has two: one writes, one reads. Not to be imported; `openDatastore` starts it. */
+/**
+ * The code of SQLite's worker threads: a datastore has one that writes, one that reads and, under load, one for checkpoints.
+ * Not to be imported; `openDatastore` starts it.
+ */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { DatastoreError } from '../errors.ts'
 import { ByteWriter } from './byte-stream.ts'
 import { writeError } from './sqlite/codec.ts'
 import { loadSqlEngine } from './sqlite/database.ts'
-import type { SqlEngine } from './sqlite/database.ts'
-import type { Answer, CallMessage, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
+import type { SqlDatabase, SqlEngine } from './sqlite/database.ts'
+import type { Answer, CallMessage, CheckpointerCall, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
 import { Reader } from './sqlite/reader.ts'
+import { checkpoint, openCheckpointer } from './sqlite/schema.ts'
 import { Writer } from './sqlite/writer.ts'
 
 /** Does one call; `sendPart` may be used before it returns. `afterwards` runs when the answer has been sent. */
-type Handler<Call> = (
-  call: Call,
-  sendPart: (part: Uint8Array<ArrayBuffer>) => void,
-) => { readonly value?: unknown; readonly afterwards?: () => void }
+type Handler<Body> = (call: Body, sendPart: (part: Uint8Array<ArrayBuffer>) => void) => Done
+
+interface Done {
+  readonly value?: unknown
+  /** Buffers in the value that are handed over rather than copied. */
+  readonly transfer?: readonly ArrayBuffer[]
+  readonly afterwards?: () => void
+}
 
 function writerHandler(engine: SqlEngine, path: string): Handler<WriterCall> {
   let writer: Writer | undefined
@@ -27,8 +35,10 @@ function writerHandler(engine: SqlEngine, path: string): Handler<WriterCall> {
       case 'open':
         writer = new Writer(engine, path)
         return { value: writer.position }
-      case 'commit':
-        return { value: opened().commit(call.batchId, call.payload), afterwards: () => opened().checkpoint() }
+      case 'commit': {
+        const value = opened().commit(call.batchId, call.payload)
+        return { value, transfer: [value.result.buffer], afterwards: () => opened().keepLogSmall() }
+      }
       case 'compactSlice':
         return { value: opened().compactSlice() }
       default:
@@ -52,8 +62,10 @@ function readerHandler(engine: SqlEngine, path: string): Handler<ReaderCall> {
         return { value: engine.name }
       case 'list':
         return { value: opened().list(call.request, sendPart) }
-      case 'readLog':
-        return { value: opened().readLog(call.request) }
+      case 'readLog': {
+        const value = opened().readLog(call.request)
+        return { value, transfer: [value.events.buffer] }
+      }
       case 'status':
         return { value: opened().status() }
       case 'findLease':
@@ -70,16 +82,23 @@ function readerHandler(engine: SqlEngine, path: string): Handler<ReaderCall> {
   }
 }
 
-function serve<Call>(port: MessagePort, handler: Handler<Call>): void {
-  const send = (answer: Answer): void => {
-    const bytes = 'part' in answer ? answer.part : 'error' in answer ? answer.error : 'value' in answer ? answer.value : undefined
-    port.postMessage(answer, bytes instanceof Uint8Array ? [bytes.buffer as ArrayBuffer] : []) // a ByteWriter's own
+function checkpointerHandler(engine: SqlEngine, path: string): Handler<CheckpointerCall> {
+  let database: SqlDatabase | undefined
+  return (call) => {
+    if (call.method === 'open') database = openCheckpointer(engine, path)
+    if (call.method === 'checkpoint' && database !== undefined) checkpoint(database)
+    if (call.method === 'close') database?.close()
+    return {}
   }
+}
+
+function serve<Body>(port: MessagePort, handler: Handler<Body>): void {
+  const send = (answer: Answer, transfer: readonly ArrayBuffer[] = []): void => port.postMessage(answer, transfer)
   port.on('message', ({ call, body }: CallMessage) => {
     let afterwards: (() => void) | undefined
     try {
-      const done = handler(body as Call, (part) => send({ call, part })) // the other side keeps roles apart
-      send({ call, value: done.value })
+      const done = handler(body as Body, (part) => send({ call, part }, [part.buffer])) // the other side keeps roles apart
+      send({ call, value: done.value }, done.transfer)
       afterwards = done.afterwards
     } catch (error) {
       if (error instanceof DatastoreError) {
@@ -99,5 +118,6 @@ if (parentPort !== null) {
   const { role, path, nativeBinding } = workerData as WorkerSettings // what openDatastore passes
   const engine = await loadSqlEngine(nativeBinding)
   if (role === 'writer') serve(port, writerHandler(engine, path))
-  else serve(port, readerHandler(engine, path))
+  else if (role === 'reader') serve(port, readerHandler(engine, path))
+  else serve(port, checkpointerHandler(engine, path))
 }

@@ -12,7 +12,8 @@ import type {
 } from '../engine/backend.ts'
 import { ByteReader, ByteWriter } from './byte-stream.ts'
 import { readBatchResult, readEvent, readItem, writeRequest } from './sqlite/codec.ts'
-import type { ReaderCall, WriterCall } from './sqlite/messages.ts'
+import { Checkpointer } from './sqlite/checkpointer.ts'
+import type { CommitAnswer, ReaderCall, WriterCall } from './sqlite/messages.ts'
 import type { ListEnd, LogPageMessage } from './sqlite/reader.ts'
 import { WorkerThread } from './sqlite/worker-thread.ts'
 
@@ -36,7 +37,8 @@ export async function openSqlite({ path, workerUrl = ownWorkerUrl(), nativeBindi
   try {
     const opened = (await writer.call({ method: 'open' })) as Backend['opened'] // the writer's position
     await reader.call({ method: 'open' })
-    return new SqliteBackend(writer, reader, opened)
+    const checkpointer = new Checkpointer(() => new WorkerThread(workerUrl, { role: 'checkpointer', path, nativeBinding }))
+    return new SqliteBackend(writer, reader, checkpointer, opened)
   } catch (error) {
     await writer.call({ method: 'close' }).catch(() => {}) // the first error tells more
     await Promise.all([writer.terminate(), reader.terminate()])
@@ -50,10 +52,12 @@ class SqliteBackend implements Backend {
   readonly opened: Backend['opened']
   readonly #writer: WorkerThread<WriterCall>
   readonly #reader: WorkerThread<ReaderCall>
+  readonly #checkpointer: Checkpointer
 
-  constructor(writer: WorkerThread<WriterCall>, reader: WorkerThread<ReaderCall>, opened: Backend['opened']) {
+  constructor(writer: WorkerThread<WriterCall>, reader: WorkerThread<ReaderCall>, checkpointer: Checkpointer, opened: Backend['opened']) {
     this.#writer = writer
     this.#reader = reader
+    this.#checkpointer = checkpointer
     this.opened = opened
   }
 
@@ -61,8 +65,9 @@ class SqliteBackend implements Backend {
     const to = new ByteWriter()
     to.list(requests, (request) => writeRequest(to, request))
     const payload = to.finish()
-    const answer = (await this.#writer.call({ method: 'commit', batchId: id, payload }, [payload.buffer])) as Uint8Array
-    return readBatchResult(new ByteReader(answer))
+    const answer = (await this.#writer.call({ method: 'commit', batchId: id, payload }, [payload.buffer])) as CommitAnswer
+    this.#checkpointer.note(answer.uncopiedFrames)
+    return readBatchResult(new ByteReader(answer.result))
   }
 
   async list(request: ListRequest): Promise<ListResult> {
@@ -105,8 +110,9 @@ class SqliteBackend implements Backend {
     return (await this.#reader.call({ method: 'dueLeases', nowMs, limit })) as DueLeases
   }
 
-  /** The reader first: the last connection to close copies the write-ahead log into the file. A thread that has failed is only ended. */
+  /** The writer last: the last connection to close copies the write-ahead log into the file. A thread that has failed is only ended. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#checkpointer[Symbol.asyncDispose]()
     await this.#reader.call({ method: 'close' }).catch(() => {})
     await this.#writer.call({ method: 'close' }).catch(() => {})
     await Promise.all([this.#writer.terminate(), this.#reader.terminate()])

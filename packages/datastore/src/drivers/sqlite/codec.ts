@@ -92,13 +92,30 @@ export function writeBatchResult(to: ByteWriter, { outcomes, log, revision, comp
     to.number(logged.revision)
     to.list(logged.events, (event) => writeEvent(to, event))
   })
-  to.list(outcomes, (outcome) => writeOutcome(to, outcome))
+  const replaced = previousByRevision(log)
+  to.list(outcomes, (outcome) => {
+    // What a single write replaced is in its event already.
+    const isInEvent = outcome.type === 'written' && outcome.previous !== undefined && replaced.get(outcome.revision) === outcome.previous
+    to.boolean(isInEvent)
+    writeOutcome(to, isInEvent ? { ...outcome, previous: undefined } : outcome)
+  })
+}
+
+/** What the first event of each revision replaced. */
+function previousByRevision(log: BatchResult['log']): ReadonlyMap<number, KeyValue | undefined> {
+  return new Map(log.map(({ revision, events }) => [revision, events[0]?.previous]))
 }
 
 export function readBatchResult(from: ByteReader): BatchResult {
   const [revision, compactRevision] = [from.number(), from.number()]
   const log = from.list(() => ({ revision: from.number(), events: from.list(() => readEvent(from)) }))
-  return { revision, compactRevision, log, outcomes: from.list(() => readOutcome(from)) }
+  const replaced = previousByRevision(log)
+  const outcomes = from.list(() => {
+    const isInEvent = from.boolean()
+    const outcome = readOutcome(from)
+    return isInEvent && outcome.type === 'written' ? { ...outcome, previous: replaced.get(outcome.revision) } : outcome
+  })
+  return { revision, compactRevision, log, outcomes }
 }
 
 function writeOutcome(to: ByteWriter, outcome: WriteOutcome): void {

@@ -2,7 +2,7 @@ import type { ListRequest, LogRequest } from '../../engine/backend.ts'
 
 /** What a worker is started with. */
 export interface WorkerSettings {
-  readonly role: 'writer' | 'reader'
+  readonly role: 'writer' | 'reader' | 'checkpointer'
   readonly path: string
   readonly nativeBinding: string | undefined
 }
@@ -10,7 +10,7 @@ export interface WorkerSettings {
 /** What the writer is asked; each call is answered once, in order. */
 export type WriterCall =
   | { readonly method: 'open' }
-  /** `payload`: the list of requests. Answered with a batch result. */
+  /** `payload`: the list of requests. Answered with a {@link CommitAnswer}. */
   | { readonly method: 'commit'; readonly batchId: string; readonly payload: Uint8Array<ArrayBuffer> }
   /** Answered with whether more is left. */
   | { readonly method: 'compactSlice' }
@@ -28,9 +28,21 @@ export type ReaderCall =
   | { readonly method: 'dueLeases'; readonly nowMs: number; readonly limit: number }
   | { readonly method: 'close' }
 
+export interface CommitAnswer {
+  /** An encoded batch result. */
+  readonly result: Uint8Array<ArrayBuffer>
+  /** Frames of the write-ahead log that are not yet copied into the file. */
+  readonly uncopiedFrames: number
+}
+
+/** What the checkpointer is asked. */
+export type CheckpointerCall = { readonly method: 'open' } | { readonly method: 'checkpoint' } | { readonly method: 'close' }
+
+export type Call = WriterCall | ReaderCall | CheckpointerCall
+
 export interface CallMessage {
   readonly call: number
-  readonly body: WriterCall | ReaderCall
+  readonly body: Call
 }
 
 /** `part` comes any number of times before one of the others ends the call. */

@@ -12,7 +12,9 @@ const busyTimeoutMs = 5000
 
 /**
  * `log` has a row for each write of a key, in the order of `id`; a row with version 0 is a tombstone; `previous` is the row that it replaced.
- * `live` has one row for each key that exists, so that reading the present never touches history. Big columns come last: SQLite reads a row from its start.
+ * `live` has one row for each key that exists, so that reading the present never touches history. It is the only part that is written out of order:
+ * an older state is found by undoing what the log has after it, through the index by revision, which grows at its end.
+ * Big columns come last: SQLite reads a row from its start.
  */
 const schema = `
   create table log (
@@ -25,8 +27,7 @@ const schema = `
     key blob not null,
     value blob not null
   );
-  create index log_revision on log (revision);
-  create index log_key on log (key);
+  create index log_revision on log (revision, key, previous);
   create table live (
     key blob primary key,
     id integer not null,
@@ -173,6 +174,18 @@ function foreign(path: string, reason: string): DatastoreError {
 
 export function readNumber(database: SqlDatabase, sql: string): number {
   return Number(database.prepare(sql).get()?.[0] ?? 0)
+}
+
+/** A connection that copies the write-ahead log into the file beside the writer. */
+export function openCheckpointer(engine: SqlEngine, path: string): SqlDatabase {
+  const database = engine.open(path, { busyTimeoutMs })
+  database.exec('pragma synchronous = full; pragma wal_autocheckpoint = 0; pragma cache_size = -64')
+  return database
+}
+
+/** Copies what can be copied without waiting for anybody, and brings it to disk. */
+export function checkpoint(database: SqlDatabase): void {
+  database.prepare('pragma wal_checkpoint(passive)').all()
 }
 
 /** A connection for reads, which never waits for the writer. */

@@ -69,24 +69,26 @@ export function scanItems(
   if (revision === undefined) {
     const [condition, ...parameters] = rangeCondition(range, 'live.key')
     const items = keysOnly
-      ? `select ${itemColumns('live', 'null')} from live where ${condition} order by live.key`
-      : `select ${itemColumns('live', 'log.value')} from live cross join log on log.id = live.id where ${condition} order by live.key`
+      ? `select ${itemColumns('live', 'null')} from live where ${condition} order by live.key limit ?`
+      : `select ${itemColumns('live', 'log.value')} from live cross join log on log.id = live.id where ${condition} order by live.key limit ?`
     source = { items, count: `select count(*) from live where ${condition}`, parameters }
   } else {
-    const last = statements.of('select id from log where revision <= ? order by revision desc, id desc limit 1').get(revision)?.[0] ?? 0
+    // What was written after the revision is replaced by what it replaced first. `previous` is of the row with the least revision: SQLite promises so.
     const [condition, ...parameters] = rangeCondition(range, 'key')
-    const newest = `(select key, max(id) as id from log where ${condition} and id <= ? group by key) newest cross join log on log.id = newest.id`
+    const undone = `select key, min(revision), previous from log indexed by log_revision where revision > ? and ${condition} group by key`
+    const then = `select key, id from live where ${condition} and revision <= ?
+      union all select key, previous from (${undone}) where previous > 0`
     const value = keysOnly ? 'null' : 'log.value'
     source = {
-      items: `select ${itemColumns('log', value)} from ${newest} where log.version > 0 order by newest.key`,
-      count: `select count(*) from ${newest} where log.version > 0`,
-      parameters: [...parameters, last],
+      items: `select ${itemColumns('log', value)} from (${then} order by key limit ?) item cross join log on log.id = item.id order by item.key`,
+      count: `select count(*) from (${then})`,
+      parameters: [...parameters, revision, revision, ...parameters],
     }
   }
   let taken = 0
   if (!countOnly) {
     // One more than the limit tells whether counting is needed at all.
-    for (const row of statements.of(`${source.items} limit ?`).iterate(...source.parameters, limit === 0 ? -1 : limit + 1)) {
+    for (const row of statements.of(source.items).iterate(...source.parameters, limit === 0 ? -1 : limit + 1)) {
       taken++
       if (limit === 0 || taken <= limit) each(readItemRow(row))
     }

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { DatastoreError } from '../../errors.ts'
 import { ByteReader } from '../byte-stream.ts'
 import { readError } from './codec.ts'
-import type { Answer, CallMessage, ReaderCall, WorkerSettings, WriterCall } from './messages.ts'
+import type { Answer, Call, CallMessage, WorkerSettings } from './messages.ts'
 
 interface PendingCall {
   readonly onPart: ((part: Uint8Array) => void) | undefined
@@ -11,7 +11,7 @@ interface PendingCall {
 }
 
 /** The owner's side of a worker thread. The thread keeps the process alive only while calls are pending. */
-export class WorkerThread<Call extends WriterCall | ReaderCall> {
+export class WorkerThread<Body extends Call> {
   readonly #worker: Worker
   readonly #pending = new Map<number, PendingCall>()
   #calls = 0
@@ -26,7 +26,7 @@ export class WorkerThread<Call extends WriterCall | ReaderCall> {
   }
 
   /** Resolves with the call's value. Bytes in `transfer` are gone for the caller. */
-  call(body: Call, transfer: readonly ArrayBuffer[] = [], onPart?: (part: Uint8Array) => void): Promise<unknown> {
+  call(body: Body, transfer: readonly ArrayBuffer[] = [], onPart?: (part: Uint8Array) => void): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure
       const message: CallMessage = { call: ++this.#calls, body }

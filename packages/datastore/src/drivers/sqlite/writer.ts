@@ -5,12 +5,13 @@ import { ByteReader, ByteWriter } from '../byte-stream.ts'
 import { readRequest, writeBatchResult } from './codec.ts'
 import { sqliteCode } from './database.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
-import { openOwnedFile, readNumber } from './schema.ts'
+import type { CommitAnswer } from './messages.ts'
+import { checkpoint, openOwnedFile, readNumber } from './schema.ts'
 import type { OwnedFile } from './schema.ts'
 import { SqliteStore, Statements } from './store.ts'
 
-/** Frames in the write-ahead log that call for a checkpoint: 4 MiB, copied in some milliseconds. */
-const checkpointFrames = 1000
+/** Frames in the write-ahead log at which the writer itself copies what the checkpointer has left, so that the log starts anew: 32 MiB. */
+const maxFrames = 8000
 /** Time that one slice of compaction may take before its commit. */
 const sliceMs = 8
 /** Rows looked at between two looks at the time. */
@@ -40,8 +41,8 @@ export class Writer {
     return { revision: this.#store.revision, compactRevision: this.#store.compactRevision }
   }
 
-  /** Does a batch of encoded requests as one transaction and encodes its result; when it returns, the transaction is on disk. */
-  commit(batchId: string, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  /** Does a batch of encoded requests as one transaction; when it returns, the transaction is on disk. */
+  commit(batchId: string, payload: Uint8Array): CommitAnswer {
     const from = new ByteReader(payload)
     const requests = from.list(() => readRequest(from))
     let result: BatchResult
@@ -66,14 +67,22 @@ export class Writer {
     }
     const to = new ByteWriter(payload.length + 1024)
     writeBatchResult(to, result)
-    return to.finish()
+    const { frames, copiedFrames } = this.#logSize()
+    return { result: to.finish(), uncopiedFrames: frames - copiedFrames }
   }
 
-  /** Copies the write-ahead log into the file when it has grown, so that it starts anew; readers and later writes are not waited for. */
-  checkpoint(minimumFrames: number = checkpointFrames): void {
-    // An SQLite that does not know NOOP takes it for PASSIVE, which is what would follow.
-    const frames = Number(this.#database.prepare('pragma wal_checkpoint(noop)').get()?.[1] ?? 0)
-    if (frames >= minimumFrames) this.#database.prepare('pragma wal_checkpoint(passive)').all()
+  /**
+   * Copies the rest of a large write-ahead log into the file. While the checkpointer copies beside a busy writer, the log never is copied
+   * whole, and only then it starts anew with the next write.
+   */
+  keepLogSmall(): void {
+    if (this.#logSize().frames >= maxFrames) checkpoint(this.#database)
+  }
+
+  #logSize(): { readonly frames: number; readonly copiedFrames: number } {
+    // An SQLite that does not know NOOP takes it for PASSIVE: it copies now what would be copied soon.
+    const row = this.#statements.of('pragma wal_checkpoint(noop)').get()
+    return { frames: Number(row?.[1]), copiedFrames: Number(row?.[2]) }
   }
 
   /**
@@ -110,7 +119,7 @@ export class Writer {
       throw failedCommit(this.#path, error)
     } finally {
       this.#database.exec('pragma synchronous = full')
-      this.checkpoint()
+      this.keepLogSmall()
     }
   }
 
@@ -125,7 +134,7 @@ export class Writer {
     this.#database.exec(`pragma incremental_vacuum(${vacuumPages})`)
     if (superfluous() > 0) return true
     // The file shrinks when the log has been copied.
-    this.checkpoint(1)
+    checkpoint(this.#database)
     return false
   }
 
