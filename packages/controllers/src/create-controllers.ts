@@ -1,0 +1,154 @@
+import type { Client, InformerFactory } from '@k3s/client'
+import type { Clock, Logger, MetricsRegistry, Service } from '@k3s/lifecycle'
+import { createCloudNodeController } from './cloud-node/cloud-node-controller.ts'
+import { createCronJobController } from './cronjob/cronjob-controller.ts'
+import { createDaemonSetController } from './daemonset/daemonset-controller.ts'
+import { createDeploymentController } from './deployment/deployment-controller.ts'
+import { createEndpointsController } from './endpoints/endpoints-controller.ts'
+import { createEndpointSliceController, type EndpointSliceOptions } from './endpoints/endpointslice-controller.ts'
+import { createGarbageCollector, type GarbageCollectorOptions } from './garbage-collector/garbage-collector.ts'
+import { createJobController } from './job/job-controller.ts'
+import type { ControllerContext } from './kit/context.ts'
+import type { EventRecorder } from './kit/events.ts'
+import { createNamespaceController, type NamespaceControllerOptions } from './namespace/namespace-controller.ts'
+import { createNodeIpamController, type NodeIpamOptions } from './node-ipam/node-ipam-controller.ts'
+import { createNodeLifecycleController, type NodeLifecycleOptions } from './node-lifecycle/node-lifecycle-controller.ts'
+import { createPodGcController, type PodGcOptions } from './pod-gc/pod-gc-controller.ts'
+import { createReplicaSetController } from './replicaset/replicaset-controller.ts'
+import { createReplicationControllerController } from './replicaset/replication-controller-controller.ts'
+import { createRootCaPublisher } from './serviceaccount/root-ca-publisher.ts'
+import { createServiceAccountController } from './serviceaccount/serviceaccount-controller.ts'
+import { createTokenSecretController, type TokenSecretOptions } from './serviceaccount/token-secret-controller.ts'
+import { createTaintEvictionController } from './taint-eviction/taint-eviction-controller.ts'
+import { createTtlAfterFinishedController } from './ttl-after-finished/ttl-after-finished-controller.ts'
+
+/** Names by which controllers are turned off: upstream's, of `--controllers`. */
+export type ControllerName = (typeof controllerNames)[number]
+
+/** The ServiceAccount in `kube-system` that upstream's RBAC roles are bound to, for each controller. */
+const users = {
+  'namespace-controller': 'namespace-controller',
+  'serviceaccount-controller': 'service-account-controller',
+  'root-ca-certificate-publisher-controller': 'root-ca-cert-publisher',
+  'serviceaccount-token-controller': 'tokens-controller',
+  'deployment-controller': 'deployment-controller',
+  'replicaset-controller': 'replicaset-controller',
+  'replicationcontroller-controller': 'replication-controller',
+  'daemonset-controller': 'daemon-set-controller',
+  'job-controller': 'job-controller',
+  'cronjob-controller': 'cronjob-controller',
+  'ttl-after-finished-controller': 'ttl-after-finished-controller',
+  'endpoints-controller': 'endpoint-controller',
+  'endpointslice-controller': 'endpointslice-controller',
+  'garbage-collector-controller': 'generic-garbage-collector',
+  'node-ipam-controller': 'node-controller',
+  'node-lifecycle-controller': 'node-controller',
+  'taint-eviction-controller': 'node-controller',
+  'pod-garbage-collector-controller': 'pod-garbage-collector',
+  'cloud-node-controller': 'cloud-node-controller',
+} as const
+const controllerNames = Object.keys(users) as readonly (keyof typeof users)[] // the object's own keys
+
+/** Settings of single controllers; those without a needed setting do not run. */
+export interface ControllersOptions {
+  /** Needed by the CA publisher and, with `signToken`, by the controller of token Secrets. */
+  readonly rootCa?: string | undefined
+  readonly signToken?: TokenSecretOptions['signToken'] | undefined
+  /** Needed by the controller that gives nodes their pod addresses. */
+  readonly nodeIpam?: NodeIpamOptions | undefined
+  /** True runs the cloud controller of K3s; default false. */
+  readonly cloudNode?: boolean | undefined
+  readonly namespace?: NamespaceControllerOptions | undefined
+  readonly garbageCollector?: GarbageCollectorOptions | undefined
+  readonly endpointSlice?: EndpointSliceOptions | undefined
+  readonly nodeLifecycle?: NodeLifecycleOptions | undefined
+  readonly podGc?: PodGcOptions | undefined
+  /** Controllers that do not run. */
+  readonly disabled?: readonly ControllerName[] | undefined
+}
+
+export interface CreateControllers {
+  /** Used by all controllers, unless `clientFor` is given. */
+  readonly client: Client
+  /** The client of one controller, by the name of its ServiceAccount in `kube-system` (`deployment-controller`). */
+  readonly clientFor?: ((serviceAccount: string) => Client) | undefined
+  /** Must be run by its owner, as a service that starts before the controllers. */
+  readonly informers: InformerFactory
+  readonly clock?: Clock | undefined
+  readonly logger?: Logger | undefined
+  readonly metrics?: MetricsRegistry | undefined
+  /** Default: each controller writes Events with its own client. */
+  readonly recorder?: EventRecorder | undefined
+  readonly options?: ControllersOptions | undefined
+}
+
+/**
+ * All controllers as one service. They start side by side; it is ready when every one of them works. One that fails stops all others,
+ * and its error is thrown.
+ */
+export function createControllers(given: CreateControllers): Service {
+  const { options = {}, clientFor = () => given.client } = given
+  const contextOf = (name: ControllerName): ControllerContext => ({
+    client: clientFor(users[name]),
+    informers: given.informers,
+    clock: given.clock,
+    logger: given.logger,
+    metrics: given.metrics,
+    recorder: given.recorder,
+  })
+  const { rootCa, signToken, nodeIpam, disabled = [] } = options
+  const makers: Readonly<Record<ControllerName, ((context: ControllerContext) => Service) | undefined>> = {
+    'namespace-controller': (context) => createNamespaceController(context, options.namespace),
+    'serviceaccount-controller': createServiceAccountController,
+    'root-ca-certificate-publisher-controller': rootCa === undefined ? undefined : (context) => createRootCaPublisher(context, { rootCa }),
+    'serviceaccount-token-controller':
+      rootCa === undefined || signToken === undefined ? undefined : (context) => createTokenSecretController(context, { rootCa, signToken }),
+    'deployment-controller': createDeploymentController,
+    'replicaset-controller': createReplicaSetController,
+    'replicationcontroller-controller': createReplicationControllerController,
+    'daemonset-controller': createDaemonSetController,
+    'job-controller': createJobController,
+    'cronjob-controller': createCronJobController,
+    'ttl-after-finished-controller': createTtlAfterFinishedController,
+    'endpoints-controller': createEndpointsController,
+    'endpointslice-controller': (context) => createEndpointSliceController(context, options.endpointSlice),
+    'garbage-collector-controller': (context) => createGarbageCollector(context, options.garbageCollector),
+    'node-ipam-controller': nodeIpam === undefined ? undefined : (context) => createNodeIpamController(context, nodeIpam),
+    'node-lifecycle-controller': (context) => createNodeLifecycleController(context, options.nodeLifecycle),
+    'taint-eviction-controller': createTaintEvictionController,
+    'pod-garbage-collector-controller': (context) => createPodGcController(context, options.podGc),
+    'cloud-node-controller': options.cloudNode === true ? createCloudNodeController : undefined,
+  }
+  const services = controllerNames.filter((name) => !disabled.includes(name)).flatMap((name) => makers[name]?.(contextOf(name)) ?? [])
+  return { name: 'controllers', run: (run) => runTogether(services, run) }
+}
+
+async function runTogether(services: readonly Service[], { signal, ready }: Parameters<Service['run']>[0]): Promise<void> {
+  const stop = new AbortController()
+  const onAbort = (): void => stop.abort(signal.reason)
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  let starting = services.length
+  const failures: unknown[] = []
+  try {
+    await Promise.all(
+      services.map(async (service) => {
+        let isReady = false
+        const onReady = (): void => {
+          if (!isReady && --starting === 0) ready()
+          isReady = true
+        }
+        try {
+          await service.run({ signal: stop.signal, ready: onReady })
+          if (!stop.signal.aborted) throw new Error('It ended by itself')
+        } catch (cause) {
+          failures.push(new Error(`Controller "${service.name}" failed`, { cause }))
+          stop.abort(cause)
+        }
+      }),
+    )
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+  if (failures.length > 0) throw failures[0]
+}

@@ -1,0 +1,160 @@
+import { matchesSelector, selectorOf } from '@k3s/api'
+import { services, type Node, type Pod, type Service } from '@k3s/api/types/core/v1'
+import type { Endpoint, EndpointPort, EndpointSlice } from '@k3s/api/types/discovery/v1'
+import { canonicalJson, isSemanticallyEqual } from '../kit/equal.ts'
+import { byCreation, controllerReference } from '../kit/owners.ts'
+import { isPodReady, isPodTerminal } from '../kit/pods.ts'
+import { derivedLabels, familyOf, hostnameOf, podIpsOf, resolvedPorts } from './pod-endpoint.ts'
+
+export const serviceNameLabel = 'kubernetes.io/service-name'
+export const managedByLabel = 'endpointslice.kubernetes.io/managed-by'
+export const sliceManager = 'endpointslice-controller.k8s.io'
+
+export interface SlicesInput {
+  readonly service: Service
+  /** Pods of the Service's namespace; those that it does not select are skipped. */
+  readonly pods: readonly Pod[]
+  readonly nodeOf: (name: string) => Node | undefined
+  /** Slices of the Service that we manage. */
+  readonly slices: readonly EndpointSlice[]
+  readonly maxEndpoints: number
+}
+
+export interface SlicesPlan {
+  readonly create: readonly EndpointSlice[]
+  readonly update: readonly EndpointSlice[]
+  readonly remove: readonly EndpointSlice[]
+}
+
+/** Endpoints that share one list of ports. */
+interface PortGroup {
+  readonly ports: readonly EndpointPort[]
+  readonly endpoints: Map<string, Endpoint>
+}
+
+/** What turns the Service's slices into those that its pods ask for, with endpoints staying in the slice where they are. */
+export function planSlices(input: SlicesInput): SlicesPlan {
+  const families = input.service.spec.ipFamilies ?? ['IPv4']
+  const plan: { create: EndpointSlice[]; update: EndpointSlice[]; remove: EndpointSlice[] } = { create: [], update: [], remove: [] }
+  for (const slice of input.slices) if (!families.includes(slice.addressType)) plan.remove.push(slice)
+  for (const family of families) {
+    const { create, update, remove } = planFamily(input, family)
+    plan.create.push(...create)
+    plan.update.push(...update)
+    plan.remove.push(...remove)
+  }
+  return plan
+}
+
+function planFamily(input: SlicesInput, family: string): SlicesPlan {
+  const { service, maxEndpoints } = input
+  const labels = derivedLabels(service, { [serviceNameLabel]: service.metadata.name, [managedByLabel]: sliceManager })
+  const existing = input.slices
+    .filter(({ addressType, metadata }) => addressType === family && metadata.deletionTimestamp === undefined)
+    .toSorted(byCreation)
+  const groups = groupEndpoints(input, family)
+  const fresh = (ports: readonly EndpointPort[], endpoints: readonly Endpoint[]): EndpointSlice => ({
+    metadata: {
+      name: '',
+      generateName: `${service.metadata.name}-`,
+      namespace: service.metadata.namespace,
+      labels,
+      ownerReferences: [controllerReference(service, services)],
+    },
+    addressType: family,
+    ports: [...ports],
+    endpoints: [...endpoints],
+  })
+  const change = (slice: EndpointSlice, ports: readonly EndpointPort[], endpoints: readonly Endpoint[]): EndpointSlice[] => {
+    const isSame = isSemanticallyEqual(slice.endpoints, endpoints) && isSemanticallyEqual(slice.ports, ports)
+    if (isSame && isSemanticallyEqual(slice.metadata.labels, labels)) return []
+    return [{ ...slice, metadata: { ...slice.metadata, labels }, ports: [...ports], endpoints: [...endpoints] }]
+  }
+  if (groups.size === 0) {
+    // A Service without endpoints keeps one empty slice, so that consumers can tell it from one that was not looked at yet.
+    const [first, ...rest] = existing
+    if (first === undefined) return { create: [fresh([], [])], update: [], remove: [] }
+    return { create: [], update: change(first, [], []), remove: rest }
+  }
+  const plan: { create: EndpointSlice[]; update: EndpointSlice[]; remove: EndpointSlice[] } = { create: [], update: [], remove: [] }
+  const spare = existing.filter(({ ports }) => !groups.has(portsKey(ports ?? [])))
+  for (const [key, { ports, endpoints }] of groups) {
+    const mine = existing.filter((slice) => portsKey(slice.ports ?? []) === key)
+    const left = new Map(endpoints)
+    const contents = mine.map((slice) => {
+      const kept: Endpoint[] = []
+      for (const endpoint of slice.endpoints ?? []) {
+        const id = endpointKey(endpoint)
+        const wanted = left.get(id)
+        if (wanted === undefined || kept.length >= maxEndpoints) continue
+        left.delete(id)
+        kept.push(isSemanticallyEqual(wanted, endpoint) ? endpoint : wanted)
+      }
+      return kept
+    })
+    const added = [...left.values()]
+    // New ones go to slices that change anyway, the fullest first; a slice without change is only touched when that saves a new one.
+    const hasChanged = (i: number): boolean => change(mine[i] ?? fresh(ports, []), ports, contents[i] ?? []).length > 0
+    const order = contents.map((_, i) => i).toSorted((a, b) => Number(hasChanged(b)) - Number(hasChanged(a)) || (contents[b]?.length ?? 0) - (contents[a]?.length ?? 0))
+    for (const i of order) {
+      const content = contents[i] ?? []
+      content.push(...added.splice(0, maxEndpoints - content.length))
+    }
+    for (const [i, slice] of mine.entries()) {
+      const content = contents[i] ?? []
+      if (content.length === 0) plan.remove.push(slice)
+      else plan.update.push(...change(slice, ports, content))
+    }
+    while (added.length > 0) {
+      const content = added.splice(0, maxEndpoints)
+      const reused = spare.pop()
+      if (reused === undefined) plan.create.push(fresh(ports, content))
+      else plan.update.push(...change(reused, ports, content))
+    }
+  }
+  return { ...plan, remove: [...plan.remove, ...spare] }
+}
+
+function groupEndpoints({ service, pods, nodeOf }: SlicesInput, family: string): ReadonlyMap<string, PortGroup> {
+  const selector = selectorOf({ matchLabels: service.spec.selector ?? {} }) ?? []
+  const groups = new Map<string, PortGroup>()
+  for (const pod of pods) {
+    if (isPodTerminal(pod) || !matchesSelector(selector, pod.metadata.labels)) continue
+    const addresses = podIpsOf(pod).filter((ip) => familyOf(ip) === family)
+    const address = addresses[0]
+    if (address === undefined) continue
+    const ports = resolvedPorts(service, pod)
+    const key = portsKey(ports)
+    let group = groups.get(key)
+    if (group === undefined) groups.set(key, (group = { ports: [...ports], endpoints: new Map() }))
+    const endpoint = endpointOf(service, pod, address, nodeOf)
+    group.endpoints.set(endpointKey(endpoint), endpoint)
+  }
+  return groups
+}
+
+function endpointOf(service: Service, pod: Pod, address: string, nodeOf: SlicesInput['nodeOf']): Endpoint {
+  const { name, namespace, uid, deletionTimestamp } = pod.metadata
+  const serving = isPodReady(pod)
+  const terminating = deletionTimestamp !== undefined
+  const { nodeName = '' } = pod.spec
+  const zone = nodeName === '' ? undefined : nodeOf(nodeName)?.metadata.labels?.['topology.kubernetes.io/zone']
+  const hostname = hostnameOf(service, pod)
+  return {
+    addresses: [address],
+    conditions: { ready: service.spec.publishNotReadyAddresses === true || (serving && !terminating), serving, terminating },
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(nodeName === '' ? {} : { nodeName }),
+    ...(zone === undefined ? {} : { zone }),
+    targetRef: { kind: 'Pod', namespace, name, uid },
+  }
+}
+
+const endpointKey = ({ targetRef, addresses }: Endpoint): string => targetRef?.uid ?? addresses.join()
+
+/** Equal for lists with the same ports in any order. */
+const portsKey = (ports: readonly EndpointPort[]): string =>
+  ports
+    .map((port) => canonicalJson({ ...port, name: port.name ?? '', protocol: port.protocol ?? 'TCP' }))
+    .toSorted()
+    .join()
