@@ -75,11 +75,11 @@ export function decodePatched(
 function checkFields(
   errors: readonly string[],
   expected: ExpectedKind,
-  { fieldValidation, warn }: { readonly fieldValidation: FieldValidation; warn(message: string): void },
+  options: { readonly fieldValidation: FieldValidation; warn(message: string): void },
 ): void {
-  if (errors.length === 0 || fieldValidation === 'Ignore') return
-  if (fieldValidation === 'Strict') throw strictDecodingError({ apiVersion: apiVersionOf(expected), kind: expected.kind }, errors)
-  for (const error of errors) warn(error)
+  if (errors.length === 0 || options.fieldValidation === 'Ignore') return
+  if (options.fieldValidation === 'Strict') throw strictDecodingError({ apiVersion: apiVersionOf(expected), kind: expected.kind }, errors)
+  for (const error of errors) options.warn(error)
 }
 
 function decode(body: RequestBody, expected: ExpectedKind, schema: TypeSchema | undefined): Decoded {
@@ -150,9 +150,7 @@ function wrongKind(apiVersion: string, kind: string, expected: ExpectedKind): St
   const slash = apiVersion.indexOf('/')
   const [group, version] = [slash < 0 ? '' : apiVersion.slice(0, slash), apiVersion.slice(slash + 1)]
   if (group !== expected.group || version !== expected.version)
-    return badRequest(
-      `the API version in the data (${apiVersion}) does not match the expected API version (${apiVersionOf(expected)})`,
-    )
+    return badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${apiVersionOf(expected)})`)
   return badRequest(
     `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${expected.kind}: converting (${group === '' ? version : `${group}.${version}`}.${kind}) to (${expected.group}.${expected.kind}): unknown conversion`,
   )

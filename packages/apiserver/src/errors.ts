@@ -72,8 +72,7 @@ const mappings: Readonly<Record<DatastoreErrorCode, Mapping>> = {
         ? expiredList()
         : tooOldResourceVersion(context.requestedRevision ?? 0, error.revision ?? 0),
   FutureRevision: (error, context) => tooLargeResourceVersion(context.requestedRevision ?? 0, error.revision ?? 0),
-  TooLarge: (error) =>
-    new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${error.message}`, { cause: error }),
+  TooLarge: (error) => new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${error.message}`, { cause: error }),
   NoSpace: (error) => unavailable('datastore', error),
   Locked: (error) => unavailable('datastore', error),
   Unavailable: (error) => unavailable('datastore', error),

@@ -9,7 +9,8 @@ function copy(value: unknown): unknown {
   const result: Record<string, unknown> = {}
   for (const [name, inner] of Object.entries(value)) {
     if (inner === undefined) continue
-    if (name === '__proto__') Object.defineProperty(result, name, { value: copy(inner), enumerable: true, configurable: true, writable: true })
+    if (name === '__proto__')
+      Object.defineProperty(result, name, { value: copy(inner), enumerable: true, configurable: true, writable: true })
     else result[name] = copy(inner)
   }
   return result

@@ -30,7 +30,10 @@ async function startKubelet(): Promise<{ readonly connector: NodeConnector; read
   }
   const server = createServer({ ...own, ca: ca.cert, requestCert: true, rejectUnauthorized: true }, (request, response) => {
     note(request)
-    if (request.url?.includes('/broken/') === true) return void response.writeHead(400).end('container "c" in pod "broken" is waiting to start: ContainerCreating')
+    if (request.url?.includes('/broken/') === true) {
+      response.writeHead(400).end('container "c" in pod "broken" is waiting to start: ContainerCreating')
+      return
+    }
     response.write('line 1\n')
     if (request.url?.includes('follow') !== true) response.end('line 2\n')
   })
@@ -63,7 +66,9 @@ async function startKubelet(): Promise<{ readonly connector: NodeConnector; read
 
 async function start(kubeletPort: number, connector: NodeConnector | undefined): Promise<HttpsServer> {
   const server = await startHttps({ nodeConnector: connector })
-  await server.client.resource(nodes).create({ metadata: { name: 'node-1' }, status: { daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } } } })
+  await server.client
+    .resource(nodes)
+    .create({ metadata: { name: 'node-1' }, status: { daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } } } })
   await server.client.resource(pods).create(pod)
   return server
 }
@@ -83,12 +88,16 @@ describe('log', () => {
     const kubelet = await startKubelet()
     const server = await start(kubelet.port, kubelet.connector)
     const first = await new Promise<string>((resolve, reject) => {
-      const request = httpsRequest(`${server.listening.url}${podPath}/log?follow=true`, { ca: server.ca.cert, ...server.adminCertificate, agent: false }, (response) => {
-        response.once('data', (chunk: Buffer) => {
-          resolve(chunk.toString())
-          request.destroy()
-        })
-      })
+      const request = httpsRequest(
+        `${server.listening.url}${podPath}/log?follow=true`,
+        { ca: server.ca.cert, ...server.adminCertificate, agent: false },
+        (response) => {
+          response.once('data', (chunk: Buffer) => {
+            resolve(chunk.toString())
+            request.destroy()
+          })
+        },
+      )
       request.on('error', reject)
       request.end()
     })
@@ -102,20 +111,31 @@ describe('log', () => {
     expect(await get(`${podPath}/log?container=x`)).toMatchObject({ code: 400, message: 'container x is not valid for pod web' })
     expect(await get('/api/v1/namespaces/default/pods/none/log')).toMatchObject({ code: 404, message: 'pods "none" not found' })
     await server.client.resource(pods).create({ ...pod, metadata: { name: 'broken', namespace: 'default' } })
-    expect(await get('/api/v1/namespaces/default/pods/broken/log')).toMatchObject({ code: 400, message: 'container "c" in pod "broken" is waiting to start: ContainerCreating' })
-    await server.client.resource(pods).create({ metadata: { name: 'waiting', namespace: 'default' }, spec: { containers: pod.spec.containers } })
+    expect(await get('/api/v1/namespaces/default/pods/broken/log')).toMatchObject({
+      code: 400,
+      message: 'container "c" in pod "broken" is waiting to start: ContainerCreating',
+    })
+    await server.client
+      .resource(pods)
+      .create({ metadata: { name: 'waiting', namespace: 'default' }, spec: { containers: pod.spec.containers } })
     expect((await ask(server, '/api/v1/namespaces/default/pods/waiting/log', server.adminCertificate)).text).toBe('')
   })
 
   it('tells when the node cannot be reached', async () => {
     const server = await start(1, undefined)
-    expect((await ask(server, `${podPath}/log`, server.adminCertificate)).json()).toMatchObject({ code: 500, message: 'error dialing backend: no way to node "node-1"' })
+    expect((await ask(server, `${podPath}/log`, server.adminCertificate)).json()).toMatchObject({
+      code: 500,
+      message: 'error dialing backend: no way to node "node-1"',
+    })
   })
 
   it('comes over a WebSocket too', async () => {
     const kubelet = await startKubelet()
     const server = await start(kubelet.port, kubelet.connector)
-    const socket = new WebSocket(`${server.listening.url.replace('https', 'wss')}${podPath}/log`, 'binary.k8s.io', { ca: server.ca.cert, ...server.adminCertificate })
+    const socket = new WebSocket(`${server.listening.url.replace('https', 'wss')}${podPath}/log`, 'binary.k8s.io', {
+      ca: server.ca.cert,
+      ...server.adminCertificate,
+    })
     const text = await new Promise<string>((resolve, reject) => {
       let all = ''
       socket.on('message', (data: Buffer) => (all += data.toString()))
@@ -171,7 +191,10 @@ describe('exec', () => {
     const kubelet = await startKubelet()
     const server = await start(kubelet.port, kubelet.connector)
     const user = await issueCertificate(server.ca, { commonName: 'jane', usages: ['client'] })
-    const socket = new WebSocket(`${server.listening.url.replace('https', 'wss')}${podPath}/exec?command=ls`, { ca: server.ca.cert, ...user })
+    const socket = new WebSocket(`${server.listening.url.replace('https', 'wss')}${podPath}/exec?command=ls`, {
+      ca: server.ca.cert,
+      ...user,
+    })
     const status = await new Promise<number | undefined>((resolve) => {
       socket.on('unexpected-response', (_request, response) => resolve(response.statusCode))
       socket.on('error', () => {})
@@ -183,7 +206,10 @@ describe('exec', () => {
 describe('proxy', () => {
   async function startBackend(): Promise<number> {
     const backend = createHttpServer((request, response) => {
-      if (request.url === '/redirect') return void response.writeHead(302, { location: '/there' }).end()
+      if (request.url === '/redirect') {
+        response.writeHead(302, { location: '/there' }).end()
+        return
+      }
       response.setHeader('x-seen', `${request.method ?? ''} ${request.url ?? ''} ${String(request.headers['authorization'])}`)
       request.pipe(response)
     })
@@ -201,14 +227,20 @@ describe('proxy', () => {
     await server.client.resource(pods).create(pod)
     const present = await server.client.resource(pods).get('web', { namespace: 'default' })
     await server.client.resource(pods).update({ ...present, status: { podIP: '127.0.0.1' } }, { subresource: 'status' })
-    await server.client.resource(services).create({ metadata: { name: 'svc', namespace: 'default' }, spec: { ports: [{ name: 'http', port: 80 }] } })
+    await server.client
+      .resource(services)
+      .create({ metadata: { name: 'svc', namespace: 'default' }, spec: { ports: [{ name: 'http', port: 80 }] } })
     await server.client.resource(endpointslices).create({
       metadata: { name: 'svc-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'svc' } },
       addressType: 'IPv4',
       endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
       ports: [{ name: 'http', port, protocol: 'TCP' }],
     })
-    for (const base of [`/api/v1/namespaces/default/pods/web:${port}/proxy`, '/api/v1/namespaces/default/services/svc:http/proxy', '/api/v1/namespaces/default/services/http:svc:80/proxy']) {
+    for (const base of [
+      `/api/v1/namespaces/default/pods/web:${port}/proxy`,
+      '/api/v1/namespaces/default/services/svc:http/proxy',
+      '/api/v1/namespaces/default/services/http:svc:80/proxy',
+    ]) {
       const answer = await ask(server, `${base}/a/b?c=d`, { ...server.adminCertificate, method: 'PUT', body: 'hello' })
       expect([answer.status, answer.text, answer.headers['x-seen']]).toEqual([200, 'hello', 'PUT /a/b?c=d undefined'])
       expect((await ask(server, `${base}/redirect`, server.adminCertificate)).headers['location']).toBe(`${base}/there`)

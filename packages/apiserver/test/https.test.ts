@@ -11,7 +11,12 @@ const maps = '/api/v1/namespaces/default/configmaps'
 const json = { 'content-type': 'application/json' }
 const asAdmin = (server: HttpsServer): { cert: string; key: string } => server.adminCertificate
 
-const configMap = (name: string, data: Record<string, string> = {}): ConfigMap => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data })
+const configMap = (name: string, data: Record<string, string> = {}): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name },
+  data,
+})
 
 describe('HTTPS', () => {
   it('serves HTTP/1.1 and HTTP/2 and knows users by their certificates', async () => {
@@ -33,7 +38,11 @@ describe('HTTPS', () => {
       code: 403,
       message: 'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" at the cluster scope',
     })
-    expect((await ask(server, '/api/v1/pods', { headers: { authorization: 'Bearer x' } })).json()).toMatchObject({ code: 401, message: 'Unauthorized', reason: 'Unauthorized' })
+    expect((await ask(server, '/api/v1/pods', { headers: { authorization: 'Bearer x' } })).json()).toMatchObject({
+      code: 401,
+      message: 'Unauthorized',
+      reason: 'Unauthorized',
+    })
   })
 
   it('does not believe a certificate of another CA', async () => {
@@ -102,7 +111,11 @@ describe('HTTPS', () => {
     const server = await startHttps()
     const body = JSON.stringify(configMap('a', { a: 'x'.repeat(3 * 1024 * 1024) }))
     const answer = await ask(server, maps, { ...asAdmin(server), method: 'POST', headers: json, body })
-    expect(answer.json()).toMatchObject({ code: 413, reason: 'RequestEntityTooLarge', message: 'Request entity too large: limit is 3145728' })
+    expect(answer.json()).toMatchObject({
+      code: 413,
+      reason: 'RequestEntityTooLarge',
+      message: 'Request entity too large: limit is 3145728',
+    })
   })
 
   it('answers Tables and metadata by Accept, and 406 for what has neither', async () => {
@@ -110,8 +123,14 @@ describe('HTTPS', () => {
     await server.client.resource(configmaps).create({ metadata: { name: 'a', namespace: 'default' } })
     const get = (path: string, accept: string): ReturnType<typeof ask> => ask(server, path, { ...asAdmin(server), headers: { accept } })
     const table = (await get(maps, 'application/json;as=Table;v=v1;g=meta.k8s.io')).json()
-    expect(table).toMatchObject({ kind: 'Table', apiVersion: 'meta.k8s.io/v1', columnDefinitions: [{ name: 'Name' }, { name: 'Created At' }] })
-    expect(table['rows']).toMatchObject([{ cells: ['a', expect.any(String)], object: { kind: 'PartialObjectMetadata', metadata: { name: 'a' } } }])
+    expect(table).toMatchObject({
+      kind: 'Table',
+      apiVersion: 'meta.k8s.io/v1',
+      columnDefinitions: [{ name: 'Name' }, { name: 'Created At' }],
+    })
+    expect(table['rows']).toMatchObject([
+      { cells: ['a', expect.any(String)], object: { kind: 'PartialObjectMetadata', metadata: { name: 'a' } } },
+    ])
     expect((await get(maps, 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io')).json()).toMatchObject({
       kind: 'PartialObjectMetadataList',
       items: [{ kind: 'PartialObjectMetadata' }],
@@ -123,11 +142,16 @@ describe('HTTPS', () => {
 
   it('lists items without kind and version, empty lists as []', async () => {
     const server = await startHttps()
-    expect((await ask(server, maps, asAdmin(server))).text).toMatch(/^\{"kind":"ConfigMapList","apiVersion":"v1","metadata":\{"resourceVersion":"\d+"\},"items":\[\]\}/)
+    expect((await ask(server, maps, asAdmin(server))).text).toMatch(
+      /^\{"kind":"ConfigMapList","apiVersion":"v1","metadata":\{"resourceVersion":"\d+"\},"items":\[\]\}/,
+    )
     await server.client.resource(configmaps).create({ metadata: { name: 'a', namespace: 'default' } })
     await server.client.resource(configmaps).create({ metadata: { name: 'b', namespace: 'default' } })
     const { items } = (await ask(server, maps, asAdmin(server))).json() as { items: ConfigMap[] }
-    expect(items.map((item) => [item.kind, item.metadata.name])).toEqual([[undefined, 'a'], [undefined, 'b']])
+    expect(items.map((item) => [item.kind, item.metadata.name])).toEqual([
+      [undefined, 'a'],
+      [undefined, 'b'],
+    ])
   })
 
   it('compresses large answers only', async () => {
@@ -143,13 +167,25 @@ describe('HTTPS', () => {
   it('streams watches as lines, with Tables when asked', async () => {
     const server = await startHttps()
     const session = openSession(server)
-    const plain = lines(session.request({ ':path': `${maps}?watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan` }) as AsyncIterable<Buffer>)
-    expect((await plain.next()).value).toMatchObject({ type: 'BOOKMARK', object: { kind: 'ConfigMap', apiVersion: 'v1', metadata: { annotations: { 'k8s.io/initial-events-end': 'true' } } } })
-    const tables = lines(session.request({ ':path': `${maps}?watch=1`, accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' }) as AsyncIterable<Buffer>)
+    const plain = lines(
+      session.request({
+        ':path': `${maps}?watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan`,
+      }) as AsyncIterable<Buffer>,
+    )
+    expect((await plain.next()).value).toMatchObject({
+      type: 'BOOKMARK',
+      object: { kind: 'ConfigMap', apiVersion: 'v1', metadata: { annotations: { 'k8s.io/initial-events-end': 'true' } } },
+    })
+    const tables = lines(
+      session.request({ ':path': `${maps}?watch=1`, accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' }) as AsyncIterable<Buffer>,
+    )
     const first = tables.next()
     const created = await server.client.resource(configmaps).create({ metadata: { name: 'a', namespace: 'default' } })
     expect((await plain.next()).value).toEqual({ type: 'ADDED', object: created })
-    expect((await first).value).toMatchObject({ type: 'ADDED', object: { kind: 'Table', columnDefinitions: [{ name: 'Name' }, {}], rows: [{ cells: ['a', expect.any(String)] }] } })
+    expect((await first).value).toMatchObject({
+      type: 'ADDED',
+      object: { kind: 'Table', columnDefinitions: [{ name: 'Name' }, {}], rows: [{ cells: ['a', expect.any(String)] }] },
+    })
     await server.client.resource(configmaps).delete('a', { namespace: 'default' })
     expect((await tables.next()).value).toMatchObject({ type: 'DELETED', object: { columnDefinitions: null } })
   })
@@ -175,11 +211,24 @@ describe('paths that are no resources', () => {
     expect((await get('/livez?verbose')).body).toContain('[+]ping ok\n')
     expect((await get('/readyz/ping')).body).toBe('ok')
     expect((await get('/api')).json()).toMatchObject({ kind: 'APIVersions', versions: ['v1'] })
-    const groups = (await get('/apis')).json() as { groups: { name: string; preferredVersion: { version: string }; versions: { version: string }[] }[] }
-    expect(groups.groups.find(({ name }) => name === 'autoscaling')).toMatchObject({ preferredVersion: { version: 'v2' }, versions: [{ version: 'v2' }, { version: 'v1' }] })
+    const groups = (await get('/apis')).json<{
+      groups: { name: string; preferredVersion: { version: string }; versions: { version: string }[] }[]
+    }>()
+    expect(groups.groups.find(({ name }) => name === 'autoscaling')).toMatchObject({
+      preferredVersion: { version: 'v2' },
+      versions: [{ version: 'v2' }, { version: 'v1' }],
+    })
     for (const { name, versions } of groups.groups)
-      for (const { version } of versions) expect((await get(`/apis/${name}/${version}`)).json()).toMatchObject({ kind: 'APIResourceList', groupVersion: `${name}/${version}` })
-    expect((await get('/apis/nothing/v1')).json()).toMatchObject({ kind: 'Status', code: 404, message: 'the server could not find the requested resource' })
+      for (const { version } of versions)
+        expect((await get(`/apis/${name}/${version}`)).json()).toMatchObject({
+          kind: 'APIResourceList',
+          groupVersion: `${name}/${version}`,
+        })
+    expect((await get('/apis/nothing/v1')).json()).toMatchObject({
+      kind: 'Status',
+      code: 404,
+      message: 'the server could not find the requested resource',
+    })
   })
 
   it('aggregates discovery and answers 304 to a known ETag', async () => {
@@ -187,14 +236,20 @@ describe('paths that are no resources', () => {
     const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json'
     const first = await server.inject({ method: 'GET', url: '/api', headers: { accept } })
     expect(first.headers['content-type']).toBe('application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList')
-    expect(first.json()).toMatchObject({ kind: 'APIGroupDiscoveryList', apiVersion: 'apidiscovery.k8s.io/v2', items: [{ versions: [{ version: 'v1', freshness: 'Current' }] }] })
+    expect(first.json()).toMatchObject({
+      kind: 'APIGroupDiscoveryList',
+      apiVersion: 'apidiscovery.k8s.io/v2',
+      items: [{ versions: [{ version: 'v1', freshness: 'Current' }] }],
+    })
     const again = await server.inject({ method: 'GET', url: '/api', headers: { accept, 'if-none-match': String(first.headers['etag']) } })
     expect([again.statusCode, again.body]).toEqual([304, ''])
   })
 
   it('serves OpenAPI with hashes that may be cached for ever', async () => {
     const { server } = await startServer({ authorizers: [{ name: 'all', authorize: () => ({ decision: 'allow', reason: '' }) }] })
-    const index = (await server.inject({ method: 'GET', url: '/openapi/v3' })).json() as { paths: Record<string, { serverRelativeURL: string }> }
+    const index = (await server.inject({ method: 'GET', url: '/openapi/v3' })).json<{
+      paths: Record<string, { serverRelativeURL: string }>
+    }>()
     const address = index.paths['apis/apps/v1']?.serverRelativeURL ?? ''
     const document = await server.inject({ method: 'GET', url: address })
     expect(document.headers['cache-control']).toContain('immutable')
@@ -212,8 +267,15 @@ describe('paths that are no resources', () => {
     const { server } = await startServer({ advertised: { address: '192.0.2.1', port: 6443, serviceIp: '10.43.0.1' } })
     const transport = server.transport(admin)
     const get = async (path: string): Promise<unknown> => (await transport.request({ method: 'GET', path })).body
-    expect(await get('/api/v1/namespaces/default/services/kubernetes')).toMatchObject({ spec: { clusterIP: '10.43.0.1', ports: [{ name: 'https', port: 443, targetPort: 6443 }] } })
-    expect(await get('/api/v1/namespaces/default/endpoints/kubernetes')).toMatchObject({ subsets: [{ addresses: [{ ip: '192.0.2.1' }], ports: [{ port: 6443 }] }] })
-    expect(await get('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes')).toMatchObject({ addressType: 'IPv4', endpoints: [{ addresses: ['192.0.2.1'] }] })
+    expect(await get('/api/v1/namespaces/default/services/kubernetes')).toMatchObject({
+      spec: { clusterIP: '10.43.0.1', ports: [{ name: 'https', port: 443, targetPort: 6443 }] },
+    })
+    expect(await get('/api/v1/namespaces/default/endpoints/kubernetes')).toMatchObject({
+      subsets: [{ addresses: [{ ip: '192.0.2.1' }], ports: [{ port: 6443 }] }],
+    })
+    expect(await get('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes')).toMatchObject({
+      addressType: 'IPv4',
+      endpoints: [{ addresses: ['192.0.2.1'] }],
+    })
   })
 })

@@ -43,7 +43,12 @@ export function ask(
       response.on('error', reject)
       response.on('end', () => {
         const text = Buffer.concat(chunks).toString('latin1')
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: () => JSON.parse(text) as Record<string, unknown> })
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text,
+          json: () => JSON.parse(text) as Record<string, unknown>,
+        })
       })
     })
     request.on('error', reject)

@@ -5,7 +5,10 @@ import { openDatastore } from '@k3s/datastore'
 import { describe, expect, it } from 'vitest'
 import { startServer, take } from './start-server.ts'
 
-const configMap = (name: string, labels: Record<string, string> = {}): ConfigMap => ({ metadata: { name, namespace: 'default', labels }, data: {} })
+const configMap = (name: string, labels: Record<string, string> = {}): ConfigMap => ({
+  metadata: { name, namespace: 'default', labels },
+  data: {},
+})
 const brief = (events: readonly ResourceEvent<ConfigMap>[]): string[] => events.map(({ type, object }) => `${type} ${object.metadata.name}`)
 
 describe('watch', () => {
@@ -89,7 +92,10 @@ describe('watch', () => {
     await datastore.compact(await datastore.currentRevision())
     const after = await startServer({ datastore })
     const watching = take(after.client.resource(configmaps).watch({ resourceVersion: a.metadata.resourceVersion }), 1)
-    const error = await watching.then(() => undefined, (reason: StatusError) => reason)
+    const error = await watching.then(
+      () => undefined,
+      (reason: StatusError) => reason,
+    )
     expect(error).toMatchObject({ code: 410, reason: 'Expired' })
     expect(error?.message).toMatch(/^too old resource version: \d+ \(\d+\)$/)
   })
@@ -103,7 +109,8 @@ describe('watch', () => {
     const slow = maps.watch(from)[Symbol.asyncIterator]()
     const opening = slow.next()
     const fast = take(maps.watch(from), count)
-    for (let at = 0; at < count; at += 500) await Promise.all(Array.from({ length: 500 }, (_, index) => maps.create(configMap(`m${at + index}`))))
+    for (let at = 0; at < count; at += 500)
+      await Promise.all(Array.from({ length: 500 }, (_, index) => maps.create(configMap(`m${at + index}`))))
     const seen = (await fast).map(({ object }) => object.metadata.resourceVersion)
     const late: (string | undefined)[] = []
     for (let result = await opening; late.length < count; result = await slow.next()) {

@@ -39,7 +39,8 @@ export class ClientCertificateVerifier {
     }
     if (certificate === undefined) return undefined
     const now = this.#now()
-    if (now > certificate.validToDate.getTime() || now < certificate.validFromDate.getTime()) throw unauthorized(new Error('Client certificate is outside its validity'))
+    if (now > certificate.validToDate.getTime() || now < certificate.validFromDate.getTime())
+      throw unauthorized(new Error('Client certificate is outside its validity'))
     return certificate
   }
 }

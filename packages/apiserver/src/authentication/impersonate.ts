@@ -23,7 +23,13 @@ export async function impersonate(user: UserInfo, headers: Credentials['headers'
   }
   const account = serviceAccountPattern.exec(name)
   const [, namespace = '', accountName = ''] = account ?? []
-  const may = (what: { readonly group?: string; readonly resource: string; readonly subresource?: string; readonly name: string; readonly namespace?: string }) =>
+  const may = (what: {
+    readonly group?: string
+    readonly resource: string
+    readonly subresource?: string
+    readonly name: string
+    readonly namespace?: string
+  }) =>
     authorize(authorizers, {
       user,
       verb: 'impersonate',

@@ -11,17 +11,17 @@ const portName = 'https'
 const servicePort = 443
 
 /** Keeps `default/kubernetes`, its Endpoints and its EndpointSlice: how pods find the API server. Other servers' addresses stay as long as their controllers keep them. */
-export async function keepKubernetesService(
-  core: Pick<ApiCore, 'objects' | 'operations'>,
-  advertised: AdvertisedEndpoint,
-): Promise<void> {
+export async function keepKubernetesService(core: Pick<ApiCore, 'objects' | 'operations'>, advertised: AdvertisedEndpoint): Promise<void> {
   if (core.objects.get(namespaces, '', at.namespace)?.metadata.deletionTimestamp !== undefined) return
   await keepService(core, advertised)
   await keepEndpoints(core, advertised)
   await keepSlice(core, advertised)
 }
 
-async function keepService({ objects, operations }: Pick<ApiCore, 'objects' | 'operations'>, { port, serviceIp }: AdvertisedEndpoint): Promise<void> {
+async function keepService(
+  { objects, operations }: Pick<ApiCore, 'objects' | 'operations'>,
+  { port, serviceIp }: AdvertisedEndpoint,
+): Promise<void> {
   const ports = [{ name: portName, port: servicePort, protocol: 'TCP', targetPort: port }]
   const present = objects.get(services, at.namespace, at.name)
   if (present === undefined) {
@@ -47,7 +47,10 @@ async function keepService({ objects, operations }: Pick<ApiCore, 'objects' | 'o
   }
 }
 
-async function keepEndpoints({ objects, operations }: Pick<ApiCore, 'objects' | 'operations'>, { address, port }: AdvertisedEndpoint): Promise<void> {
+async function keepEndpoints(
+  { objects, operations }: Pick<ApiCore, 'objects' | 'operations'>,
+  { address, port }: AdvertisedEndpoint,
+): Promise<void> {
   const subset = { addresses: [{ ip: address }], ports: [{ name: portName, port, protocol: 'TCP' }] }
   const present = objects.get(endpoints, at.namespace, at.name)
   if (present === undefined) {
@@ -64,12 +67,17 @@ async function keepEndpoints({ objects, operations }: Pick<ApiCore, 'objects' | 
   if (known === true) return
   await operations.guaranteedUpdate(endpoints, at, (object) => {
     const others = (object.subsets ?? []).filter(({ ports }) => equalJson(ports, subset.ports)).flatMap(({ addresses }) => addresses ?? [])
-    const addresses = [...others.filter(({ ip }) => ip !== address), { ip: address }].toSorted((left, right) => (left.ip < right.ip ? -1 : 1))
+    const addresses = [...others.filter(({ ip }) => ip !== address), { ip: address }].toSorted((left, right) =>
+      left.ip < right.ip ? -1 : 1,
+    )
     object.subsets = [{ ...subset, addresses }]
   })
 }
 
-async function keepSlice({ objects, operations }: Pick<ApiCore, 'objects' | 'operations'>, { address, port }: AdvertisedEndpoint): Promise<void> {
+async function keepSlice(
+  { objects, operations }: Pick<ApiCore, 'objects' | 'operations'>,
+  { address, port }: AdvertisedEndpoint,
+): Promise<void> {
   const ports = [{ name: portName, port, protocol: 'TCP' }]
   const present = objects.get(endpointslices, at.namespace, at.name)
   if (present === undefined) {
@@ -82,10 +90,10 @@ async function keepSlice({ objects, operations }: Pick<ApiCore, 'objects' | 'ope
     await createIfMissing(() => operations.create(endpointslices, slice))
     return
   }
-  const isKnown = present.endpoints?.some(({ addresses }) => addresses?.includes(address) === true) === true
+  const isKnown = present.endpoints?.some(({ addresses }) => addresses.includes(address)) === true
   if (isKnown && equalJson(present.ports, ports)) return
   await operations.guaranteedUpdate(endpointslices, at, (slice) => {
-    const others = equalJson(slice.ports, ports) ? (slice.endpoints ?? []).filter(({ addresses }) => addresses?.includes(address) !== true) : []
+    const others = equalJson(slice.ports, ports) ? (slice.endpoints ?? []).filter(({ addresses }) => !addresses.includes(address)) : []
     slice.endpoints = [...others, { addresses: [address], conditions: { ready: true } }]
     slice.ports = ports
   })

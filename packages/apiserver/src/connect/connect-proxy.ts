@@ -52,7 +52,10 @@ export class ConnectProxy {
 function ask(request: HttpRequest, target: ConnectTarget, connection: Duplex, signal: AbortSignal): Promise<IncomingMessage> {
   const { dial } = target
   const host = 'node' in dial ? dial.node : dial.host.includes(':') ? `[${dial.host}]` : dial.host
-  const proxied = target.proxiedAt === undefined ? {} : { 'x-forwarded-uri': request.url ?? '', 'x-forwarded-host': hostOf(request), 'x-forwarded-proto': 'https' }
+  const proxied =
+    target.proxiedAt === undefined
+      ? {}
+      : { 'x-forwarded-uri': request.url ?? '', 'x-forwarded-host': hostOf(request), 'x-forwarded-proto': 'https' }
   return new Promise((resolve, reject) => {
     const upstream = httpRequest({
       method: request.method,

@@ -50,17 +50,28 @@ export function logTarget(request: ConnectRequest): ConnectTarget | undefined {
 }
 
 function checkLogOptions(query: URLSearchParams): void {
-  for (const [name, least] of [['tailLines', 0], ['sinceSeconds', 1], ['limitBytes', 1]] as const) {
+  for (const [name, least] of [
+    ['tailLines', 0],
+    ['sinceSeconds', 1],
+    ['limitBytes', 1],
+  ] as const) {
     const text = query.get(name)
     if (text === null || text === '') continue
     if (!/^-?\d+$/.test(text)) throw badRequest(`${name} must be an integer`)
     if (Number(text) < least)
-      throw new StatusError('Invalid', `PodLogOptions "" is invalid: ${name}: Invalid value: ${text}: must be greater than ${least === 0 ? 'or equal to 0' : '0'}`, {
-        details: { kind: 'PodLogOptions', causes: [{ field: name, reason: 'FieldValueInvalid', message: `Invalid value: ${text}` }] },
-      })
+      throw new StatusError(
+        'Invalid',
+        `PodLogOptions "" is invalid: ${name}: Invalid value: ${text}: must be greater than ${least === 0 ? 'or equal to 0' : '0'}`,
+        {
+          details: { kind: 'PodLogOptions', causes: [{ field: name, reason: 'FieldValueInvalid', message: `Invalid value: ${text}` }] },
+        },
+      )
   }
   if (query.has('sinceSeconds') && query.has('sinceTime'))
-    throw new StatusError('Invalid', 'PodLogOptions "" is invalid: sinceSeconds: Forbidden: at most one of sinceTime or sinceSeconds may be specified')
+    throw new StatusError(
+      'Invalid',
+      'PodLogOptions "" is invalid: sinceSeconds: Forbidden: at most one of sinceTime or sinceSeconds may be specified',
+    )
 }
 
 /** The container that a request names, or the only one. */
@@ -153,7 +164,9 @@ function podProxy(request: ConnectRequest, path: string): ConnectTarget {
   if (host === '') throw badRequest(`address not allowed: pod ${name} has no IP`)
   const declared = pod.spec.containers.flatMap((container) => container.ports ?? [])
   const number =
-    port === '' ? (declared[0]?.containerPort ?? 80) : (declared.find((candidate) => candidate.name === port)?.containerPort ?? numericPort(port))
+    port === ''
+      ? (declared[0]?.containerPort ?? 80)
+      : (declared.find((candidate) => candidate.name === port)?.containerPort ?? numericPort(port))
   return { dial: { host, port: number }, scheme: scheme === 'https' ? 'https' : 'http', path, isKubelet: false }
 }
 
@@ -164,9 +177,16 @@ function serviceProxy(request: ConnectRequest, path: string): ConnectTarget {
   const service = objects.get(services, info.namespace, name)
   if (service === undefined) throw notFound(services, name)
   const ports = service.spec.ports ?? []
-  const wanted = port === '' ? (ports.length === 1 ? ports[0] : undefined) : ports.find((candidate) => candidate.name === port || String(candidate.port) === port)
-  const unavailable = (): StatusError => new StatusError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(info.name)}`)
-  if (wanted === undefined) throw new StatusError('ServiceUnavailable', `no service port ${JSON.stringify(port)} found for service ${JSON.stringify(name)}`)
+  const wanted =
+    port === ''
+      ? ports.length === 1
+        ? ports[0]
+        : undefined
+      : ports.find((candidate) => candidate.name === port || String(candidate.port) === port)
+  const unavailable = (): StatusError =>
+    new StatusError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(info.name)}`)
+  if (wanted === undefined)
+    throw new StatusError('ServiceUnavailable', `no service port ${JSON.stringify(port)} found for service ${JSON.stringify(name)}`)
   const candidates = objects
     .list(endpointslices, info.namespace)
     .filter((slice) => slice.metadata.labels?.['kubernetes.io/service-name'] === name && slice.addressType !== 'FQDN')

@@ -10,12 +10,22 @@ const tokenProtocol = 'base64url.bearer.authorization.k8s.io.'
 export async function forwardUpgrade(
   proxy: ConnectProxy,
   target: ConnectTarget,
-  { request, socket, head, signal }: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer; readonly signal: AbortSignal },
+  {
+    request,
+    socket,
+    head,
+    signal,
+  }: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer; readonly signal: AbortSignal },
 ): Promise<void> {
   const upstream = await proxy.open(target, signal)
   const { dial } = target
   const host = 'node' in dial ? dial.node : dial.host.includes(':') ? `[${dial.host}]` : dial.host
-  const lines = [`${request.method ?? 'GET'} ${target.path} HTTP/1.1`, `Host: ${host}:${dial.port}`, 'Connection: Upgrade', `Upgrade: ${request.headers.upgrade ?? ''}`]
+  const lines = [
+    `${request.method ?? 'GET'} ${target.path} HTTP/1.1`,
+    `Host: ${host}:${dial.port}`,
+    'Connection: Upgrade',
+    `Upgrade: ${request.headers.upgrade ?? ''}`,
+  ]
   for (const [name, value] of Object.entries(withoutTokens(forwardedHeaders(request.headers))))
     for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) lines.push(`${name}: ${one}`)
   upstream.write(`${lines.join('\r\n')}\r\n\r\n`)
@@ -42,7 +52,10 @@ export function joinStreams(left: Duplex, right: Duplex, signal: AbortSignal): P
       resolve()
     }
     signal.addEventListener('abort', close, { once: true })
-    for (const [from, to] of [[left, right], [right, left]] as const) {
+    for (const [from, to] of [
+      [left, right],
+      [right, left],
+    ] as const) {
       from.pipe(to)
       from.once('end', () => {
         if (--open === 0) close()

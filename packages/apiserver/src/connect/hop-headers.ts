@@ -14,7 +14,8 @@ const hopByHop = new Set([
   'host',
 ])
 
-const isOurs = (name: string): boolean => name === 'authorization' || name.startsWith('impersonate-') || name.startsWith('x-remote-') || name.startsWith(':')
+const isOurs = (name: string): boolean =>
+  name === 'authorization' || name.startsWith('impersonate-') || name.startsWith('x-remote-') || name.startsWith(':')
 
 /** Headers of a client that the next server may see: not its credentials, nothing about the connection. */
 export function forwardedHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {

@@ -40,7 +40,8 @@ export function discoveryHandler({ table }: ApiCore): NonResourceHandler {
     }
     if (parts[0] === 'api' && parts.length === 2) return plain(document(clean, () => resourceListDocument(table, '', parts[1] ?? '')))
     if (parts[0] === 'apis' && parts.length === 2) return plain(document(clean, () => groupDocument(table, parts[1] ?? '')))
-    if (parts[0] === 'apis' && parts.length === 3) return plain(document(clean, () => resourceListDocument(table, parts[1] ?? '', parts[2] ?? '')))
+    if (parts[0] === 'apis' && parts.length === 3)
+      return plain(document(clean, () => resourceListDocument(table, parts[1] ?? '', parts[2] ?? '')))
     return undefined
   }
 }
@@ -48,12 +49,18 @@ export function discoveryHandler({ table }: ApiCore): NonResourceHandler {
 const aggregatedType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
 
 function asksForAggregated(call: ApiCall): boolean {
-  const [first] = parseAccept(headerOf(call, 'accept') ?? '').filter(({ type, parameters }) => type === 'application/json' && (parameters['as'] === undefined || (parameters['as'] === 'APIGroupDiscoveryList' && parameters['v'] === 'v2')))
+  const [first] = parseAccept(headerOf(call, 'accept') ?? '').filter(
+    ({ type, parameters }) =>
+      type === 'application/json' &&
+      (parameters['as'] === undefined || (parameters['as'] === 'APIGroupDiscoveryList' && parameters['v'] === 'v2')),
+  )
   return first?.parameters['as'] === 'APIGroupDiscoveryList'
 }
 
 function plain(entry: { readonly body: Buffer } | undefined): Answer | undefined {
-  return entry === undefined ? undefined : { type: 'bytes', code: 200, contentType: 'application/json', bytes: entry.body, headers: { vary: 'Accept' } }
+  return entry === undefined
+    ? undefined
+    : { type: 'bytes', code: 200, contentType: 'application/json', bytes: entry.body, headers: { vary: 'Accept' } }
 }
 
 function aggregatedAnswer(call: ApiCall, { body, etag }: { readonly body: Buffer; readonly etag: string }): Answer {

@@ -21,7 +21,11 @@ export function groupDocument(table: ResourceTable, group: string): object | und
 }
 
 function groupEntry(group: string, versions: readonly string[]): object {
-  return { name: group, versions: versions.map((version) => versionEntry(group, version)), preferredVersion: versionEntry(group, versions[0] ?? '') }
+  return {
+    name: group,
+    versions: versions.map((version) => versionEntry(group, version)),
+    preferredVersion: versionEntry(group, versions[0] ?? ''),
+  }
 }
 
 /** `/api/v1` and `/apis/GROUP/VERSION`; undefined for a version that is not served. */

@@ -19,8 +19,9 @@ export function objectBytes(served: ServedResource, object: CachedObject): Buffe
   if (served.conversion === undefined) return object.bytes
   let bytes = served.converted.get(object)
   if (bytes === undefined) {
-    const { apiVersion: _apiVersion, kind: _kind, ...rest } = toServed(served, object.object)
-    bytes = Buffer.from(JSON.stringify({ apiVersion: apiVersionOfServed(served), kind: served.type.kind, ...rest }))
+    const head = { apiVersion: apiVersionOfServed(served), kind: served.type.kind }
+    // The first mention of a property gives its place, the last one its value.
+    bytes = Buffer.from(JSON.stringify({ ...head, ...toServed(served, object.object), ...head }))
     served.converted.set(object, bytes)
   }
   return bytes
@@ -28,16 +29,10 @@ export function objectBytes(served: ServedResource, object: CachedObject): Buffe
 
 /** One stored object as the client wants it. */
 export function encodeObject(served: ServedResource, object: CachedObject, options: EncodeOptions): Buffer {
-  switch (options.representation) {
-    case 'object':
-      return objectBytes(served, object)
-    case 'partial':
-      return Buffer.from(JSON.stringify(partialObject(toServed(served, object.object))))
-    case 'table': {
-      const { resourceVersion } = object.object.metadata
-      return Buffer.from(JSON.stringify(renderTable(served, [object], { resourceVersion }, { ...options, withColumns: true })))
-    }
-  }
+  if (options.representation === 'object') return objectBytes(served, object)
+  if (options.representation === 'partial') return Buffer.from(JSON.stringify(partialObject(toServed(served, object.object))))
+  const { resourceVersion } = object.object.metadata
+  return Buffer.from(JSON.stringify(renderTable(served, [object], { resourceVersion }, { ...options, withColumns: true })))
 }
 
 /** A list: the objects' bytes, joined. */
@@ -84,7 +79,12 @@ export function encodeWatchItem(served: ServedResource, item: WatchItem, options
     options.representation === 'table'
       ? Buffer.from(
           JSON.stringify(
-            renderTable(served, [item.object], { resourceVersion: formatResourceVersion(item.object.revision) }, { ...options, withColumns: isFirst }),
+            renderTable(
+              served,
+              [item.object],
+              { resourceVersion: formatResourceVersion(item.object.revision) },
+              { ...options, withColumns: isFirst },
+            ),
           ),
         )
       : encodeObject(served, item.object, options)

@@ -44,7 +44,8 @@ export async function createRequestHandler(front: HttpFront): Promise<RequestHan
   return {
     // Fastify reads nothing of a request that node's two kinds of it do not both have.
     handle: (request, response) => handle(request as IncomingMessage, response as ServerResponse),
-    inject: app.inject.bind(app) as FastifyInstance['inject'], // bind loses the overloads
+    // bind() loses the overloads.
+    inject: app.inject.bind<FastifyInstance['inject']>(app),
     close: () => app.close(),
   }
 }

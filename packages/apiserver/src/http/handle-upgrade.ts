@@ -22,7 +22,11 @@ export interface Upgrade {
 }
 
 /** The one dispatcher of upgrades: streams to kubelets and proxies as bytes; watches and logs over WebSocket. Never rejects. */
-export async function handleUpgrade(options: HttpFrontOptions, identify: (signal: AbortSignal) => Promise<UserInfo>, upgrade: Upgrade): Promise<void> {
+export async function handleUpgrade(
+  options: HttpFrontOptions,
+  identify: (signal: AbortSignal) => Promise<UserInfo>,
+  upgrade: Upgrade,
+): Promise<void> {
   const { request, socket } = upgrade
   const gone = new AbortController()
   socket.once('close', () => gone.abort(new DOMException('The client closed the connection', 'AbortError')))

@@ -101,7 +101,8 @@ export class HttpFront {
       const handled = await handleCall(pipeline, call, user)
       info = handled.info
       const context: SendContext = { request, response, query, nowMs: pipeline.core.clock.now(), headers }
-      if (handled.answer.type === 'connect') await this.#options.connect.forward(request, response, handled.answer.target, { headers: headers(), signal })
+      if (handled.answer.type === 'connect')
+        await this.#options.connect.forward(request, response, handled.answer.target, { headers: headers(), signal })
       else {
         if (handled.answer.type === 'watch') endOnClose(handled.answer.watch, response, this.#options.closing)
         await sendAnswer(context, handled.answer)
@@ -132,7 +133,11 @@ export class HttpFront {
       known = { der: clientCertificateOf(request) }
       if (connection !== undefined) this.#certificates.set(connection, known)
     }
-    const credentials: Credentials = { headers: request.headers, clientCertificate: known.der, remoteAddress: socketOf(request)?.remoteAddress }
+    const credentials: Credentials = {
+      headers: request.headers,
+      clientCertificate: known.der,
+      remoteAddress: socketOf(request)?.remoteAddress,
+    }
     const user = await authenticate(authenticators, credentials, { allowAnonymous, signal })
     return impersonate(user, credentials.headers, pipeline.authorizers)
   }
@@ -167,7 +172,12 @@ function deadline(query: URLSearchParams, request: HttpRequest, gone: AbortSigna
 }
 
 function isLongRunning(path: string): boolean {
-  return path.split('?', 1)[0]?.split('/').some((part) => longRunning.has(part)) === true
+  return (
+    path
+      .split('?', 1)[0]
+      ?.split('/')
+      .some((part) => longRunning.has(part)) === true
+  )
 }
 
 function auditIdOf(request: HttpRequest): string {
@@ -177,7 +187,6 @@ function auditIdOf(request: HttpRequest): string {
 
 /** RFC 7234: code, agent, quoted text. Control characters cannot be in a header. */
 function formatWarning(message: string): string {
-  const text = message.replace(/[\u0000-\u001f\u007f]+/g, ' ').replace(/[\\"]/g, (character) => `\\${character}`)
+  const text = message.replace(/\p{Cc}+/gu, ' ').replace(/[\\"]/g, (character) => `\\${character}`)
   return `299 - "${Buffer.from(text, 'utf8').toString('latin1')}"`
 }
-

@@ -53,7 +53,8 @@ export function negotiate(header: string | undefined, options: { readonly transf
     if (isJson) return plain
     if (entry.type === 'application/yaml') return { representation: 'object', mediaType: 'application/yaml' }
     // A client that insists on protobuf still understands JSON by the answer's Content-Type.
-    if (entry.type.startsWith('application/vnd.kubernetes.protobuf') && entries.every(({ parameters }) => parameters['as'] === undefined)) return plain
+    if (entry.type.startsWith('application/vnd.kubernetes.protobuf') && entries.every(({ parameters }) => parameters['as'] === undefined))
+      return plain
   }
   throw notAcceptable()
 }

@@ -22,5 +22,8 @@ export async function readBody(request: IncomingMessage | Http2ServerRequest): P
     chunks.push(chunk)
   }
   if (size === 0) return undefined
-  return { bytes: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size), contentType: request.headers['content-type'] ?? '' }
+  return {
+    bytes: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size),
+    contentType: request.headers['content-type'] ?? '',
+  }
 }

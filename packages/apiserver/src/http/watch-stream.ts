@@ -44,8 +44,10 @@ export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookm
     isBlocked = !sink.write(frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames))
     if (isBlocked) blockedTimer ??= setTimeout(() => sink.destroy(), maxBlockedMs).unref()
   }
+  // Blocking and ending happen inside `write` and `end`.
+  const canWrite = (): boolean => !isBlocked && !isEnded
   const pump = (): void => {
-    while (!isBlocked && !isEnded) {
+    while (canWrite()) {
       const items = watch.take(maxItemsPerWrite)
       if (items.length > 0) write(items)
       if (watch.isDone) return end()
@@ -59,7 +61,7 @@ export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookm
   }
   const bookmark = (): void => {
     pump()
-    if (!isBlocked && !isEnded) write([{ type: 'BOOKMARK', revision: watch.revision, endsInitialEvents: false }])
+    if (canWrite()) write([{ type: 'BOOKMARK', revision: watch.revision, endsInitialEvents: false }])
   }
   const end = (): void => {
     if (isEnded) return

@@ -43,10 +43,18 @@ export function serveWatchSocket(
 }
 
 /** A log with its bytes in messages. Throws StatusErrors before the upgrade. */
-export async function serveLogSocket({ request, socket, head }: Upgrade, proxy: ConnectProxy, target: ConnectTarget, signal: AbortSignal): Promise<void> {
+export async function serveLogSocket(
+  { request, socket, head }: Upgrade,
+  proxy: ConnectProxy,
+  target: ConnectTarget,
+  signal: AbortSignal,
+): Promise<void> {
   const connection = await proxy.open(target, signal)
   const log = await new Promise<IncomingMessage>((resolve, reject) => {
-    httpRequest({ path: target.path, createConnection: () => connection, signal }).once('response', resolve).once('error', reject).end()
+    httpRequest({ path: target.path, createConnection: () => connection, signal })
+      .once('response', resolve)
+      .once('error', reject)
+      .end()
   })
   const server = new WebSocketServer({
     noServer: true,

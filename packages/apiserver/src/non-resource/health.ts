@@ -17,7 +17,8 @@ export function healthHandler({ datastore, feed, logger }: ApiCore, isStopping: 
   const ping: Check = { name: 'ping', run: () => {} }
   const store: Check = {
     name: 'etcd',
-    run: async (signal) => void (await datastore.currentRevision({ signal: AbortSignal.any([signal, AbortSignal.timeout(datastoreTimeoutMs)]) })),
+    run: async (signal) =>
+      void (await datastore.currentRevision({ signal: AbortSignal.any([signal, AbortSignal.timeout(datastoreTimeoutMs)]) })),
   }
   const informers: Check = {
     name: 'informer-sync',
@@ -67,5 +68,11 @@ export function healthHandler({ datastore, feed, logger }: ApiCore, isStopping: 
 }
 
 function text(code: number, body: string) {
-  return { type: 'bytes', code, contentType: 'text/plain; charset=utf-8', bytes: body, headers: { 'x-content-type-options': 'nosniff' } } as const
+  return {
+    type: 'bytes',
+    code,
+    contentType: 'text/plain; charset=utf-8',
+    bytes: body,
+    headers: { 'x-content-type-options': 'nosniff' },
+  } as const
 }

@@ -19,13 +19,19 @@ export function nonResourceHandlers({ core, options, isStopping }: NonResourceOp
     discoveryHandler(core),
     healthHandler(core, isStopping),
     openApiHandler(core),
-    (_call, { path }) => (path === '/version' || path === '/version/' ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: version } : undefined),
+    (_call, { path }) =>
+      path === '/version' || path === '/version/'
+        ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: version }
+        : undefined,
     async (_call, { path }) => {
       if (path !== '/metrics' || options.metricsText === undefined) return undefined
       const { contentType, text } = await options.metricsText()
       return { type: 'bytes', code: 200, contentType, bytes: text }
     },
-    (_call, { path }) => (path === '/' ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: JSON.stringify({ paths: knownPaths(core) }) } : undefined),
+    (_call, { path }) =>
+      path === '/'
+        ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: JSON.stringify({ paths: knownPaths(core) }) }
+        : undefined,
     (_call, { path }) => {
       const extra = options.extraPaths?.(path)
       return extra === undefined ? undefined : { type: 'bytes', code: 200, contentType: extra.contentType, bytes: extra.body }
@@ -35,6 +41,8 @@ export function nonResourceHandlers({ core, options, isStopping }: NonResourceOp
 
 /** What `/` lists. */
 function knownPaths({ table }: ApiCore): readonly string[] {
-  const groups = table.groups.filter(({ group }) => group !== '').flatMap(({ group, versions }) => [`/apis/${group}`, ...versions.map((version) => `/apis/${group}/${version}`)])
+  const groups = table.groups
+    .filter(({ group }) => group !== '')
+    .flatMap(({ group, versions }) => [`/apis/${group}`, ...versions.map((version) => `/apis/${group}/${version}`)])
   return ['/api', '/api/v1', '/apis', ...groups, '/healthz', '/livez', '/metrics', '/openapi/v2', '/openapi/v3', '/readyz', '/version']
 }

@@ -51,7 +51,11 @@ export function openApiHandler(core: ApiCore): NonResourceHandler {
     if (groupVersion === undefined) return undefined
     // The index names each document with its hash: such an address never changes its content.
     const isHashed = call.query.has('hash')
-    return answer(call, await document(key, (loaded) => openApiV3(groupVersion, loaded)), isHashed ? { 'cache-control': 'public, immutable', expires: inOneYear(core.clock.now()) } : {})
+    return answer(
+      call,
+      await document(key, (loaded) => openApiV3(groupVersion, loaded)),
+      isHashed ? { 'cache-control': 'public, immutable', expires: inOneYear(core.clock.now()) } : {},
+    )
   }
 }
 
@@ -62,6 +66,7 @@ function inOneYear(nowMs: number): string {
 function answer(call: ApiCall, entry: Document | undefined, extra: Readonly<Record<string, string>>): Answer | undefined {
   if (entry === undefined) return undefined
   const headers = { etag: entry.etag, vary: 'Accept', ...extra }
-  if (headerOf(call, 'if-none-match') === entry.etag) return { type: 'bytes', code: 304, contentType: 'application/json', bytes: '', headers }
+  if (headerOf(call, 'if-none-match') === entry.etag)
+    return { type: 'bytes', code: 304, contentType: 'application/json', bytes: '', headers }
   return { type: 'bytes', code: 200, contentType: 'application/json', bytes: entry.body, headers }
 }

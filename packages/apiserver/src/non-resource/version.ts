@@ -15,5 +15,12 @@ const defaultVersion: VersionInfo = {
 
 /** What `/version` answers. */
 export function versionOf(version: Partial<VersionInfo> | undefined): object {
-  return { ...defaultVersion, emulationMajor: '1', emulationMinor: '36', minCompatibilityMajor: '1', minCompatibilityMinor: '35', ...version }
+  return {
+    ...defaultVersion,
+    emulationMajor: '1',
+    emulationMinor: '36',
+    minCompatibilityMajor: '1',
+    minCompatibilityMinor: '35',
+    ...version,
+  }
 }

@@ -11,7 +11,13 @@ export type Answer =
   /** An object that is not stored: reviews, scales, Statuses. `served` when it may be shown as a Table. */
   | { readonly type: 'object'; readonly code: number; readonly object: object }
   | { readonly type: 'list'; readonly served: ServedResource; readonly page: ListPage }
-  | { readonly type: 'watch'; readonly served: ServedResource; readonly watch: ResourceWatch; readonly sendsBookmarks: boolean; readonly timeoutMs: number }
+  | {
+      readonly type: 'watch'
+      readonly served: ServedResource
+      readonly watch: ResourceWatch
+      readonly sendsBookmarks: boolean
+      readonly timeoutMs: number
+    }
   /** Bytes that are made already: health, metrics, discovery, OpenAPI. */
   | {
       readonly type: 'bytes'

@@ -48,7 +48,11 @@ export async function handleApply(core: ApiCore, request: ResourceRequest, value
             if (hasVersion) throw conflict(served.type, info.name, 'resourceVersion cannot be set on a nonexistent object')
             const { uid } = metadataOf(patch)
             if (typeof uid === 'string' && uid !== '')
-              throw conflict(served.type, info.name, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`)
+              throw conflict(
+                served.type,
+                info.name,
+                `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
+              )
             return { object: merge(undefined) }
           },
         }),
@@ -64,9 +68,11 @@ function metadataOf(patch: JsonObject): JsonObject {
 function named(patch: JsonObject, { info, served }: ResourceRequest): JsonObject {
   const metadata = metadataOf(patch)
   const { name, namespace } = metadata
+  if (name !== undefined && typeof name !== 'string') throw badRequest('metadata.name must be a string')
+  if (namespace !== undefined && typeof namespace !== 'string') throw badRequest('metadata.namespace must be a string')
   if (name !== undefined && name !== info.name)
-    throw badRequest(`the name of the object (${String(name)}) does not match the name on the URL (${info.name})`)
+    throw badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`)
   if (namespace !== undefined && namespace !== '' && namespace !== info.namespace)
-    throw badRequest(`the namespace of the object (${String(namespace)}) does not match the namespace on the request (${info.namespace})`)
+    throw badRequest(`the namespace of the object (${namespace}) does not match the namespace on the request (${info.namespace})`)
   return { ...patch, metadata: { ...metadata, name: info.name, ...(served.type.namespaced ? { namespace: info.namespace } : {}) } }
 }

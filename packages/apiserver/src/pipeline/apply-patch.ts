@@ -34,7 +34,10 @@ export function readPatch(body: RequestBody, options: { readonly supportsStrateg
   }
   if (!Array.isArray(value)) throw badRequest('error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch')
   if (value.length > maxOperations)
-    throw new StatusError('RequestEntityTooLarge', `Request entity too large: The allowed maximum operations in a JSON patch is ${maxOperations}, got ${value.length}`)
+    throw new StatusError(
+      'RequestEntityTooLarge',
+      `Request entity too large: The allowed maximum operations in a JSON patch is ${maxOperations}, got ${value.length}`,
+    )
   return { kind, value }
 }
 
@@ -49,7 +52,11 @@ function parse(kind: PatchKind, bytes: Buffer): unknown {
 }
 
 /** Applies a JSON, merge or strategic merge patch to an object that is not changed. Throws StatusErrors in upstream's words. */
-export function applyPatch(document: PatchDocument, current: JsonObject, kind: { readonly apiVersion: string; readonly kind: string }): JsonObject {
+export function applyPatch(
+  document: PatchDocument,
+  current: JsonObject,
+  kind: { readonly apiVersion: string; readonly kind: string },
+): JsonObject {
   switch (document.kind) {
     case 'json':
       return applyOperations(document.value, current)
@@ -63,7 +70,7 @@ export function applyPatch(document: PatchDocument, current: JsonObject, kind: {
       if (schema === undefined || !isObject(document.value)) throw unsupportedMediaType(Object.keys(kinds))
       return strategicMergePatch(current, document.value, schema)
     }
-    case 'apply':
+    default:
       throw new Error('Apply patches are merged by field ownership, not by document')
   }
 }

@@ -21,14 +21,20 @@ export function forbiddenRequest(attributes: AccessAttributes, reason: string): 
   const { user, verb, group, subresource, namespace, name } = attributes
   const why = (text: string): string => (reason === '' ? text : `${text}: ${reason}`)
   if (!attributes.isResource)
-    return new StatusError('Forbidden', why(`forbidden: User ${JSON.stringify(user.name)} cannot ${verb} path ${JSON.stringify(attributes.path)}`), { details: {} })
+    return new StatusError(
+      'Forbidden',
+      why(`forbidden: User ${JSON.stringify(user.name)} cannot ${verb} path ${JSON.stringify(attributes.path)}`),
+      { details: {} },
+    )
   const resource = subresource === '' ? attributes.resource : `${attributes.resource}/${subresource}`
   const where = namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(namespace)}`
   const qualified = group === '' ? attributes.resource : `${attributes.resource}.${group}`
   const subject = name === '' ? `${qualified} is forbidden` : `${qualified} ${JSON.stringify(name)} is forbidden`
   return new StatusError(
     'Forbidden',
-    why(`${subject}: User ${JSON.stringify(user.name)} cannot ${verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(group)} ${where}`),
+    why(
+      `${subject}: User ${JSON.stringify(user.name)} cannot ${verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(group)} ${where}`,
+    ),
     { details: { ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), kind: attributes.resource } },
   )
 }

@@ -27,7 +27,9 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
       return handleWatch(core, request)
     case 'create':
       if (info.name !== '') throw methodNotAllowed(served.type, 'create')
-      return served.storage === undefined || served.strategy.review !== undefined ? handleReview(core, request) : handleCreate(core, request)
+      return served.storage === undefined || served.strategy.review !== undefined
+        ? handleReview(core, request)
+        : handleCreate(core, request)
     case 'update':
       return handleUpdate(core, request)
     case 'patch':

@@ -19,7 +19,11 @@ export function fieldTracking(request: ResourceRequest, options: WriteOptions, n
   }
   const track = (object: KubernetesObject, previous: KubernetesObject | undefined): void => {
     // API objects are JSON objects.
-    const next = updateManagedFields({ ...write, next: object as unknown as JsonObject, previous: previous as unknown as JsonObject | undefined })
+    const next = updateManagedFields({
+      ...write,
+      next: object as unknown as JsonObject,
+      previous: previous as unknown as JsonObject | undefined,
+    })
     const { managedFields } = (next as unknown as KubernetesObject).metadata
     if (managedFields === undefined) delete object.metadata.managedFields
     else object.metadata.managedFields = managedFields

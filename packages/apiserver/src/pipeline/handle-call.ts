@@ -20,7 +20,11 @@ export interface CallPipeline {
 }
 
 /** Authorizes and answers a request of a known user. Throws StatusErrors. */
-export async function handleCall(pipeline: CallPipeline, call: ApiCall, user: UserInfo): Promise<{ readonly answer: Answer; readonly info: RequestInfo }> {
+export async function handleCall(
+  pipeline: CallPipeline,
+  call: ApiCall,
+  user: UserInfo,
+): Promise<{ readonly answer: Answer; readonly info: RequestInfo }> {
   const info = parseRequestInfo(call.method, call.path, call.query)
   const release = pipeline.limiter.enter(info, user)
   try {

@@ -32,12 +32,17 @@ export interface WriteOptions {
 }
 
 /** Reads and checks the query of a write. Throws Invalid. `kind` is that of upstream's options object, which errors name. */
-export function parseWriteOptions({ call }: Pick<ResourceRequest, 'call'>, kind: 'CreateOptions' | 'UpdateOptions' | 'PatchOptions'): WriteOptions {
+export function parseWriteOptions(
+  { call }: Pick<ResourceRequest, 'call'>,
+  kind: 'CreateOptions' | 'UpdateOptions' | 'PatchOptions',
+): WriteOptions {
   const { query } = call
   const manager = query.get('fieldManager') ?? ''
   const subject = { group: 'meta.k8s.io', kind }
   if (Buffer.byteLength(manager) > maxFieldManagerLength)
-    throw invalid(subject, '', [{ reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxFieldManagerLength} bytes`, field: 'fieldManager' }])
+    throw invalid(subject, '', [
+      { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxFieldManagerLength} bytes`, field: 'fieldManager' },
+    ])
   if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(manager))
     throw invalid(subject, '', [invalidValue('fieldManager', manager, 'should only contain printable characters')])
   const validation = query.get('fieldValidation') ?? ''
@@ -52,7 +57,11 @@ export function parseWriteOptions({ call }: Pick<ResourceRequest, 'call'>, kind:
   }
 }
 
-export function scopeOf(core: ApiCore, request: ResourceRequest, options: { readonly dryRun: boolean; readonly fieldManager: string }): WriteScope {
+export function scopeOf(
+  core: ApiCore,
+  request: ResourceRequest,
+  options: { readonly dryRun: boolean; readonly fieldManager: string },
+): WriteScope {
   return writeScope({
     user: request.user,
     namespace: request.info.namespace,

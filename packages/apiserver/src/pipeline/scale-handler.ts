@@ -44,8 +44,7 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
     produce: (current) => {
       const scale = wanted(scaleOf(current.object))
       const replicas = scale.spec?.replicas ?? 0
-      if (replicas < 0)
-        throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
+      if (replicas < 0) throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
       const object = current.parseCopy() as Scalable // the resource has a scale subresource
       object.spec = { ...object.spec, replicas }
       object.metadata.resourceVersion = scale.metadata.resourceVersion
@@ -67,7 +66,10 @@ async function readWanted(request: ResourceRequest): Promise<(present: Scale) =>
   }
   const document = await readPatchOf(request)
   return (present) => {
-    const patched = isObject(document.value) && document.kind === 'apply' ? mergeApplied(present, document.value) : applyPatch(document, present as unknown as JsonObject, { apiVersion: 'autoscaling/v1', kind: 'Scale' })
+    const patched =
+      isObject(document.value) && document.kind === 'apply'
+        ? mergeApplied(present, document.value)
+        : applyPatch(document, present as unknown as JsonObject, { apiVersion: 'autoscaling/v1', kind: 'Scale' })
     const scale = decodePatched(patched, scaleKind, { fieldValidation: 'Warn', warn }) as Scale // as above
     if (namedVersion(document) === '') delete scale.metadata.resourceVersion
     return scale

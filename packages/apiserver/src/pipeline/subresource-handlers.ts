@@ -69,7 +69,8 @@ async function patchOwn(
     const present = await ask('get', undefined)
     // An API object is a JSON object; an applied subresource replaces what it names.
     const asJson = present as unknown as JsonObject
-    const patched = document.kind === 'apply' ? applyPatch({ ...document, kind: 'merge' }, asJson, kind) : applyPatch(document, asJson, kind)
+    const patched =
+      document.kind === 'apply' ? applyPatch({ ...document, kind: 'merge' }, asJson, kind) : applyPatch(document, asJson, kind)
     const object = decodePatched(patched, subresource, { fieldValidation: 'Warn', warn: (message) => call.warn(message) })
     try {
       return await ask('update', object)

@@ -46,7 +46,12 @@ export async function handleUpdate(core: ApiCore, request: ResourceRequest): Pro
     produce: () => toStored(served, copyJson(decoded)),
     ...tracking.ofUpdate(),
     ...(canCreate
-      ? { create: () => ({ object: toStored(served, copyJson({ ...decoded, metadata: { ...decoded.metadata, resourceVersion: undefined } })), ...tracking.ofCreate() }) }
+      ? {
+          create: () => ({
+            object: toStored(served, copyJson({ ...decoded, metadata: { ...decoded.metadata, resourceVersion: undefined } })),
+            ...tracking.ofCreate(),
+          }),
+        }
       : {}),
   })
   return { type: 'stored', code: result.isCreated ? 201 : 200, served, object: result.object }
@@ -72,7 +77,8 @@ export function checkNamespace({ metadata }: KubernetesObject, namespace: string
     return
   }
   if (namespace === '') throw badRequest('an empty namespace may not be set during creation')
-  if (own !== '' && own !== namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  if (own !== '' && own !== namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
 }
 
 function checkNames({ metadata }: KubernetesObject, name: string, namespace: string, isNamespaced: boolean): void {

@@ -109,11 +109,15 @@ function nameTaken(
   const resource = type.group === '' ? type.resource : `${type.resource}.${type.group}`
   const details = { name, ...(type.group === '' ? {} : { group: type.group }), kind: type.resource }
   if (isNameGenerated)
-    return new StatusError('AlreadyExists', `${resource} "${name}" already exists, the server was not able to generate a unique name for the object`, {
-      details,
-      cause: error,
-      retryAfterSeconds: 1,
-    })
+    return new StatusError(
+      'AlreadyExists',
+      `${resource} "${name}" already exists, the server was not able to generate a unique name for the object`,
+      {
+        details,
+        cause: error,
+        retryAfterSeconds: 1,
+      },
+    )
   const isTerminating = present !== undefined && Buffer.from(present).includes('"deletionTimestamp":')
   return new StatusError('AlreadyExists', `${isTerminating ? 'object is being deleted: ' : ''}${resource} "${name}" already exists`, {
     details,

@@ -27,7 +27,8 @@ export function parseDeletion(body: Readonly<Record<string, unknown>> | undefine
   const source = body ?? optionsOfQuery(query)
   const preconditions = (source['preconditions'] ?? {}) as Readonly<Record<string, unknown>> // checked field by field below
   const grace = source['gracePeriodSeconds']
-  if (grace !== undefined && (typeof grace !== 'number' || !Number.isSafeInteger(grace))) throw badRequest('gracePeriodSeconds must be an integer')
+  if (grace !== undefined && (typeof grace !== 'number' || !Number.isSafeInteger(grace)))
+    throw badRequest('gracePeriodSeconds must be an integer')
   const { propagationPolicy, orphanDependents, dryRun } = source
   const errors: FieldError[] = []
   if (propagationPolicy !== undefined && orphanDependents !== undefined)

@@ -10,12 +10,14 @@ const maxAnnotationBytes = 256 * 1024
 export function metadataProblems(object: KubernetesObject, strategy: ResourceStrategy): FieldError[] {
   const { name, generateName, namespace, labels, annotations, ownerReferences, finalizers } = object.metadata
   const errors: FieldError[] = []
-  const nameProblems = strategy.validateName ?? subdomainProblems
+  const nameProblems = (text: string): readonly string[] => strategy.validateName?.(text) ?? subdomainProblems(text)
   if (generateName !== undefined && generateName !== '')
-    for (const problem of nameProblems(name === '' ? `${generateName}x` : name)) errors.push(invalidValue('metadata.generateName', generateName, problem))
+    for (const problem of nameProblems(name === '' ? `${generateName}x` : name))
+      errors.push(invalidValue('metadata.generateName', generateName, problem))
   if (name === '') errors.push(required('metadata.name', 'name or generateName is required'))
   else
-    for (const problem of new Set([...nameProblems(name), ...pathSegmentProblems(name)])) errors.push(invalidValue('metadata.name', name, problem))
+    for (const problem of new Set([...nameProblems(name), ...pathSegmentProblems(name)]))
+      errors.push(invalidValue('metadata.name', name, problem))
   if (strategy.type.namespaced) {
     if (namespace === undefined || namespace === '') errors.push(required('metadata.namespace'))
     else for (const problem of subdomainProblems(namespace)) errors.push(invalidValue('metadata.namespace', namespace, problem))

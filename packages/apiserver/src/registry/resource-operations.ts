@@ -30,7 +30,10 @@ export function createResourceOperations({ context, table, objects, clock }: Res
     invariant(served?.storage !== undefined, `${type.resource} of ${type.group} ${type.version} is stored`)
     return { served, storage: served.storage }
   }
-  const scope = (namespace: string, options: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined }): WriteScope =>
+  const scope = (
+    namespace: string,
+    options: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  ): WriteScope =>
     writeScope({
       user: serverUser,
       namespace,

@@ -1,4 +1,4 @@
-import { groupInfos, resourceInfos, schemaOf, apiVersionOf, type KubernetesObject, type ResourceInfo, type ResourceType } from '@k3s/api'
+import { groupInfos, resourceInfos, schemaOf, apiVersionOf, type ResourceInfo, type ResourceType } from '@k3s/api'
 import type { CacheFeed } from '../watch-cache/cache-feed.ts'
 import { storedResource } from '../watch-cache/stored-resource.ts'
 import type { ResourceStorage, ServedResource, VersionConversion } from './served-resource.ts'
@@ -36,12 +36,22 @@ export class ResourceTable {
     for (const info of resourceInfos()) {
       const type = typeOf(info)
       const strategy = strategies.get(keyOf(type)) ?? strategyBySchema(info, type)
-      const conversion: { readonly storedAs: ResourceType; readonly convert: VersionConversion } | undefined = versionConversions.get(keyOf(type))
+      const conversion: { readonly storedAs: ResourceType; readonly convert: VersionConversion } | undefined = versionConversions.get(
+        keyOf(type),
+      )
       const storedType = conversion?.storedAs ?? type
       const isStored = info.verbs.includes('list') && info.resource !== 'componentstatuses'
       const storage = isStored ? (storages.get(keyOf(storedType)) ?? this.#storage(options, storedType, strategies)) : undefined
       if (storage !== undefined) storages.set(keyOf(storedType), storage)
-      this.#served.set(keyOf(type), { type, info, schema: schemaOf(apiVersionOf(type), info.kind), storage, conversion: conversion?.convert, converted: new WeakMap(), strategy })
+      this.#served.set(keyOf(type), {
+        type,
+        info,
+        schema: schemaOf(apiVersionOf(type), info.kind),
+        storage,
+        conversion: conversion?.convert,
+        converted: new WeakMap(),
+        strategy,
+      })
     }
   }
 
@@ -73,7 +83,8 @@ export class ResourceTable {
     const known = this.#groups.findIndex(({ group }) => group === served.type.group)
     const present = this.#groups[known]
     if (present === undefined) this.#groups.push({ group: served.type.group, versions: [served.type.version] })
-    else if (!present.versions.includes(served.type.version)) this.#groups[known] = { ...present, versions: [...present.versions, served.type.version] }
+    else if (!present.versions.includes(served.type.version))
+      this.#groups[known] = { ...present, versions: [...present.versions, served.type.version] }
     this.#changed()
   }
 
@@ -122,7 +133,7 @@ function typeOf(info: ResourceInfo): ResourceType {
 }
 
 /** What the schema table and upstream's facts say. */
-function strategyBySchema(info: ResourceInfo | undefined, type: ResourceType): ResourceStrategy<KubernetesObject> {
+function strategyBySchema(info: ResourceInfo | undefined, type: ResourceType): ResourceStrategy {
   const hasStatus = info?.subresources.some(({ name }) => name === 'status') === true
   return { type, status: hasStatus ? {} : undefined, ...defaultRules(type) }
 }

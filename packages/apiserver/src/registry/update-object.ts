@@ -70,7 +70,10 @@ export async function updateObject(context: RegistryContext, request: UpdateRequ
     } catch (error) {
       // What was seen may have been old: only the newest version may refuse a request.
       if (isDatastoreError(error) && error.code === 'RevisionConflict') {
-        current = error.current === undefined ? undefined : CachedObject.fromStored(storage.resource, key, error.current.modRevision, error.current.value)
+        current =
+          error.current === undefined
+            ? undefined
+            : CachedObject.fromStored(storage.resource, key, error.current.modRevision, error.current.value)
         isNewest = true
         if (current === undefined && request.create === undefined) throw notFound(type, request.name)
         continue
@@ -144,7 +147,12 @@ function checkPreconditions(request: UpdateRequest, object: KubernetesObject, pr
 }
 
 /** Order of an update: defaults → prepare → admission (mutating) → defaults → metadata rules → validation → admission (validating). */
-async function applyRules(context: RegistryContext, request: UpdateRequest, object: KubernetesObject, previous: KubernetesObject): Promise<void> {
+async function applyRules(
+  context: RegistryContext,
+  request: UpdateRequest,
+  object: KubernetesObject,
+  previous: KubernetesObject,
+): Promise<void> {
   const { storage, scope, subresource } = request
   const { strategy } = storage
   const { type } = storage.resource
@@ -235,5 +243,9 @@ async function deleteFinished(
     await context.datastore.delete(Buffer.from(resource.prefix + current.key), { expectedRevision: current.revision, signal: scope.signal })
     await strategy.afterDelete?.(object)
   }
-  return { object: CachedObject.fromStored(resource, current.key, current.revision, encodeStored(resource, object)), isCreated: false, isDeleted: true }
+  return {
+    object: CachedObject.fromStored(resource, current.key, current.revision, encodeStored(resource, object)),
+    isCreated: false,
+    isDeleted: true,
+  }
 }

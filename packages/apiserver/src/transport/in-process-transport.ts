@@ -1,5 +1,4 @@
 import { statusErrorOf, StatusError, type KubernetesList, type KubernetesObject } from '@k3s/api'
-import type { Status } from '@k3s/api/types/meta/v1'
 import type { ApiRequest, ApiResponse, ApiTransport, ApiWatchEvent } from '@k3s/client'
 import type { Logger } from '@k3s/lifecycle'
 import type { UserInfo } from '../auth/auth.ts'
@@ -181,13 +180,13 @@ function responseOf(answer: Answer): ApiResponse {
     }
     case 'watch':
       throw new StatusError('BadRequest', 'a watch is no request: use the transport’s watch')
-    case 'connect':
+    default:
       throw new StatusError('BadRequest', 'streams to kubelets need a connection over HTTP')
   }
 }
 
 /** A handler may answer a Status of failure as an object. */
 function successOf(status: number, body: object): ApiResponse {
-  if (status >= 400) throw statusErrorOf(body as Status) // handlers answer codes from 400 with a Status only
+  if (status >= 400) throw statusErrorOf(body)
   return { status, body }
 }

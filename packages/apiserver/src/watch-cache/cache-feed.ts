@@ -108,12 +108,16 @@ export class CacheFeed {
   async load(signal?: AbortSignal): Promise<void> {
     const loaded = new Map<WatchCache, CachedObject[]>()
     for (const cache of this.#caches.values()) loaded.set(cache, [])
-    const revision = await this.#loadRange(rootRange, (key, item) => {
-      const cache = this.#cacheOf(key)
-      if (cache === undefined) return
-      const { resource } = cache
-      loaded.get(cache)?.push(CachedObject.fromStored(resource, key.slice(resource.prefix.length), item.modRevision, item.value))
-    }, signal)
+    const revision = await this.#loadRange(
+      rootRange,
+      (key, item) => {
+        const cache = this.#cacheOf(key)
+        if (cache === undefined) return
+        const { resource } = cache
+        loaded.get(cache)?.push(CachedObject.fromStored(resource, key.slice(resource.prefix.length), item.modRevision, item.value))
+      },
+      signal,
+    )
     for (const [cache, objects] of loaded) cache.reset(revision, objects)
     this.#advance(revision)
   }
@@ -121,7 +125,7 @@ export class CacheFeed {
   /** Follows the datastore until the signal aborts; outlives its outages. Call after {@link load}. */
   async follow(signal: AbortSignal): Promise<void> {
     const { datastore, clock, logger } = this.#options
-    for (let attempt = 0; !signal.aborted; ) {
+    for (let attempt = 0; !signal.aborted;) {
       try {
         for await (const batch of datastore.watch(everything, { fromRevision: this.#revision + 1, signal })) {
           attempt = 0

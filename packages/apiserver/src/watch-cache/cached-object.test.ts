@@ -1,6 +1,6 @@
 import { deployments } from '@k3s/api/types/apps/v1'
 import { namespaces, pods } from '@k3s/api/types/core/v1'
-import fc from 'fast-check'
+import { array, assert, boolean, property, record, stringMatching } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CachedObject, encodeStored } from './cached-object.ts'
 import { SortedObjects } from './sorted-objects.ts'
@@ -12,9 +12,13 @@ describe('CachedObject', () => {
 
   it('puts the resourceVersion into its slot', () => {
     const stored = encodeStored(resource, object)
-    expect(stored.toString()).toBe('{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"x"},"spec":{"text":"ä"}}')
+    expect(stored.toString()).toBe(
+      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"x"},"spec":{"text":"ä"}}',
+    )
     const cached = CachedObject.fromStored(resource, 'x/a', 12, stored)
-    expect(cached.bytes.toString()).toBe('{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":"12","name":"a","namespace":"x"},"spec":{"text":"ä"}}')
+    expect(cached.bytes.toString()).toBe(
+      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":"12","name":"a","namespace":"x"},"spec":{"text":"ä"}}',
+    )
     expect(cached.itemTail.toString().startsWith('"metadata":{"resourceVersion":"12"')).toBe(true)
     expect(cached.object.metadata.resourceVersion).toBe('12')
     expect([cached.namespace, cached.name]).toEqual(['x', 'a'])
@@ -39,7 +43,9 @@ describe('storedResource()', () => {
     expect(storedResource(deployments).prefix).toBe('/registry/deployments/')
     expect(storedResource({ ...pods, resource: 'services' }).prefix).toBe('/registry/services/specs/')
     expect(storedResource({ ...pods, resource: 'nodes' }).prefix).toBe('/registry/minions/')
-    expect(storedResource({ ...pods, group: 'example.com', resource: 'foos' }, { isCustom: true }).prefix).toBe('/registry/example.com/foos/')
+    expect(storedResource({ ...pods, group: 'example.com', resource: 'foos' }, { isCustom: true }).prefix).toBe(
+      '/registry/example.com/foos/',
+    )
     expect(relativeKey(storedResource(pods), 'x', 'a')).toBe('x/a')
     expect(relativeKey(storedResource(namespaces), '', 'a')).toBe('a')
   })
@@ -49,18 +55,16 @@ describe('SortedObjects', () => {
   it('gives runs of keys in order, whatever the order of changes', () => {
     const resource = storedResource(pods)
     const make = (key: string): CachedObject => new CachedObject(resource, key, 1, Buffer.alloc(0))
-    const change = fc.record({ key: fc.stringMatching(/^[ab]\/[abc]{1,2}$/), isDeletion: fc.boolean() })
-    fc.assert(
-      fc.property(fc.array(change), (changes) => {
+    const change = record({ key: stringMatching(/^[ab]\/[abc]{1,2}$/), isDeletion: boolean() })
+    assert(
+      property(array(change), (changes) => {
         const sorted = new SortedObjects()
         const model = new Set<string>()
         for (const { key, isDeletion } of changes) {
-          if (isDeletion) {
-            expect(sorted.delete(key) !== undefined).toBe(model.delete(key))
-          } else {
-            expect(sorted.set(make(key)) !== undefined).toBe(model.has(key))
-            model.add(key)
-          }
+          const previous = isDeletion ? sorted.delete(key) : sorted.set(make(key))
+          expect(previous !== undefined).toBe(model.has(key))
+          if (isDeletion) model.delete(key)
+          else model.add(key)
         }
         const keys = [...model].toSorted()
         expect(sorted.slice('').map(({ key }) => key)).toEqual(keys)

@@ -87,16 +87,18 @@ export class CachedObject {
 
 /** The value to store for an object: canonical JSON, without resourceVersion, kind and version first and then metadata. */
 export function encodeStored(resource: StoredResource, object: KubernetesObject): Buffer {
-  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object
-  const { resourceVersion: _resourceVersion, ...meta } = metadata
-  return Buffer.from(
-    JSON.stringify({ apiVersion: apiVersionOf(resource.type), kind: resource.type.kind, metadata: meta, ...rest }),
-    'utf8',
-  )
+  const head = {
+    apiVersion: apiVersionOf(resource.type),
+    kind: resource.type.kind,
+    metadata: { ...object.metadata, resourceVersion: undefined },
+  }
+  // The first mention of a property gives its place, the last one its value.
+  return Buffer.from(JSON.stringify({ ...head, ...object, ...head }), 'utf8')
 }
 
 function canonical(resource: StoredResource, value: Uint8Array): Buffer {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  if (bytes.subarray(0, resource.head.length).equals(Buffer.from(resource.head, 'latin1')) && bytes[resource.head.length] !== 0x7d) return bytes
+  if (bytes.subarray(0, resource.head.length).equals(Buffer.from(resource.head, 'latin1')) && bytes[resource.head.length] !== 0x7d)
+    return bytes
   return encodeStored(resource, JSON.parse(bytes.toString('utf8')) as KubernetesObject) // everything under the prefix is of this kind
 }

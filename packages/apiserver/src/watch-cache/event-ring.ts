@@ -61,7 +61,8 @@ export class EventRing {
   push(event: CacheEvent): void {
     this.#events.push(event)
     this.#bytes += event.current.bytes.length
-    while (this.end - this.#base > this.#options.maxEvents || (this.#bytes > this.#options.maxBytes && this.end - this.#base > 1)) this.#dropOldest()
+    while (this.end - this.#base > this.#options.maxEvents || (this.#bytes > this.#options.maxBytes && this.end - this.#base > 1))
+      this.#dropOldest()
     const settled = this.at(this.end - 1 - encodedWindow)
     if (settled !== undefined) settled.frames = undefined
   }

@@ -47,7 +47,8 @@ export function validateListParameters(parameters: ListParameters, sendsInitialE
       errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'))
     if (parameters.continue !== '')
       errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'))
-    if (match !== 'Exact' && match !== 'NotOlderThan') errors.push(notSupported('resourceVersionMatch', match, ['Exact', 'NotOlderThan', '']))
+    if (match !== 'Exact' && match !== 'NotOlderThan')
+      errors.push(notSupported('resourceVersionMatch', match, ['Exact', 'NotOlderThan', '']))
     if (match === 'Exact' && resourceVersion === '0')
       errors.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
   }
@@ -56,7 +57,12 @@ export function validateListParameters(parameters: ListParameters, sendsInitialE
 }
 
 /** Lists with upstream's meaning of resourceVersion, limit and continue. Throws StatusErrors. */
-export async function listObjects(source: ListSource, selection: Selection, parameters: ListParameters, signal: AbortSignal): Promise<ListPage> {
+export async function listObjects(
+  source: ListSource,
+  selection: Selection,
+  parameters: ListParameters,
+  signal: AbortSignal,
+): Promise<ListPage> {
   const { feed } = source
   const { resourceVersion, limit } = parameters
   if (parameters.continue !== '') {
@@ -97,7 +103,13 @@ async function continueList(
 }
 
 /** No await: all items are of one revision. */
-function fromCache({ feed, cache }: ListSource, selection: Selection, limit: number, start: string, revision: number = feed.revision): ListPage {
+function fromCache(
+  { feed, cache }: ListSource,
+  selection: Selection,
+  limit: number,
+  start: string,
+  revision: number = feed.revision,
+): ListPage {
   const candidates = cache.objects.slice(selection.keyPrefix, selection.keyPrefix + start)
   if (limit === 0) {
     const items = selection.isEverything ? candidates : candidates.filter((object) => selection.matches(object))
@@ -135,7 +147,12 @@ async function exact(
       const pageSize = limit === 0 ? scanPageSize : selection.isEverything ? limit - items.length : Math.max(scanPageSize, limit)
       const read = await datastore.list({ start: from, end: range.end }, { limit: pageSize, revision, signal })
       for (const [index, item] of read.items.entries()) {
-        const object = CachedObject.fromStored(resource, Buffer.from(item.key).toString('utf8').slice(resource.prefix.length), item.modRevision, item.value)
+        const object = CachedObject.fromStored(
+          resource,
+          Buffer.from(item.key).toString('utf8').slice(resource.prefix.length),
+          item.modRevision,
+          item.value,
+        )
         if (!selection.isEverything && !selection.matches(object)) continue
         items.push(object)
         if (limit > 0 && items.length === limit) return page(selection, items, revision, read.count - index - 1)

@@ -19,7 +19,9 @@ export async function* readLog(
       const relative = key.slice(resource.prefix.length)
       const before = previous === undefined ? undefined : CachedObject.fromStored(resource, relative, previous.modRevision, previous.value)
       const isDeletion = type === 'delete'
-      const current = isDeletion ? before?.atRevision(item.modRevision) : CachedObject.fromStored(resource, relative, item.modRevision, item.value)
+      const current = isDeletion
+        ? before?.atRevision(item.modRevision)
+        : CachedObject.fromStored(resource, relative, item.modRevision, item.value)
       if (current !== undefined) events.push({ revision: item.modRevision, current, isDeletion, previous: before, frames: undefined })
     }
     yield { revision: batch.revision, events }

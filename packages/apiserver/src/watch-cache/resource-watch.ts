@@ -122,7 +122,8 @@ export class ResourceWatch {
     const { selection } = this.#options
     while (items.length < max && this.#taken < this.#snapshot.length) {
       const object = this.#snapshot[this.#taken++]
-      if (object !== undefined && (selection.isEverything || selection.matches(object))) items.push({ type: 'ADDED', object, event: undefined })
+      if (object !== undefined && (selection.isEverything || selection.matches(object)))
+        items.push({ type: 'ADDED', object, event: undefined })
     }
     if (this.#taken >= this.#snapshot.length) this.#snapshot = []
   }

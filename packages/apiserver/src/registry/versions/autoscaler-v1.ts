@@ -29,13 +29,21 @@ export const autoscalerV1: VersionConversion = {
       resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: cpu } },
     }
     const metrics = [...(extra.metrics ?? []), ...(cpu === undefined ? [] : [cpuMetric])]
-    const { currentCPUUtilizationPercentage: _cpu, ...rest } = status ?? { currentReplicas: 0, desiredReplicas: 0 }
     const stored: object = {
       ...same,
       apiVersion: 'autoscaling/v2',
-      metadata: { ...metadata, annotations: Object.keys(annotations).length > 0 || metadata.annotations !== undefined ? annotations : undefined },
+      metadata: {
+        ...metadata,
+        annotations: Object.keys(annotations).length > 0 || metadata.annotations !== undefined ? annotations : undefined,
+      },
       spec: { ...target, metrics: metrics.length > 0 ? metrics : undefined, behavior: extra.behavior },
-      status: { ...rest, conditions: extra.conditions, currentMetrics: extra.currentMetrics },
+      status: {
+        desiredReplicas: 0,
+        ...status,
+        currentCPUUtilizationPercentage: undefined,
+        conditions: extra.conditions,
+        currentMetrics: extra.currentMetrics,
+      },
     }
     return stored as KubernetesObject // built from one
   },
@@ -54,12 +62,15 @@ export const autoscalerV1: VersionConversion = {
       ...same,
       apiVersion: 'autoscaling/v1',
       metadata:
-        Object.keys(extra).length === 0 ? metadata : { ...metadata, annotations: { ...metadata.annotations, [extraAnnotation]: JSON.stringify(extra) } },
+        Object.keys(extra).length === 0
+          ? metadata
+          : { ...metadata, annotations: { ...metadata.annotations, [extraAnnotation]: JSON.stringify(extra) } },
       spec: { ...target, targetCPUUtilizationPercentage: metrics.find(isCpu)?.resource?.target.averageUtilization },
       status: {
         currentReplicas: 0,
         ...rest,
-        currentCPUUtilizationPercentage: currentMetrics?.find((metric) => metric.resource?.name === 'cpu')?.resource?.current.averageUtilization,
+        currentCPUUtilizationPercentage: currentMetrics?.find((metric) => metric.resource?.name === 'cpu')?.resource?.current
+          .averageUtilization,
       },
     }
     return served as KubernetesObject // as above

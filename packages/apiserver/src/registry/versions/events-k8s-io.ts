@@ -6,8 +6,16 @@ import type { VersionConversion } from '../served-resource.ts'
 /** The events of both groups are the same objects: some fields have other names. Objects of these resources are Events of their version. */
 export const eventsK8sIo: VersionConversion = {
   toStored(object) {
-    const { regarding, note, deprecatedSource, deprecatedFirstTimestamp, deprecatedLastTimestamp, deprecatedCount, reportingController, ...same } =
-      object as KubernetesObject & Event
+    const {
+      regarding,
+      note,
+      deprecatedSource,
+      deprecatedFirstTimestamp,
+      deprecatedLastTimestamp,
+      deprecatedCount,
+      reportingController,
+      ...same
+    } = object as KubernetesObject & Event
     const stored: CoreEvent = {
       ...same,
       apiVersion: 'v1',
@@ -22,8 +30,8 @@ export const eventsK8sIo: VersionConversion = {
     return stored
   },
   fromStored(object) {
-    const { involvedObject, message, source, firstTimestamp, lastTimestamp, count, reportingComponent, ...same } = object as KubernetesObject &
-      CoreEvent
+    const { involvedObject, message, source, firstTimestamp, lastTimestamp, count, reportingComponent, ...same } =
+      object as KubernetesObject & CoreEvent
     const served: Omit<Event, 'eventTime' | 'series'> & Pick<CoreEvent, 'eventTime' | 'series'> = {
       ...same,
       apiVersion: 'events.k8s.io/v1',
