@@ -1,1 +1,34 @@
-export {}
+import { describe } from 'vitest'
+import { describeCompaction } from './compaction.ts'
+import { describeHistory } from './history.ts'
+import { describeKeys } from './keys.ts'
+import { describeLeases } from './leases.ts'
+import { describeLifecycle } from './lifecycle.ts'
+import { describeLists } from './lists.ts'
+import { describeRestart } from './restart.ts'
+import type { DatastoreUnderTest } from './subject.ts'
+import { describeTxns } from './txns.ts'
+import { describeWatches } from './watches.ts'
+
+export type { DatastoreUnderTest, SubjectOptions } from './subject.ts'
+
+/**
+ * Declares the tests that every datastore passes, as a vitest suite called `name`. They are the invariants of SPEC.md.
+ *
+ * ```
+ * describeDatastore('memory', { create: (options) => openDatastore('memory:', options), supports: { restart: false, clock: true } })
+ * ```
+ */
+export function describeDatastore(name: string, subject: DatastoreUnderTest): void {
+  describe(name, () => {
+    describeKeys(subject)
+    describeLists(subject)
+    describeTxns(subject)
+    describeWatches(subject)
+    describeCompaction(subject)
+    describe.runIf(subject.supports.clock)('leases by a test clock', () => describeLeases(subject))
+    describeHistory(subject)
+    describeLifecycle(subject)
+    describe.runIf(subject.supports.restart)('after a restart', () => describeRestart(subject))
+  })
+}
