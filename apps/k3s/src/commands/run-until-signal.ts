@@ -1,0 +1,22 @@
+/**
+ * Runs until SIGTERM or SIGINT, which abort the signal that `work` gets. A second one ends the process at once.
+ * Tells systemd, when it waits for that, that the program is ready.
+ */
+export async function runUntilSignal(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const stop = new AbortController()
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (stop.signal.aborted) process.exit(1)
+    stop.abort(new Error(`Received ${name}`))
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  // A service that only waits holds no handle: this one keeps the process until its work is done.
+  const keep = setInterval(() => {}, 2 ** 30)
+  try {
+    await work(stop.signal)
+  } finally {
+    clearInterval(keep)
+    process.off('SIGTERM', onSignal)
+    process.off('SIGINT', onSignal)
+  }
+}

@@ -1,0 +1,112 @@
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
+import {
+  bearerAuthenticator,
+  bootstrapTokenAuthenticator,
+  builtInAdmission,
+  builtInStrategies,
+  createApiServer,
+  issuerDocument,
+  mastersAuthorizer,
+  NodeAuthorizer,
+  RbacAuthorizer,
+  ServiceAccountTokens,
+  SigningKeys,
+  unionAuthorizer,
+  type ApiServer,
+  type ServerParts,
+  type UserInfo,
+} from '@k3s/apiserver'
+import { createClient, type Client } from '@k3s/client'
+import type { Datastore } from '@k3s/datastore'
+import type { Logger } from '@k3s/lifecycle'
+import type { TunnelServer } from '@k3s/tunnel'
+import type { Metrics } from '../metrics.ts'
+import { addressOf, type ServerOptions } from './server-options.ts'
+import type { ServerTls } from './server-tls.ts'
+
+export interface ControlPlaneApiOptions {
+  readonly options: ServerOptions
+  readonly datastore: Datastore
+  readonly tls: ServerTls
+  readonly tunnel: TunnelServer
+  /** The node of this process, which is reached without a tunnel; undefined when it runs none. */
+  readonly ownNode: string | undefined
+  readonly advertiseAddress: string
+  readonly version: string
+  readonly metrics: Metrics
+  readonly logger: Logger
+}
+
+/** The API server, put together as K3s has it. */
+export async function createControlPlaneApi(given: ControlPlaneApiOptions): Promise<ApiServer> {
+  const { options, tls, tunnel, ownNode } = given
+  const { cluster } = options
+  const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
+  const signing = new SigningKeys([tls.serviceAccountKey])
+  const lazy: { tokens: ServiceAccountTokens | undefined } = { tokens: undefined }
+  /** The parts come when the server makes itself; all rules share one issuer and one authorizer. */
+  const tokensOf = ({ objects, clock }: ServerParts): ServiceAccountTokens =>
+    (lazy.tokens ??= new ServiceAccountTokens({ keys: signing, issuers: [issuer], audiences: [issuer, 'k3s'], objects, clock }))
+  const rbac: { authorizer: RbacAuthorizer | undefined } = { authorizer: undefined }
+  const rbacOf = ({ objects }: ServerParts): RbacAuthorizer => (rbac.authorizer ??= new RbacAuthorizer(objects))
+
+  async function dial(node: string, port: number): Promise<Duplex> {
+    if (node === ownNode) return connect({ host: '127.0.0.1', port, noDelay: true })
+    return tunnel.dial(node, `127.0.0.1:${port}`)
+  }
+
+  return createApiServer({
+    datastore: given.datastore,
+    logger: given.logger,
+    metrics: given.metrics,
+    metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: await given.metrics.text() }),
+    version: { gitVersion: given.version },
+    clientCa: () => tls.clientCa.cert,
+    requestHeader: {
+      clientCa: () => tls.requestHeaderCa.cert,
+      allowedNames: ['system:auth-proxy'],
+      usernameHeaders: ['x-remote-user'],
+      groupHeaders: ['x-remote-group'],
+      extraHeaderPrefixes: ['x-remote-extra-'],
+    },
+    authenticators: (parts) => [
+      bearerAuthenticator(tokensOf(parts)),
+      bearerAuthenticator(bootstrapTokenAuthenticator(parts.objects, parts.clock)),
+    ],
+    authorizers: (parts) => [mastersAuthorizer, new NodeAuthorizer(parts.objects), rbacOf(parts)],
+    admission: (parts) => builtInAdmission({ ...parts, rules: rbacOf(parts) }),
+    strategies: (parts) =>
+      builtInStrategies({
+        serviceCidrs: [cluster.serviceCidr],
+        nodePortRange: options.nodePortRange,
+        tokens: tokensOf(parts),
+        authorizer: unionAuthorizer([mastersAuthorizer, new NodeAuthorizer(parts.objects), rbacOf(parts)]),
+        ruleResolver: rbacOf(parts),
+        objects: parts.objects,
+      }),
+    nodeConnector: {
+      dial: (node, port) => dial(node, port),
+      kubeletTls: () => ({ cert: tls.apiserver.cert, key: tls.apiserver.key, ca: tls.serverCa.cert }),
+    },
+    advertised: { address: given.advertiseAddress, port: options.advertisePort, serviceIp: addressOf(cluster.serviceCidr, 1) },
+    extraPaths: (path) =>
+      lazy.tokens === undefined
+        ? undefined
+        : issuerDocument(lazy.tokens, path, { baseUrl: `https://${given.advertiseAddress}:${options.advertisePort}` }),
+  })
+}
+
+/** A client of this process, as one of the users that components have. */
+export function clientAs(server: ApiServer, name: string, groups: readonly string[] = []): Client {
+  const user: UserInfo = { name, groups: [...groups, 'system:authenticated'] }
+  return createClient(server.transport(user))
+}
+
+/** A client as a service account of kube-system: what upstream's controllers run as. */
+export function clientAsController(server: ApiServer, controller: string): Client {
+  return clientAs(server, `system:serviceaccount:kube-system:${controller}`, [
+    'system:serviceaccounts',
+    'system:serviceaccounts:kube-system',
+  ])
+}

@@ -1,0 +1,77 @@
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { KeyPair } from '@k3s/pki'
+import { FatalError } from '../errors.ts'
+
+export interface ListenerOptions {
+  readonly host: string
+  readonly port: number
+  readonly serving: KeyPair
+  readonly onRequest: (request: Http2ServerRequest, response: Http2ServerResponse) => void
+  readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+}
+
+export interface Listener {
+  /** Stops accepting, and ends what is open once `close` is called again or it went idle. */
+  close(): Promise<void>
+}
+
+const explain: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is taken; stop the program that has it or give another one with --https-listen-port',
+  EACCES: 'this user may not use that port; run as root or give another one with --https-listen-port',
+  EADDRNOTAVAIL: 'no interface has that address; give another one with --bind-address',
+}
+
+/** The one port of a server: HTTP/2 and HTTP/1.1 over TLS, with client certificates asked for but not required. */
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const server: Http2SecureServer = createSecureServer({
+    ...options.serving,
+    allowHTTP1: true,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+    settings: { maxConcurrentStreams: 1000, initialWindowSize: 1024 * 1024 },
+  })
+  const sessions = new Set<ServerHttp2Session>()
+  const sockets = new Set<Duplex>()
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.on('close', () => sessions.delete(session))
+  })
+  server.on('secureConnection', (socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => {}) // a client that went away
+  })
+  server.on('sessionError', () => {}) // as above
+  server.on('tlsClientError', () => {}) // somebody who speaks no TLS
+  server.on('request', options.onRequest)
+  server.on('upgrade', options.onUpgrade)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(new FatalError(`Cannot listen on ${options.host}:${options.port}: ${explain[cause.code ?? ''] ?? cause.message}`, { cause }))
+    })
+    server.listen(options.port, options.host, resolve)
+  })
+  server.on('error', () => {}) // of single connections
+  return {
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      for (const session of sessions) session.close()
+      const force = setTimeout(() => {
+        for (const session of sessions) session.destroy()
+        for (const socket of sockets) socket.destroy()
+      }, 1000)
+      force.unref()
+      await closed
+      clearTimeout(force)
+    },
+  }
+}

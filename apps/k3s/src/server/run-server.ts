@@ -1,0 +1,278 @@
+import { accessSync, constants, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { bootstrapPolicy, reconcileBootstrapPolicy, type ApiServer } from '@k3s/apiserver'
+import { nodes, secrets } from '@k3s/api/types/core/v1'
+import { hasReason } from '@k3s/api'
+import { createInformerFactory, type Client } from '@k3s/client'
+import { createControllers } from '@k3s/controllers'
+import { isDatastoreError, openDatastore, type Datastore } from '@k3s/datastore'
+import { runAll, type Logger, type Service } from '@k3s/lifecycle'
+import { createNodePasswordCleaner, createSupervisor, ensureNodePassword, ensureNodePasswordFile } from '@k3s/node-registration'
+import type { KeyPair } from '@k3s/pki'
+import { createScheduler } from '@k3s/scheduler'
+import { createTunnelServer } from '@k3s/tunnel'
+import { FatalError } from '../errors.ts'
+import { createMetrics, type Metrics } from '../metrics.ts'
+import type { NodeOptions } from '../node/node-options.ts'
+import { createNodeServices } from '../node/node-services.ts'
+import { sqliteWorker } from '../sqlite-worker.ts'
+import { kubernetesVersion } from '../version.ts'
+import { clientAs, clientAsController, createControlPlaneApi } from './api-server.ts'
+import { ensureDnsService } from './dns-service.ts'
+import { writeAdminKubeconfig, writeComponentKubeconfigs } from './kubeconfig.ts'
+import { listen } from './listener.ts'
+import { addressOf, type ServerOptions } from './server-options.ts'
+import { ensureLeaf, ensureServerTls, type ServerTls } from './server-tls.ts'
+import { ensureTokens } from './tokens.ts'
+
+const nodePasswordFile = '/etc/rancher/node/password'
+const bootstrapGroupsKey = 'auth-extra-groups'
+
+function prepareDataDir(dataDir: string): string {
+  const serverDir = join(dataDir, 'server')
+  try {
+    mkdirSync(join(serverDir, 'tls'), { recursive: true, mode: 0o700 })
+    mkdirSync(join(serverDir, 'db'), { recursive: true, mode: 0o700 })
+    accessSync(serverDir, constants.W_OK)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException // fs throws nothing else
+    const why =
+      code === 'EACCES' || code === 'EPERM'
+        ? 'this user may not write there'
+        : code === 'EROFS'
+          ? 'the file system is read-only'
+          : code === 'ENOTDIR' || code === 'EEXIST'
+            ? 'a part of the path is a file'
+            : String(code)
+    throw new FatalError(`Cannot use data directory "${dataDir}": ${why}; give another one with --data-dir`, { cause })
+  }
+  return serverDir
+}
+
+async function open(dsn: string, logger: Logger, metrics: Metrics, signal: AbortSignal): Promise<Datastore> {
+  try {
+    return await openDatastore(dsn, { logger, metrics, sqliteWorker: sqliteWorker(), signal })
+  } catch (cause) {
+    if (isDatastoreError(cause))
+      throw new FatalError(cause.hint === undefined ? cause.message : `${cause.message}; ${cause.hint}`, { cause })
+    throw cause
+  }
+}
+
+/**
+ * Runs a server until `signal` aborts. Start: 1. data directory, certificates, tokens, 2. datastore, 3. API server and its port,
+ * 4. roles, DNS service, kubeconfig, 5. controllers and scheduler, 6. this machine as a node. It stops in reverse; pods and containerd go on.
+ */
+export async function runServer(
+  options: ServerOptions,
+  node: NodeOptions,
+  context: { readonly logger: Logger; readonly signal: AbortSignal; readonly onReady: () => void },
+): Promise<void> {
+  const { logger, signal } = context
+  const { cluster } = options
+  const serverDir = prepareDataDir(options.dataDir)
+  const [nodeIp = ''] = node.nodeIps
+  const advertiseAddress = options.advertiseAddress ?? node.externalIps[0] ?? nodeIp
+  const tls = await ensureServerTls(join(serverDir, 'tls'), {
+    clusterDomain: cluster.clusterDomain,
+    sans: [addressOf(cluster.serviceCidr, 1), node.nodeName, ...node.nodeIps, ...node.externalIps, advertiseAddress, ...options.tlsSans],
+  })
+  const passwords = ensureTokens(serverDir, tls.serverCa.cert, options)
+  const metrics = createMetrics()
+  const part = (name: string): Logger => logger.child({ component: name })
+
+  await using stack = new AsyncDisposableStack()
+  const datastore = stack.use(await open(options.datastore, part('datastore'), metrics, signal))
+  const tunnel = stack.use(createTunnelServer({ logger: part('tunnel') }))
+  const api = stack.use(
+    await createControlPlaneApi({
+      options,
+      datastore,
+      tls,
+      tunnel,
+      ownNode: options.runs.agent ? node.nodeName : undefined,
+      advertiseAddress,
+      version: kubernetesVersion,
+      metrics,
+      logger: part('apiserver'),
+    }),
+  )
+  const admin = clientAs(api, 'system:admin', ['system:masters'])
+  let isReady = false
+  const supervisor = createSupervisor({
+    serverCa: tls.serverCa,
+    clientCa: tls.clientCa,
+    passwords,
+    bootstrapTokenGroups: (id, secret) => bootstrapTokenGroups(admin, id, secret),
+    config: () => cluster,
+    apiservers: () => [`${advertiseAddress}:${options.advertisePort}`],
+    checkNodePassword: (name, password) => ensureNodePassword(admin, name, password),
+    nodeExists: (name) => exists(admin, name),
+    acceptTunnel: (request, socket, head, name) => tunnel.handleUpgrade(request, socket, head, name),
+    isReady: () => isReady,
+    logger: part('supervisor'),
+  })
+  const listener = await listen({
+    host: options.bindAddress,
+    port: options.httpsPort,
+    serving: tls.serving,
+    onRequest: (request, response) => {
+      if (!supervisor.handleRequest(request, response)) api.handleRequest(request, response)
+    },
+    onUpgrade: (request, socket, head) => {
+      if (!supervisor.handleUpgrade(request, socket, head)) api.handleUpgrade(request, socket, head)
+    },
+  })
+  stack.defer(() => listener.close())
+
+  await prepareCluster(admin, options, signal)
+  const local = `https://127.0.0.1:${options.httpsPort}`
+  const kubeconfig = writeAdminKubeconfig({ ...options.kubeconfig, server: local, ca: tls.serverCa.cert, admin: tls.admin })
+  writeComponentKubeconfigs(join(serverDir, 'cred'), local, tls.serverCa.cert, {
+    admin: tls.admin,
+    controller: tls.controller,
+    scheduler: tls.scheduler,
+    'api-server': tls.apiserver,
+  })
+  logger.info({ address: `${options.bindAddress}:${options.httpsPort}`, kubeconfig, version: kubernetesVersion }, 'API server is up')
+
+  const services = [...controlPlaneServices(api, admin, options, tls, logger, metrics)]
+  if (options.runs.agent) {
+    const password = await ensureNodePasswordFile(nodePasswordFile)
+    if ((await ensureNodePassword(admin, node.nodeName, password)) === 'rejected') {
+      throw new FatalError(
+        `Cannot run node "${node.nodeName}" here: another machine joined the cluster under this name; give another one with --node-name or --with-node-id`,
+      )
+    }
+    services.push(...(await ownNode(api, options, node, tls, logger, metrics)))
+  }
+  await runAll(services, signal, () => {
+    isReady = true
+    context.onReady()
+  })
+}
+
+/** What every cluster has from its first moment: roles and the DNS service. */
+async function prepareCluster(admin: Client, options: ServerOptions, signal: AbortSignal): Promise<void> {
+  await reconcileBootstrapPolicy(
+    {
+      get: (type, at) => admin.resource(type).get(at.name, { namespace: at.namespace, signal }),
+      create: (type, object) => admin.resource(type).create(object, { signal }),
+      update: (type, object) => admin.resource(type).update(object, { signal }),
+    },
+    bootstrapPolicy(),
+    signal,
+  )
+  if (!options.cluster.disableDns) await ensureDnsService(admin, options.cluster.clusterDns, signal)
+}
+
+function controlPlaneServices(
+  api: ApiServer,
+  admin: Client,
+  options: ServerOptions,
+  tls: ServerTls,
+  logger: Logger,
+  metrics: Metrics,
+): readonly Service[] {
+  const services: Service[] = []
+  const informersOf = (name: string): ReturnType<typeof createInformerFactory> =>
+    createInformerFactory(clientAs(api, name), { logger: logger.child({ component: name }) })
+  const cleanerInformers = createInformerFactory(admin, { logger: logger.child({ component: 'supervisor' }) })
+  services.push(cleanerInformers, createNodePasswordCleaner({ client: admin, informers: cleanerInformers, logger }))
+  if (options.runs.controllers) {
+    const informers = createInformerFactory(clientAs(api, 'system:kube-controller-manager'), {
+      logger: logger.child({ component: 'controllers' }),
+    })
+    services.push(
+      informers,
+      createControllers({
+        clientFor: (name) => clientAsController(api, name),
+        informers,
+        logger: logger.child({ component: 'controllers' }),
+        metrics,
+        clusterCidr: options.cluster.clusterCidr,
+        rootCa: tls.serverCa.cert,
+        runsCloudController: options.runs.cloudController,
+      }),
+    )
+  }
+  if (options.runs.scheduler) {
+    const informers = informersOf('system:kube-scheduler')
+    services.push(
+      informers,
+      createScheduler({
+        client: clientAs(api, 'system:kube-scheduler'),
+        informers,
+        logger: logger.child({ component: 'scheduler' }),
+        metrics,
+      }),
+    )
+  }
+  return services
+}
+
+/** This machine as a node: its certificates are signed here, its clients need no network. */
+async function ownNode(
+  api: ApiServer,
+  options: ServerOptions,
+  node: NodeOptions,
+  tls: ServerTls,
+  logger: Logger,
+  metrics: Metrics,
+): Promise<readonly Service[]> {
+  const agentDir = join(options.dataDir, 'agent')
+  mkdirSync(agentDir, { recursive: true, mode: 0o700 })
+  await ensureLeaf(agentDir, 'client-kubelet', tls.clientCa, {
+    commonName: `system:node:${node.nodeName}`,
+    organizations: ['system:nodes'],
+    usages: ['client'],
+  })
+  const serving: KeyPair = await ensureLeaf(agentDir, 'serving-kubelet', tls.serverCa, {
+    commonName: node.nodeName,
+    usages: ['server'],
+    sans: [node.nodeName, 'localhost', '127.0.0.1', '::1', ...node.nodeIps],
+  })
+  return createNodeServices({
+    node,
+    cluster: options.cluster,
+    agentDir,
+    clients: {
+      kubelet: clientAs(api, `system:node:${node.nodeName}`, ['system:nodes']),
+      kubeProxy: clientAs(api, 'system:kube-proxy'),
+      k3sController: clientAs(api, 'system:k3s-controller'),
+    },
+    kubeletTls: () => ({ ...serving, clientCa: tls.clientCa.cert }),
+    isControlPlane: true,
+    version: kubernetesVersion,
+    metrics,
+    renderMetrics: () => metrics.text(),
+    logger,
+  })
+}
+
+async function exists(admin: Client, name: string): Promise<boolean> {
+  try {
+    await admin.resource(nodes).get(name)
+    return true
+  } catch (error) {
+    if (hasReason(error, 'NotFound')) return false
+    throw error
+  }
+}
+
+/** The groups of a bootstrap token for joining, as its Secret says; undefined when it is unknown, expired or of no use for authentication. */
+async function bootstrapTokenGroups(admin: Client, id: string, secret: string): Promise<readonly string[] | undefined> {
+  let data: Readonly<Record<string, string>>
+  try {
+    data = (await admin.resource(secrets).get(`bootstrap-token-${id}`, { namespace: 'kube-system' })).data ?? {}
+  } catch (error) {
+    if (hasReason(error, 'NotFound')) return undefined
+    throw error
+  }
+  const field = (name: string): string => Buffer.from(data[name] ?? '', 'base64').toString()
+  const expiration = field('expiration')
+  const isExpired = expiration !== '' && Date.parse(expiration) <= Date.now()
+  if (field('token-id') !== id || field('token-secret') !== secret || field('usage-bootstrap-authentication') !== 'true' || isExpired)
+    return undefined
+  return ['system:bootstrappers', ...field(bootstrapGroupsKey).split(',')]
+}
