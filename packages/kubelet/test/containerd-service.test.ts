@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { beforeAll, afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { startFakeCri } from '@k3s/cri-client/fake'
 import { defaultPauseImage, stopContainerd } from '../src/containerd/service.ts'
 import { busybox, busyboxArchive, createHost, kill, type ContainerdHost } from './containerd-host.ts'
 import { startRegistry } from './containerd-registry.ts'
@@ -111,13 +112,33 @@ describe('a managed containerd', () => {
     await service.stop()
   })
 
-  test('a foreign containerd on the socket is refused', async () => {
+  test('is adopted also when its pid file was lost', async () => {
+    const pid = await host.pid()
     const record = join(host.directory, 'state/k3s-containerd.json')
     const text = await readFile(record, 'utf8')
-    await writeFile(record, JSON.stringify({ ...JSON.parse(text), startTime: '1' }))
-    await expect(host.start()).rejects.toThrow(/another one, which we did not start/)
-    await writeFile(record, text)
+    for (const lost of ['', JSON.stringify({ ...JSON.parse(text), startTime: '1' })]) {
+      await writeFile(record, lost)
+      const service = await host.start()
+      expect(service.logged).toEqual(['Adopted running containerd'])
+      expect([await host.pid(), await readFile(record, 'utf8')]).toEqual([pid, text])
+      await service.stop()
+    }
   })
+})
+
+test('a runtime that we did not start is left alone', async () => {
+  const host = await createHost()
+  onTestFinished(() => host[Symbol.asyncDispose]())
+  await mkdir(join(host.directory, 'state'))
+  const foreign = await startFakeCri({ socketPath: join(host.directory, 'state/c.sock') })
+  onTestFinished(() => foreign[Symbol.asyncDispose]())
+  await expect(host.start()).rejects.toThrow(/another one, which we did not start/)
+})
+
+test('a containerd without CRI shows its log', async () => {
+  const host = await createHost()
+  onTestFinished(() => host[Symbol.asyncDispose]())
+  await expect(host.start({ snapshotter: 'nonexistent' })).rejects.toThrow(/has no CRI plugin; its log says why:\n.*/)
 })
 
 test('a missing program is named with its package', async () => {

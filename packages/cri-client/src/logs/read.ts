@@ -12,8 +12,8 @@ export interface ReadLogsOptions {
   /** Goes on with what is written later, across rotations, until {@link ReadLogsOptions.isRunning} says no. */
   readonly follow?: boolean | undefined
   /**
-   * Whether the container still runs; asked when nothing is left to read, at least every second. After a `false`
-   * what was written before it is still given. Default: it runs until the signal aborts.
+   * Whether the container still runs; asked when nothing is left to read, about once a second. After a `false` what was
+   * written before it is still given. Default: it runs until the signal aborts.
    */
   readonly isRunning?: (() => boolean | Promise<boolean>) | undefined
   /** Starts with the last so many lines; 0: with what comes later. Lines that were cut count once. */
@@ -65,6 +65,7 @@ export async function* readContainerLogs(path: string, options: ReadLogsOptions 
     }
     let offset = start.fileIndex === older.length ? start.offset : 0
     let isLastRound = !follow
+    let askedAt = -Infinity
     for (;;) {
       for await (const chunk of readPlain(handle, offset)) {
         signal?.throwIfAborted()
@@ -84,8 +85,12 @@ export async function* readContainerLogs(path: string, options: ReadLogsOptions 
         continue
       }
       if (isLastRound) break
-      if ((await options.isRunning?.()) === false) isLastRound = true
-      else await changes?.wait(signal)
+      const now = clock.monotonic()
+      if (now - askedAt >= pollMs) {
+        askedAt = now
+        isLastRound = (await options.isRunning?.()) === false
+      }
+      if (!isLastRound) await changes?.wait(signal)
     }
     const text = formatter.flush()
     if (text.length > 0) yield text

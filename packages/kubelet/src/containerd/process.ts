@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { open, readFile, rename, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import type { Clock } from '@k3s/lifecycle'
 
 /** What is known about a containerd that was started, kept in its pid file so that a later server finds it. */
@@ -67,6 +67,21 @@ export async function readRecord(path: string): Promise<ContainerdRecord | undef
   } catch {
     return undefined // then nothing can be adopted, and the socket tells whether anyone is there
   }
+}
+
+/** The process that was started with these arguments, whatever started it; `undefined` when there is none. */
+export async function findProcess(
+  binary: string,
+  args: readonly string[],
+): Promise<Pick<ContainerdRecord, 'pid' | 'startTime'> | undefined> {
+  const wanted = [binary, ...args, ''].join('\0')
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '') // it ended meanwhile
+    const startTime = command === wanted ? await startTimeOf(Number(name)) : undefined
+    if (startTime !== undefined) return { pid: Number(name), startTime }
+  }
+  return undefined
 }
 
 /** Replaces a file in one step. */

@@ -7,7 +7,7 @@ import { backoffDelay, noLogger, systemClock, type Clock, type Logger, type Serv
 import { containerdVersion, defaultBinaryDirectories, findBinary } from './binaries.ts'
 import { applyTemplate, certsDirectory, renderConfig, type ContainerdConfig, type ContainerdPaths, type RuntimeHandler } from './config.ts'
 import { ImageImporter } from './images.ts'
-import { isAlive, readRecord, startDetached, startTimeOf, terminate, writeWhole, type ContainerdRecord } from './process.ts'
+import { findProcess, isAlive, readRecord, startDetached, startTimeOf, terminate, writeWhole, type ContainerdRecord } from './process.ts'
 import { generatedMark, renderHostsFiles, type Registries } from './registries.ts'
 
 export interface ContainerdOptions {
@@ -200,8 +200,8 @@ class ManagedContainerd implements ContainerdService {
   }
 
   async #adoptOrStart(plan: Plan, client: CriClient, signal: AbortSignal): Promise<ContainerdRecord> {
-    const record = await readRecord(recordPath(this.#options.paths))
-    if (record !== undefined && (await isAlive(record))) {
+    const record = await this.#findRunning(plan)
+    if (record !== undefined) {
       if ([plan.config, plan.configAnyPort].some((config) => hashOf(config) === record.configHash)) {
         try {
           await this.#untilReady(record, client, signal)
@@ -221,6 +221,19 @@ class ManagedContainerd implements ContainerdService {
     return this.#start(plan, client, signal)
   }
 
+  /** The containerd that an earlier service started, also one that was killed before it could write that down. */
+  async #findRunning(plan: Plan): Promise<ContainerdRecord | undefined> {
+    const { paths } = this.#options
+    const record = await readRecord(recordPath(paths))
+    if (record !== undefined && (await isAlive(record))) return record
+    const found = await findProcess(plan.binary, containerdArguments(paths))
+    if (found === undefined) return undefined
+    // The file was written before the process was started.
+    const adopted = { ...found, configHash: hashOf(await readFile(paths.config, 'utf8').catch(() => '')) }
+    await writeWhole(recordPath(paths), JSON.stringify(adopted))
+    return adopted
+  }
+
   async #start(plan: Plan, client: CriClient, signal: AbortSignal): Promise<ContainerdRecord> {
     const { paths, env = {} } = this.#options
     const port = this.#options.streamingPort ?? defaultStreamingPort
@@ -228,7 +241,7 @@ class ManagedContainerd implements ContainerdService {
     await writeWhole(paths.config, config)
     const pid = await startDetached({
       binary: plan.binary,
-      arguments: ['--config', paths.config],
+      arguments: containerdArguments(paths),
       env: { PATH: this.#binaryDirectories.join(':'), ...env },
       logPath: paths.log,
     })
@@ -269,7 +282,8 @@ class ManagedContainerd implements ContainerdService {
         reason = condition?.message ?? 'no RuntimeReady condition'
       } catch (error) {
         signal.throwIfAborted()
-        // CRI itself missing is no matter of time: it is a plugin that failed, and the log says why.
+        if (isCriError(error, 'UNIMPLEMENTED'))
+          throw new Error(`containerd has no CRI plugin; its log says why:\n${await this.#lastLogLines()}`, { cause: error })
         reason = error instanceof Error ? error.message : String(error)
       }
       if (!(await isAlive(record))) throw new Error(`containerd died at once:\n${await this.#lastLogLines()}`)
@@ -313,6 +327,8 @@ class ManagedContainerd implements ContainerdService {
 }
 
 const recordPath = ({ state }: Pick<ContainerdPaths, 'state'>): string => join(state, 'k3s-containerd.json')
+
+const containerdArguments = ({ config }: ContainerdPaths): readonly string[] => ['--config', config]
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
