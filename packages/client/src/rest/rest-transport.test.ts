@@ -7,7 +7,7 @@ import { isStatusError } from '@k3s/api'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ApiWatchEvent } from '../transport.ts'
 import { createRestTransport, type RestTransport, type RestTransportOptions } from './rest-transport.ts'
-import { certificates } from './test-certificates.ts'
+import { certificates } from '../../test/certificates.ts'
 
 /** Node's HTTP/2 requests and answers have the parts of these that tests use. */
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void

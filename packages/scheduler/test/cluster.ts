@@ -2,9 +2,9 @@ import type { KubernetesObject } from '@k3s/api'
 import { objectKey } from '@k3s/api'
 import type { Node, Pod } from '@k3s/api/types/core/v1'
 import type { Lister } from '@k3s/client'
-import { SchedulerCache } from '../cache.ts'
-import type { Listers } from '../framework.ts'
-import { podInfoOf, type PodInfo } from '../pod-info.ts'
+import { SchedulerCache } from '../src/cache.ts'
+import type { Listers } from '../src/framework.ts'
+import { podInfoOf, type PodInfo } from '../src/pod-info.ts'
 
 /** A lister over a few objects, for tests. */
 function listerOf<T extends KubernetesObject>(objects: readonly T[] = []): Lister<T> {
@@ -36,8 +36,6 @@ export function testCluster(nodes: readonly Node[], pods: readonly Pod[] = [], o
   return cache
 }
 
-let counter = 0
-
 export function testNode(name: string, labels: Record<string, string> = {}, rest: Partial<Pick<Node, 'spec' | 'status'>> = {}): Node {
   return {
     metadata: { name, labels: { 'kubernetes.io/hostname': name, ...labels } },
@@ -49,7 +47,7 @@ export function testNode(name: string, labels: Record<string, string> = {}, rest
 
 /** A pod in the namespace `default` with a name and uid of its own. */
 export function testPod(spec: Partial<Pod['spec']> = {}, metadata: Partial<Pod['metadata']> = {}): Pod {
-  const name = `pod-${++counter}`
+  const name = `pod-${crypto.randomUUID()}`
   return { metadata: { name, namespace: 'default', uid: name, ...metadata }, spec: { containers: [{ name: 'main' }], ...spec } }
 }
 
