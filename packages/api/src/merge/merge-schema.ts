@@ -149,8 +149,10 @@ function ofJsonSchema(schema: JsonObject): MergeSchema {
 
 /** The schema that applies to `value`: never `deduced`. A value of another shape than declared is taken as it is. */
 export function resolveSchema(schema: MergeSchema, value: unknown): Exclude<MergeSchema, { readonly kind: 'deduced' }> {
-  if (schema.kind === 'map' && (isObject(value) || value === null || value === undefined)) return schema
-  if (schema.kind === 'list' && (Array.isArray(value) || value === null || value === undefined)) return schema
+  // A symbol stands for a container that has lost everything.
+  const isNothing = value === null || value === undefined || typeof value === 'symbol'
+  if (schema.kind === 'map' && (isObject(value) || isNothing)) return schema
+  if (schema.kind === 'list' && (Array.isArray(value) || isNothing)) return schema
   if (schema.kind === 'scalar' && (typeof value !== 'object' || value === null)) return schema
   if (Array.isArray(value)) return { kind: 'list', listType: 'atomic', keys: [], keyDefault: () => undefined, items: deducedSchema }
   if (isObject(value)) return { kind: 'map', isAtomic: false, field: () => undefined, values: deducedSchema }

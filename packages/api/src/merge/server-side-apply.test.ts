@@ -227,6 +227,14 @@ describe('applyPatch()', () => {
     expect(() => apply(changed, of({ replicas: 5 }), 'kubectl')).toThrow('conflict with "scaler" using apps/v1: .spec.replicas')
   })
 
+  it('leaves an empty map to whoever applied it empty', () => {
+    const one = apply(undefined, of({}, { labels: { a: 'b' } }), 'one')
+    const two = apply(one, of({}, { labels: {} }), 'two')
+    const three = apply(two, of({}, { labels: {} }), 'one')
+    expect(three['metadata']).not.toHaveProperty('labels')
+    expect(fieldsOf(three, 'two')).toMatchObject({ 'f:metadata': { 'f:labels': {} } })
+  })
+
   it('takes __proto__ for a key like others', () => {
     const labels: unknown = JSON.parse('{"__proto__":"x","a":"y"}')
     const live = apply(undefined, of({}, { labels }), 'me')

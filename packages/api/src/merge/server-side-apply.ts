@@ -130,11 +130,12 @@ function applyOnce(live: JsonObject, schema: MergeSchema, before: Managers, inpu
   const set = subtractTrees(toFieldSet(input.patch, schema), reset)
   managers.set(id, { ...self, time: last?.time, set })
   const merged = mergeTyped(live, input.patch, schema)
-  // Both are objects.
-  const object = prune(merged, managers, last?.set ?? emptySet, schema) as JsonObject
-  const comparison = compareTyped(live, object, schema)
+  // Both are objects. Emptied containers count as being there: whoever owns them as such keeps them.
+  const pruned = prune(merged, managers, last?.set ?? emptySet, schema) as JsonObject
+  const comparison = compareTyped(live, pruned, schema)
   const conflicts = takeOver(managers, id, filterComparison(comparison, reset))
   if (conflicts.length > 0 && !force) return { conflicts }
+  const object = dropEmptied(pruned) as JsonObject
   const now = formatNow(input.now)
   const isChanged = !isSame(live, object)
   putManager(managers, id, { ...self, time: isChanged ? now : last?.time, set: stripSet(set) })
@@ -151,7 +152,7 @@ function prune(merged: unknown, managers: Managers, last: FieldSet, schema: Merg
   const bare = removeItems(merged, named(last), schema)
   const withOwned = removeItems(merged, subtractSet(mergedSet, unionSets(named(toFieldSet(bare, schema)), named(owned))), schema)
   const gone = subtractSet(mergedSet, named(toFieldSet(withOwned, schema)))
-  return dropEmptied(removeItems(merged, intersectSets(gone, named(last)), schema))
+  return removeItems(merged, intersectSets(gone, named(last)), schema)
 }
 
 /** Takes changed fields from the other managers and answers with what they lost; removed fields they lose without a conflict. */

@@ -25,6 +25,7 @@ const noMergeKey = (map: unknown, key: string): StatusError => bad(`map: ${goTex
 const badOrder = (): StatusError => badRequest('invalid patch format of setElementOrder list')
 
 function goKind(value: unknown): string {
+  if (value === null) return '%!s(<nil>)'
   if (Array.isArray(value)) return '[]interface {}'
   if (isObject(value)) return 'map[string]interface {}'
   return typeof value === 'boolean' ? 'bool' : typeof value === 'number' ? 'int64' : typeof value
@@ -130,9 +131,33 @@ function applyElementOrder(result: Map<string, unknown>, patch: Map<string, unkn
     else merged = strategyOf(field) === 'merge' ? mergeList(live, given, items, mergeKey, false) : given
     elementKind([...(live ?? []), ...(given ?? [])])
     const { inside, outside } = partition(merged, order, mergeKey)
-    result.set(key, mergeOrder({ patchItems: inside, serverItems: outside, patchOrder: order, serverOrder: live ?? [], mergeKey }))
+    result.set(
+      key,
+      mergeOrder({
+        patchItems: inside,
+        serverItems: outside,
+        patchOrder: order,
+        serverOrder: serverOrderOf(live ?? [], given ?? [], mergeKey),
+        mergeKey,
+      }),
+    )
     patch.delete(key)
   }
+}
+
+/**
+ * The server's order, as upstream sees it after merging: where items were deleted, new ones have moved in behind those that are left.
+ * `[a, b]` with `{ b, $patch: delete }` and a new `c` is `[a, c]`.
+ */
+function serverOrderOf(live: readonly unknown[], given: readonly unknown[], mergeKey: string): readonly unknown[] {
+  if (mergeKey === '') return live
+  const keyOf = (item: unknown): unknown => (isObject(item) ? item[mergeKey] : undefined)
+  const deleted = new Set(given.filter((item) => isObject(item) && item[directive] === 'delete').map(keyOf))
+  if (deleted.size === 0) return live
+  const kept = live.filter((item) => !deleted.has(keyOf(item)))
+  const known = new Set(kept.map(keyOf))
+  const added = given.filter((item) => isObject(item) && !Object.hasOwn(item, directive) && !known.has(item[mergeKey]))
+  return [...kept, ...added].slice(0, live.length)
 }
 
 function listOrNothing(value: unknown): unknown[] | undefined {
@@ -190,8 +215,8 @@ function mergeList(live: unknown[], patch: unknown[], items: ValueSchema, mergeK
     if (!Object.hasOwn(change, mergeKey)) throw noMergeKey(change, mergeKey)
     const at = merged.findIndex((item) => item[mergeKey] === change[mergeKey])
     const found = merged[at]
-    // The change is an object without `$patch`: applySpecialItems.
-    if (found === undefined) merged.push(withoutDirectives(change) as JsonObject)
+    // As it is: upstream leaves nulls and directives below it alone.
+    if (found === undefined) merged.push(change)
     else merged[at] = mergeMap(found, change, items)
   }
   for (const item of merged) if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey)
