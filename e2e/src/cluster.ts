@@ -1,0 +1,112 @@
+import { copyFile, mkdir, readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { createLab, type ExecOptions, type ExecResult, type Host, type HostProcess, type Lab } from '@k3s/hosts'
+import { writeBusyboxImage } from './images.ts'
+
+export const busybox = 'test.local/busybox:1'
+
+const program = join(import.meta.dirname, '../../k3s')
+const readyMs = 90_000
+
+/** A k3s process on a host. */
+export interface Member {
+  readonly host: Host
+  readonly logFile: string
+  process: HostProcess
+}
+
+/** A cluster of real processes on network-namespace hosts: what a body of an end-to-end test runs on. */
+export interface Cluster extends AsyncDisposable {
+  readonly lab: Lab
+  readonly server: Member
+  readonly agents: readonly Member[]
+  addAgent(name: string, options?: { readonly isClosed?: boolean; readonly args?: readonly string[] }): Promise<Member>
+  /** Starts a member again that was killed. */
+  start(member: Member, args?: readonly string[]): void
+  /** kubectl on the server's host; throws when it fails. */
+  kubectl(args: string, options?: ExecOptions): Promise<string>
+  /** As {@link Cluster.kubectl}, giving the exit code. */
+  tryKubectl(args: string, options?: ExecOptions): Promise<ExecResult>
+  apply(manifest: string): Promise<string>
+  waitForNode(name: string): Promise<void>
+}
+
+/** Polls until `probe` gives something; throws with the last reason when it does not in time. */
+export async function until<T>(what: string, probe: () => Promise<T | undefined>, timeoutMs = readyMs): Promise<T> {
+  const deadline = performance.now() + timeoutMs
+  let last: unknown
+  for (;;) {
+    try {
+      const found = await probe()
+      if (found !== undefined) return found
+    } catch (error) {
+      last = error
+    }
+    if (performance.now() > deadline) throw new Error(`Gave up waiting: ${what}${last === undefined ? '' : `: ${last instanceof Error ? last.message : String(last)}`}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+/** Starts a server on a host of its own, with its node Ready and the busybox image present. */
+export async function startCluster(id: string, options: { readonly args?: readonly string[] } = {}): Promise<Cluster> {
+  const lab = await createLab({ id })
+  const image = join(lab.folder, 'busybox.tar')
+  await writeBusyboxImage(image, [busybox])
+  const agents: Member[] = []
+
+  async function prepare(name: string): Promise<Host> {
+    const host = await lab.addHost(name)
+    const images = host.path('/var/lib/rancher/k3s/agent/images')
+    await mkdir(images, { recursive: true })
+    await copyFile(image, join(images, 'busybox.tar'))
+    return host
+  }
+
+  function launch(host: Host, args: readonly string[]): Member {
+    const logFile = join(lab.folder, `${host.name}.log`)
+    return { host, logFile, process: host.spawn(program, args, { logFile }) }
+  }
+
+  const serverArgs = ['server', ...(options.args ?? [])]
+  const server = launch(await prepare('server'), serverArgs)
+  const cluster: Cluster = {
+    lab,
+    server,
+    agents,
+    async addAgent(name, { isClosed = false, args = [] } = {}) {
+      const host = await prepare(name)
+      if (isClosed) await host.closeInbound({ openUdpPorts: [8472] })
+      const token = (await readFile(server.host.path('/var/lib/rancher/k3s/server/node-token'), 'utf8')).trim()
+      const member = launch(host, ['agent', '--server', `https://${server.host.ip}:6443`, '--token', token, ...args])
+      agents.push(member)
+      return member
+    },
+    start(member, args) {
+      member.process = member.host.spawn(program, args ?? serverArgs, { logFile: member.logFile })
+    },
+    async kubectl(args, run) {
+      const result = await cluster.tryKubectl(args, run)
+      if (result.code !== 0) throw new Error(`kubectl ${args}: ${result.stderr}${result.stdout}`)
+      return result.stdout
+    },
+    tryKubectl: (args, run) => server.host.exec('sh', ['-c', `exec "${program}" kubectl ${args}`], run),
+    apply: (manifest) => cluster.kubectl('apply -f -', { input: manifest }),
+    async waitForNode(name) {
+      await until(`node ${name} is Ready`, async () => ((await cluster.tryKubectl(`get node ${name} -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'`)).stdout === 'True' ? true : undefined))
+    },
+    [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose](),
+  }
+  try {
+    await until('the server writes its kubeconfig', async () => {
+      if (existsSync(server.host.path('/etc/rancher/k3s/k3s.yaml'))) return true
+      return undefined
+    })
+    await cluster.waitForNode('server')
+  } catch (error) {
+    const log = await readFile(server.logFile, 'utf8').catch(() => '')
+    await cluster[Symbol.asyncDispose]()
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${log.split('\n').slice(-40).join('\n')}`, { cause: error })
+  }
+  return cluster
+}
