@@ -6,6 +6,8 @@ import { createGunzip } from 'node:zlib'
 /** A log file or one that it was rotated to. */
 export interface LogFile {
   readonly path: string
+  /** When it was rotated, as its name says: `20260102-030405`. The same before and after it is compressed. */
+  readonly stamp: string
   readonly isCompressed: boolean
 }
 
@@ -23,7 +25,7 @@ export async function rotatedFiles(path: string): Promise<LogFile[]> {
     const match = name.startsWith(prefix) ? /^(\d{8}-\d{6})(\.gz)?$/.exec(name.slice(prefix.length)) : null
     const stamp = match?.[1]
     if (stamp === undefined || stamps.has(stamp)) continue
-    stamps.set(stamp, { path: join(dirname(path), name), isCompressed: match?.[2] !== undefined })
+    stamps.set(stamp, { path: join(dirname(path), name), stamp, isCompressed: match?.[2] !== undefined })
   }
   return [...stamps.values()]
 }

@@ -146,6 +146,26 @@ test('following goes through rotations, two at once too, and truncation', async 
   await state.ended
 })
 
+test('a reader that is far behind misses no file, compressed or not', async () => {
+  await writeFile(`${path}.20260101-000000`, entries(0, 1))
+  await writeFile(path, entries(1, 2))
+  let output = ''
+  for await (const chunk of readContainerLogs(path, { follow: true, isRunning: () => output.length < lines(0, 6).length })) {
+    output += chunk.toString()
+    if (output !== lines(0, 2)) continue
+    for (const [index, rotatedTo] of ['20260101-000001', '20260101-000002', '20260101-000003'].entries()) {
+      await rename(path, `${path}.${rotatedTo}`)
+      await writeFile(path, entries(index + 2, index + 3))
+    }
+    for (const [index, compressed] of ['20260101-000000', '20260101-000001', '20260101-000002'].entries()) {
+      await writeFile(`${path}.${compressed}.gz`, gzipSync(entries(index, index + 1)))
+      await rm(`${path}.${compressed}`)
+    }
+    await appendFile(path, entries(5, 6))
+  }
+  expect(output).toBe(lines(0, 6))
+})
+
 test('an abort rejects with the reason, also while nothing is written', async () => {
   await writeFile(path, entries(0, 1))
   const stop = new AbortController()

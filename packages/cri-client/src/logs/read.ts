@@ -44,44 +44,57 @@ const reopenMs = 50
  * asked for the next value.
  */
 export async function* readContainerLogs(path: string, options: ReadLogsOptions = {}): AsyncGenerator<Buffer, void, void> {
-  const { follow = false, tailLines, stream = 'all', rotated = true, signal, clock = systemClock } = options
+  const { stream = 'all', signal, clock = systemClock } = options
   signal?.throwIfAborted()
   const sinceMs = options.sinceTime ?? (options.sinceSeconds === undefined ? undefined : clock.now() - options.sinceSeconds * 1000)
   const formatter = new LogFormatter({ timestamps: options.timestamps ?? false, sinceMs, limitBytes: options.limitBytes, stream })
-  // Opened before the list is made: a rotation in between puts the open file on the list, from where `before` drops it.
-  let handle = await openLog(path)
+  for await (const part of readFiles(path, { ...options, stream, clock, sinceMs })) {
+    signal?.throwIfAborted()
+    const text = part === 'end of file' ? formatter.flush() : formatter.push(part)
+    if (text.length > 0) yield text
+    if (formatter.isFull) return
+  }
+}
+
+interface ReadFilesOptions extends ReadLogsOptions {
+  readonly stream: LogStream
+  readonly clock: Clock
+  readonly sinceMs: number | undefined
+}
+
+/** The bytes of the files, one after the other; an entry never goes over an `end of file`. */
+async function* readFiles(path: string, options: ReadFilesOptions): AsyncGenerator<Buffer | 'end of file', void, void> {
+  const { follow = false, rotated = true, tailLines, stream, clock, signal } = options
+  let { handle, older } = await openCurrent(path)
   const changes = follow ? new Changes(path, clock) : undefined
   try {
-    const older = rotated ? await before(await rotatedFiles(path), handle, sinceMs) : []
-    const start = await findStart(older, handle, tailLines, stream)
-
-    for (const [index, file] of older.slice(start.fileIndex).entries()) {
-      for await (const chunk of readRotated(file, index === 0 ? start.offset : 0)) {
-        signal?.throwIfAborted()
-        const text = formatter.push(chunk)
-        if (text.length > 0) yield text
-        if (formatter.isFull) return
-      }
+    const wanted = rotated ? await since(older, options.sinceMs) : []
+    const start = await findStart(wanted, handle, tailLines, stream)
+    for (const [index, file] of wanted.slice(start.fileIndex).entries()) {
+      yield* readRotated(file, index === 0 ? start.offset : 0)
+      yield 'end of file'
     }
-    let offset = start.fileIndex === older.length ? start.offset : 0
+    let offset = start.fileIndex === wanted.length ? start.offset : 0
     let isLastRound = !follow
     let askedAt = -Infinity
     for (;;) {
       for await (const chunk of readPlain(handle, offset)) {
-        signal?.throwIfAborted()
         offset += chunk.length
-        const text = formatter.push(chunk)
-        if (text.length > 0) yield text
-        if (formatter.isFull) return
+        yield chunk
       }
-      const next: FileHandle | 'none' | 'more' = follow ? await successor(path, handle, offset, clock) : 'none'
-      if (next === 'more') continue
-      if (next !== 'none') {
-        const text = formatter.flush()
-        if (text.length > 0) yield text
+      const change = follow ? await changeOf(path, handle, offset, clock) : 'none'
+      if (change === 'more') continue
+      if (change !== 'none') {
+        yield 'end of file'
+        const next = await openCurrent(path)
+        const missed = change === 'rotated' ? await between(older, handle, next.older) : []
         await handle.close()
-        handle = next
+        ;({ handle, older } = next)
         offset = 0
+        for (const file of missed) {
+          yield* readRotated(file)
+          yield 'end of file'
+        }
         continue
       }
       if (isLastRound) break
@@ -92,11 +105,24 @@ export async function* readContainerLogs(path: string, options: ReadLogsOptions 
       }
       if (!isLastRound) await changes?.wait(signal)
     }
-    const text = formatter.flush()
-    if (text.length > 0) yield text
+    yield 'end of file'
   } finally {
     changes?.close()
     await handle.close()
+  }
+}
+
+/** The file that is written now, and those that were rotated before it, oldest first. */
+async function openCurrent(path: string): Promise<{ handle: FileHandle; older: readonly LogFile[] }> {
+  // Opened before the list is made: after a rotation in between the open file and its successors end the list.
+  const handle = await openLog(path)
+  try {
+    const files = await rotatedFiles(path)
+    const own = await indexOf(files, handle)
+    return { handle, older: own < 0 ? files : files.slice(0, own) }
+  } catch (error) {
+    await handle.close()
+    throw error
   }
 }
 
@@ -109,17 +135,31 @@ async function openLog(path: string): Promise<FileHandle> {
   }
 }
 
-/** Those of `files` that are not the open file itself and may hold lines since `sinceMs`. */
-async function before(files: readonly LogFile[], current: FileHandle, sinceMs: number | undefined): Promise<LogFile[]> {
-  const { ino } = await current.stat()
-  const kept: LogFile[] = []
-  for (const file of files) {
-    const found = await stat(file.path).catch(() => undefined) // being compressed: reading tries the other name
-    if (found?.ino === ino) continue
-    if (found !== undefined && sinceMs !== undefined && found.mtimeMs < sinceMs) continue
-    kept.push(file)
-  }
-  return kept
+/** Which of the files is the open one; -1 for none. */
+async function indexOf(files: readonly LogFile[], handle: FileHandle): Promise<number> {
+  const { ino } = await handle.stat()
+  const inodes = await Promise.all(files.map(async (file) => (await stat(file.path).catch(() => undefined))?.ino)) // removed just now
+  return inodes.indexOf(ino)
+}
+
+/** Those of `files` that may hold lines since `sinceMs`: a file's last line is not younger than its last change. */
+async function since(files: readonly LogFile[], sinceMs: number | undefined): Promise<readonly LogFile[]> {
+  if (sinceMs === undefined) return files
+  const changed = await Promise.all(files.map(async (file) => (await stat(file.path).catch(() => undefined))?.mtimeMs)) // being compressed
+  return files.filter((_, index) => (changed[index] ?? Infinity) >= sinceMs)
+}
+
+/**
+ * The files that were written after the open one and rotated since, which only a reader that is far behind has missed.
+ * `before` are those that were older than the open one, `now` those that are there now.
+ */
+async function between(before: readonly LogFile[], handle: FileHandle, now: readonly LogFile[]): Promise<readonly LogFile[]> {
+  const known = new Set(before.map(({ stamp }) => stamp))
+  const younger = now.filter(({ stamp }) => !known.has(stamp))
+  const own = await indexOf(younger, handle)
+  if (own >= 0) return younger.slice(own + 1)
+  // It was compressed, and so has another inode: it was the first to be rotated. Or it was removed already.
+  return younger[0]?.isCompressed === true ? younger.slice(1) : younger
 }
 
 /** Where to begin: an index into `older` (its length stands for the current file) and an offset in that file. */
@@ -143,26 +183,19 @@ async function findStart(
   return { fileIndex: 0, offset: 0 }
 }
 
-/**
- * The file written after `handle`'s, opened, when the log was rotated or truncated; `none` while it is the current one;
- * `more` when it has bytes beyond `offset`.
- */
-async function successor(path: string, handle: FileHandle, offset: number, clock: Clock): Promise<FileHandle | 'none' | 'more'> {
+/** What happened to the open file, all of which was read up to `offset`; `more`: there is more to read in it. */
+async function changeOf(
+  path: string,
+  handle: FileHandle,
+  offset: number,
+  clock: Clock,
+): Promise<'none' | 'more' | 'rotated' | 'truncated'> {
   const current = await stat(path).catch(() => undefined)
   if (current === undefined) return 'none' // between a rename and the runtime's reopening
-  const { ino } = await handle.stat()
-  if (current.ino === ino) return current.size < offset ? openLog(path) : 'none'
+  if (current.ino === (await handle.stat()).ino) return current.size < offset ? 'truncated' : 'none'
   // The runtime makes the new file, then moves its writers over: what they wrote in between is still to be read.
   await clock.sleep(reopenMs)
-  if ((await handle.stat()).size > offset) return 'more'
-  // Rotated more than once since we looked: the one after ours, not the newest.
-  const files = (await rotatedFiles(path)).filter(({ isCompressed }) => !isCompressed)
-  let isNext = false
-  for (const file of files) {
-    if (isNext) return open(file.path).catch(() => openLog(path)) // compressed or renamed just now
-    isNext = (await stat(file.path).catch(() => undefined))?.ino === ino
-  }
-  return openLog(path)
+  return (await handle.stat()).size > offset ? 'more' : 'rotated'
 }
 
 /** Wakes when something in the log's directory changes. */
