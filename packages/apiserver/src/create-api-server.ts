@@ -7,7 +7,7 @@ import { startBackground } from './background.ts'
 import { ConnectProxy } from './connect/connect-proxy.ts'
 import { createRequestHandler } from './http/fastify-handler.ts'
 import { HttpFront } from './http/http-front.ts'
-import { listen } from './http/listen.ts'
+import { listen, type OwnListening } from './http/listen.ts'
 import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
 import type { ApiCore } from './pipeline/api-core.ts'
 import type { CallPipeline } from './pipeline/handle-call.ts'
@@ -76,13 +76,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await feed.load(stopping.signal)
   const background = await startBackground({ core, options, signal: stopping.signal })
   const handler = await createRequestHandler(front)
-  const listeners = new Set<AsyncDisposable>()
+  const listeners = new Set<OwnListening>()
 
-  // Shutdown: 1. no new connections, 2. watches and in-process calls end, 3. running requests finish, 4. background work stops.
+  // Shutdown: 1. no new connections, 2. watches and in-process calls end, 3. running requests finish or their time is up, 4. what is left is cut, 5. background work ends.
   const close = async (graceMs: number): Promise<void> => {
-    const closing = [...listeners].map((listener) => listener[Symbol.asyncDispose]())
+    for (const listener of listeners) listener.stop()
     stopping.abort(new DOMException('The server is closing', 'AbortError'))
-    await Promise.race([Promise.all([...closing, front.drained()]), clock.sleep(graceMs)])
+    await Promise.race([front.drained(), clock.sleep(graceMs)])
+    await Promise.all([...listeners].map((listener) => listener.cut()))
     await handler.close()
     await background.ended
   }

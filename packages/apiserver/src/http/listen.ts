@@ -1,10 +1,21 @@
 import { createServer } from 'node:http'
-import { createSecureServer, type Http2SecureServer } from 'node:http2'
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
 import type { Server, Socket } from 'node:net'
 import type { ApiServer, Listening, ListenOptions } from '../api-server.ts'
 
+/** A listener as the server that owns it sees it. */
+export interface OwnListening extends Listening {
+  /** Takes no more connections and tells clients to go; what is running goes on. */
+  stop(): void
+  /** Cuts what is left and resolves when the port is free. */
+  cut(): Promise<void>
+}
+
+// Requests that are running when a listener is disposed of get this long.
+const closeGraceMs = 2000
+
 /** Opens a listener for HTTP/2 and HTTP/1.1 over TLS (client certificates asked for, not required), or for plain HTTP/1.1. */
-export async function listen(server: Pick<ApiServer, 'handleRequest' | 'handleUpgrade'>, options: ListenOptions): Promise<Listening> {
+export async function listen(server: Pick<ApiServer, 'handleRequest' | 'handleUpgrade'>, options: ListenOptions): Promise<OwnListening> {
   const { host = '127.0.0.1', port, tls } = options
   const listener: Server | Http2SecureServer =
     tls === undefined
@@ -13,10 +24,16 @@ export async function listen(server: Pick<ApiServer, 'handleRequest' | 'handleUp
           server.handleRequest(request, response),
         )
   const sockets = new Set<Socket>()
+  const sessions = new Set<ServerHttp2Session>()
   listener.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket)
     socket.on('error', () => socket.destroy())
     socket.on('close', () => sockets.delete(socket))
+  })
+  listener.on('session', (session: ServerHttp2Session) => {
+    sessions.add(session)
+    session.on('error', () => session.destroy())
+    session.on('close', () => sessions.delete(session))
   })
   listener.on('upgrade', (request, socket, head) => server.handleUpgrade(request, socket, head))
   // A client that breaks the handshake is its own problem.
@@ -31,23 +48,29 @@ export async function listen(server: Pick<ApiServer, 'handleRequest' | 'handleUp
   const address = listener.address()
   const boundPort = typeof address === 'object' && address !== null ? address.port : port
   const shownHost = host.includes(':') ? `[${host}]` : host
-  return {
+  const closed = Promise.withResolvers<void>()
+  let isStopped = false
+  const own: OwnListening = {
     host,
     port: boundPort,
     url: `${tls === undefined ? 'http' : 'https'}://${shownHost}:${boundPort}`,
-    [Symbol.asyncDispose]: () => closeListener(listener, sockets),
+    stop: () => {
+      if (isStopped) return
+      isStopped = true
+      listener.close(() => closed.resolve())
+      for (const session of sessions) session.close()
+    },
+    cut: () => {
+      own.stop()
+      for (const socket of sockets) socket.destroy()
+      return closed.promise
+    },
+    [Symbol.asyncDispose]: async () => {
+      own.stop()
+      const timer = setTimeout(() => void own.cut(), closeGraceMs) // its promise is awaited below
+      await closed.promise
+      clearTimeout(timer)
+    },
   }
-}
-
-// Requests that are running get this long after the listener is closed.
-const closeGraceMs = 2000
-
-async function closeListener(listener: Server | Http2SecureServer, sockets: ReadonlySet<Socket>): Promise<void> {
-  const closed = new Promise<void>((resolve) => listener.close(() => resolve()))
-  const cut = setTimeout(() => {
-    for (const socket of sockets) socket.destroy()
-  }, closeGraceMs)
-  if ('closeIdleConnections' in listener && typeof listener.closeIdleConnections === 'function') listener.closeIdleConnections()
-  await closed
-  clearTimeout(cut)
+  return own
 }

@@ -1,4 +1,6 @@
+import type { AdmissionRequest } from '../admission/admission.ts'
 import { methodNotAllowed } from '../errors.ts'
+import { admit, validateAdmission } from '../registry/registry-context.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { parseWriteOptions, scopeOf, type ResourceRequest } from './resource-request.ts'
@@ -14,5 +16,18 @@ export async function handleReview(core: ApiCore, request: ResourceRequest): Pro
   checkNamespace(object, info.namespace, served.type.namespaced)
   if (served.type.namespaced) object.metadata.namespace = info.namespace
   strategy.defaults?.(object)
-  return { type: 'object', code: 201, object: await strategy.review(object, scopeOf(core, request, options), call.signal) }
+  const scope = scopeOf(core, request, options)
+  const admission: AdmissionRequest = {
+    operation: 'CREATE',
+    type: served.type,
+    subresource: '',
+    namespace: info.namespace,
+    name: object.metadata.name,
+    object,
+    oldObject: undefined,
+    scope,
+  }
+  await admit(core.registry, admission)
+  await validateAdmission(core.registry, admission)
+  return { type: 'object', code: 201, object: await strategy.review(object, scope, call.signal) }
 }

@@ -1,6 +1,10 @@
 import { apiVersionOf, hasReason, notFound, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { decodeBody, decodePatched } from '../codec.ts'
+import type { AdmissionRequest } from '../admission/admission.ts'
 import { methodNotAllowed, pathNotFound } from '../errors.ts'
+import { admit, validateAdmission } from '../registry/registry-context.ts'
+import type { WriteScope } from '../registry/write-scope.ts'
+import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { Subresource, SubresourceRequest } from '../registry/strategy.ts'
 import { connectSubresource, isConnectSubresource } from './connect-handlers.ts'
 import type { Answer } from './answer.ts'
@@ -41,8 +45,10 @@ async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: S
   if (verb === undefined || !subresource.verbs.some((allowed) => allowed === verb)) throw methodNotAllowed(served.type, info.verb)
   const options = parseWriteOptions(request, verb === 'patch' ? 'PatchOptions' : verb === 'create' ? 'CreateOptions' : 'UpdateOptions')
   const scope = scopeOf(core, request, options)
-  const ask = (asked: SubresourceRequest['verb'], body: unknown): Promise<KubernetesObject> =>
-    subresource.handle({ verb: asked, name: info.name, body, query: call.query, scope, signal: call.signal, operations: core.operations })
+  const ask = async (asked: SubresourceRequest['verb'], body: KubernetesObject | undefined): Promise<KubernetesObject> => {
+    await checkAdmission(core, request, { verb: asked, body, scope })
+    return subresource.handle({ verb: asked, name: info.name, body, query: call.query, scope, signal: call.signal, operations: core.operations })
+  }
   if (verb === 'get') return { type: 'object', code: 200, object: await ask('get', undefined) }
   if (verb === 'patch') return { type: 'object', code: 200, object: await patchOwn(request, subresource, ask) }
   const body = await call.readBody()
@@ -60,7 +66,7 @@ const maxPatchTries = 5
 async function patchOwn(
   request: ResourceRequest,
   subresource: Subresource,
-  ask: (verb: SubresourceRequest['verb'], body: unknown) => Promise<KubernetesObject>,
+  ask: (verb: SubresourceRequest['verb'], body: KubernetesObject | undefined) => Promise<KubernetesObject>,
 ): Promise<KubernetesObject> {
   const { call } = request
   const document = await readPatchOf(request)
@@ -78,6 +84,31 @@ async function patchOwn(
       if (!hasReason(error, 'Conflict') || namedVersion(document) !== '' || tries >= maxPatchTries) throw error
     }
   }
+}
+
+/** Bodies of subresources pass admission as creates and updates; reads do not. */
+async function checkAdmission(
+  core: ApiCore,
+  { info, served }: ResourceRequest,
+  asked: { readonly verb: SubresourceRequest['verb']; readonly body: KubernetesObject | undefined; readonly scope: WriteScope },
+): Promise<void> {
+  if (asked.verb === 'get') return
+  const { storage } = served
+  const admission: AdmissionRequest = {
+    operation: asked.verb === 'create' ? 'CREATE' : 'UPDATE',
+    type: served.type,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+    object: asked.body,
+    oldObject:
+      asked.verb === 'create' || storage === undefined
+        ? undefined
+        : storage.cache.objects.get(relativeKey(storage.resource, info.namespace, info.name))?.object,
+    scope: asked.scope,
+  }
+  await admit(core.registry, admission)
+  await validateAdmission(core.registry, admission)
 }
 
 /** A body that names another object than the path is a mistake; one that names none gets the name of the path. */

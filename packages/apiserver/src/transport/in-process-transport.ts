@@ -29,12 +29,14 @@ const maxItemsPerTurn = 256
 export function createInProcessTransport(options: InProcessTransportOptions): ApiTransport {
   const { pipeline, logger, user } = options
   const ask = async (request: ApiRequest, signal: AbortSignal, extraQuery: Readonly<Record<string, string>> = {}): Promise<Answer> => {
+    if (options.closing.aborted) throw closed()
     signal.throwIfAborted()
     try {
       const { answer } = await handleCall(pipeline, callOf(request, user, signal, extraQuery), user)
       return answer
     } catch (error) {
-      if (signal.aborted && !options.closing.aborted) throw signal.reason
+      if (options.closing.aborted) throw closed(error)
+      if (signal.aborted) throw signal.reason
       const status = toStatusError(error)
       reportError(status, logger, { method: request.method, path: request.path })
       throw status
@@ -61,6 +63,9 @@ export function createInProcessTransport(options: InProcessTransportOptions): Ap
     },
   }
 }
+
+const closed = (cause?: unknown): StatusError =>
+  new StatusError('ServiceUnavailable', 'the server is closing', { cause, retryAfterSeconds: 1 })
 
 async function* eventsOf(answer: Extract<Answer, { type: 'watch' }>, signal: AbortSignal): AsyncGenerator<ApiWatchEvent, void, void> {
   const { watch, served, sendsBookmarks } = answer
