@@ -71,4 +71,4 @@ X//o1NfFEZJTE9kv0jAKBggqhkjOPQQDAgNJADBGAiEA7AOIOv+UejoNGjGW9TQM
 iJgoTQ==
 -----END CERTIFICATE-----
 `,
-} as const
+}
