@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { createCriClient, isCriError, type CriClient } from '@k3s/cri-client'
 import { backoffDelay, noLogger, systemClock, type Clock, type Logger, type Service } from '@k3s/lifecycle'
 import { containerdVersion, defaultBinaryDirectories, findBinary } from './binaries.ts'
 import { applyTemplate, certsDirectory, renderConfig, type ContainerdConfig, type ContainerdPaths, type RuntimeHandler } from './config.ts'
+import { writeHostsFiles } from './hosts-files.ts'
 import { ImageImporter } from './images.ts'
+import { lastLines, rotateLog } from './log-file.ts'
 import { findProcess, isAlive, readRecord, startDetached, startTimeOf, terminate, writeWhole, type ContainerdRecord } from './process.ts'
-import { generatedMark, renderHostsFiles, type Registries } from './registries.ts'
+import { renderHostsFiles, type Registries } from './registries.ts'
 
 export interface ContainerdOptions {
   readonly paths: ContainerdPaths
@@ -60,7 +62,6 @@ const imagesPollMs = 15_000
 // A file that is still being copied in changes more often than this.
 const settleMs = 2000
 const maxLogBytes = 50_000_000
-const keptLogs = 3
 
 /**
  * Runs containerd beside this process, not in it: it goes on when the service stops, with all pods, and the next
@@ -193,7 +194,7 @@ class ManagedContainerd implements ContainerdService {
     for (;;) {
       const startedAt = this.#clock.monotonic()
       await this.#untilDead(record, signal)
-      this.#logger.warn({ pid: record.pid, log: await this.#lastLogLines() }, 'containerd died and is started again')
+      this.#logger.warn({ pid: record.pid, log: await lastLines(this.#options.paths.log) }, 'containerd died and is started again')
       if (this.#clock.monotonic() - startedAt > stableMs) failures = 0
       record = await this.#restart(plan, client, signal, () => failures++)
     }
@@ -246,7 +247,7 @@ class ManagedContainerd implements ContainerdService {
       logPath: paths.log,
     })
     const startTime = await startTimeOf(pid)
-    if (startTime === undefined) throw new Error(`containerd died at once:\n${await this.#lastLogLines()}`)
+    if (startTime === undefined) throw new Error(`containerd died at once:\n${await lastLines(this.#options.paths.log)}`)
     const record = { pid, startTime, configHash: hashOf(config) }
     await writeWhole(recordPath(this.#options.paths), JSON.stringify(record))
     await this.#untilReady(record, client, signal)
@@ -283,19 +284,19 @@ class ManagedContainerd implements ContainerdService {
       } catch (error) {
         signal.throwIfAborted()
         if (isCriError(error, 'UNIMPLEMENTED'))
-          throw new Error(`containerd has no CRI plugin; its log says why:\n${await this.#lastLogLines()}`, { cause: error })
+          throw new Error(`containerd has no CRI plugin; its log says why:\n${await lastLines(this.#options.paths.log)}`, { cause: error })
         reason = error instanceof Error ? error.message : String(error)
       }
-      if (!(await isAlive(record))) throw new Error(`containerd died at once:\n${await this.#lastLogLines()}`)
+      if (!(await isAlive(record))) throw new Error(`containerd died at once:\n${await lastLines(this.#options.paths.log)}`)
       if (this.#clock.monotonic() > deadline)
-        throw new Error(`containerd is not ready after ${readyTimeoutMs / 1000} s: ${reason}\n${await this.#lastLogLines()}`)
+        throw new Error(`containerd is not ready after ${readyTimeoutMs / 1000} s: ${reason}\n${await lastLines(this.#options.paths.log)}`)
       await this.#clock.sleep(25, signal)
     }
   }
 
   async #untilDead(record: ContainerdRecord, signal: AbortSignal): Promise<void> {
     for (let polls = 0; await isAlive(record); polls++) {
-      if (polls % 60 === 0) await rotateLog(this.#options.paths.log)
+      if (polls % 60 === 0) await rotateLog(this.#options.paths.log, maxLogBytes)
       await this.#clock.sleep(pollMs, signal)
     }
   }
@@ -318,11 +319,6 @@ class ManagedContainerd implements ContainerdService {
     const { imagesDirectory: directory, paths } = this.#options
     if (directory === undefined) return
     await importer.importDirectory({ directory, recordPath: join(paths.root, 'imported-images.json'), minAgeMs, signal })
-  }
-
-  async #lastLogLines(): Promise<string> {
-    const text = await readFile(this.#options.paths.log, 'utf8').catch(() => '')
-    return text.trimEnd().split('\n').slice(-10).join('\n').slice(-4000)
   }
 }
 
@@ -349,31 +345,4 @@ function isFree(port: number): Promise<boolean> {
     server.once('error', () => resolve(false))
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
-}
-
-/** Writes the given files and removes those that we wrote before; what a user put there by hand stays. */
-async function writeHostsFiles(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  for (const name of await readdir(directory)) {
-    if (files.has(name)) continue
-    const path = join(directory, name, 'hosts.toml')
-    const text = await readFile(path, 'utf8').catch(() => '')
-    if (text.startsWith(generatedMark)) await rm(join(directory, name), { recursive: true })
-  }
-  for (const [name, text] of files) {
-    const path = join(directory, name, 'hosts.toml')
-    const before = await readFile(path, 'utf8').catch(() => undefined)
-    if (before !== undefined && !before.startsWith(generatedMark)) continue
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    await writeWhole(path, text)
-  }
-}
-
-/** containerd appends to a file that it keeps open, so the file is copied and emptied; lines written in between are lost. */
-async function rotateLog(path: string): Promise<void> {
-  const size = (await stat(path).catch(() => undefined))?.size ?? 0
-  if (size < maxLogBytes) return
-  for (let n = keptLogs - 1; n > 0; n--) await rename(`${path}.${n}`, `${path}.${n + 1}`).catch(() => {}) // not that many yet
-  await copyFile(path, `${path}.1`)
-  await truncate(path)
 }
