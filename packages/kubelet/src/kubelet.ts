@@ -169,6 +169,7 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
     cri,
     clock,
     logger,
+    podLogsDir,
     maxBytes: options.containerLogMaxBytes ?? defaults.containerLogMaxBytes,
     maxFiles: options.containerLogMaxFiles ?? defaults.containerLogMaxFiles,
   })

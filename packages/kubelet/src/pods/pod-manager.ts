@@ -191,6 +191,8 @@ export class PodManager {
     const uid = podUid(pod)
     this.#rejected.delete(uid)
     const phase = workers.phaseOf(uid)
+    // Its last state may bring a shorter grace period.
+    if (phase !== undefined) workers.update(pod)
     workers.remove(uid)
     if (phase === undefined || phase === 'finished') this.#removeRecords(pod)
   }

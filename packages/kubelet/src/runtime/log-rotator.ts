@@ -5,11 +5,13 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { CriClient } from '@k3s/cri-client'
 import type { Clock, Logger } from '@k3s/lifecycle'
+import { annotation, label, podLogsName } from './labels.ts'
 
 export interface LogRotatorOptions {
   readonly cri: CriClient
   readonly clock: Clock
   readonly logger: Logger
+  readonly podLogsDir: string
   /** A log is rotated when it is larger. */
   readonly maxBytes: number
   /** Files kept of one container, the present one included. */
@@ -41,11 +43,14 @@ export class LogRotator {
   }
 
   async rotateAll(signal: AbortSignal): Promise<void> {
-    const { cri, logger, maxBytes } = this.#options
+    const { cri, logger, maxBytes, podLogsDir } = this.#options
     const { containers } = await cri.listContainers({ filter: { state: { state: 'CONTAINER_RUNNING' } } }, { signal })
-    for (const { id } of containers) {
-      const path = (await cri.containerStatus({ containerId: id }, { signal })).status?.logPath ?? ''
-      const size = path === '' ? 0 : ((await stat(path).catch(() => undefined))?.size ?? 0) // no log: nothing to rotate
+    for (const { id, labels, annotations } of containers) {
+      const uid = labels[label.podUid]
+      if (uid === undefined) continue // not made by a kubelet
+      const pod = { uid, name: labels[label.podName] ?? '', namespace: labels[label.podNamespace] ?? '' }
+      const path = join(podLogsDir, podLogsName(pod), labels[label.containerName] ?? '', `${annotations[annotation.restartCount] ?? '0'}.log`)
+      const size = (await stat(path).catch(() => undefined))?.size ?? 0 // no log: nothing to rotate
       if (size < maxBytes) continue
       try {
         await this.rotate(id, path, signal)

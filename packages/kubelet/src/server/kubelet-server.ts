@@ -36,7 +36,7 @@ export interface ServerCaller {
 /** What is asked for, in the words of an access review on the node. */
 export interface ServerAccess {
   readonly verb: 'get' | 'create' | 'update' | 'patch' | 'delete'
-  /** Of `nodes`: `proxy`, `stats`, `metrics`, `pods`, `healthz`, `configz`. */
+  /** Of `nodes`: `proxy`, `stats`, `metrics`, `pods`, `healthz`. */
   readonly subresource: string
   readonly path: string
 }
@@ -179,8 +179,6 @@ export class KubeletServer {
             .filter(({ isRunning }) => isRunning)
             .map(({ name, namespace, uid }) => ({ metadata: { name, namespace, uid }, spec: { containers: [] }, status: {} })),
         })
-      case 'configz':
-        return sendJson(response, { kubeletconfig: {} })
       case 'summary':
         return sendJson(response, await stats.summary())
       case 'metrics':

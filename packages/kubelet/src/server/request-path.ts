@@ -1,11 +1,11 @@
 /** What a request to the kubelet is for. */
 export type KubeletRequest =
-  | { readonly kind: 'healthz' | 'pods' | 'runningpods' | 'summary' | 'metrics' | 'resourceMetrics' | 'cadvisorMetrics' | 'configz' }
+  | { readonly kind: 'healthz' | 'pods' | 'runningpods' | 'summary' | 'metrics' | 'resourceMetrics' | 'cadvisorMetrics' }
   | { readonly kind: 'containerLogs'; readonly namespace: string; readonly pod: string; readonly container: string }
   | { readonly kind: 'run' | 'exec' | 'attach'; readonly namespace: string; readonly pod: string; readonly uid: string; readonly container: string }
   | { readonly kind: 'portForward'; readonly namespace: string; readonly pod: string; readonly uid: string }
 
-const fixed: Readonly<Record<string, 'healthz' | 'pods' | 'runningpods' | 'summary' | 'metrics' | 'resourceMetrics' | 'cadvisorMetrics' | 'configz'>> = {
+const fixed: Readonly<Record<string, 'healthz' | 'pods' | 'runningpods' | 'summary' | 'metrics' | 'resourceMetrics' | 'cadvisorMetrics'>> = {
   '/healthz': 'healthz',
   '/healthz/ping': 'healthz',
   '/healthz/syncloop': 'healthz',
@@ -17,7 +17,6 @@ const fixed: Readonly<Record<string, 'healthz' | 'pods' | 'runningpods' | 'summa
   '/metrics': 'metrics',
   '/metrics/resource': 'resourceMetrics',
   '/metrics/cadvisor': 'cadvisorMetrics',
-  '/configz': 'configz',
 }
 
 /** Reads a path; `undefined` when nothing is served there. */
@@ -40,12 +39,11 @@ export function parseRequestPath(path: string): KubeletRequest | undefined {
 }
 
 /** The node subresource that a request needs rights on, as upstream maps it. */
-export function subresourceOf({ kind }: KubeletRequest): 'healthz' | 'pods' | 'stats' | 'metrics' | 'configz' | 'proxy' {
+export function subresourceOf({ kind }: KubeletRequest): 'healthz' | 'pods' | 'stats' | 'metrics' | 'proxy' {
   switch (kind) {
     case 'healthz':
     case 'pods':
     case 'metrics':
-    case 'configz':
       return kind
     case 'summary':
       return 'stats'

@@ -42,7 +42,10 @@ export function phaseOf(
   if (pendingInit) return 'Pending'
   const ends = regular.map(({ container, status }) => ({ container, exitCode: endOf(status), status }))
   if (ends.some(({ status, exitCode }) => status?.state?.running === undefined && exitCode === undefined)) return 'Pending'
-  if (ends.some(({ status }) => status?.state?.running !== undefined)) return 'Running'
+  const sidecarRuns = (pod.spec.initContainers ?? []).some(
+    (container) => isRestartableInit(container) && find(initStatuses, container)?.state?.running !== undefined,
+  )
+  if (sidecarRuns || ends.some(({ status }) => status?.state?.running !== undefined)) return 'Running'
   const isFinal = isTerminating && !isStaticPod(pod)
   const restarts = !isFinal && ends.some(({ container, exitCode = 0 }) => restartsAfterExit(pod, container, exitCode))
   if (restarts) return 'Running'

@@ -15,7 +15,7 @@ export interface ContainerKillerOptions {
 }
 
 export interface KillOptions {
-  /** Seconds; overrides what the pod says. 0 kills at once. */
+  /** Seconds, at least 1; overrides what the pod says. */
   readonly graceSeconds?: number | undefined
   readonly message?: string | undefined
   readonly reason?: ContainerKill['reason'] | undefined
@@ -39,7 +39,8 @@ export class ContainerKiller {
     const { cri, clock, events } = this.#options
     const found = findContainer(pod, record.name)
     const startedAt = clock.monotonic()
-    const total = options.graceSeconds ?? graceOf(pod, record, found?.container, options.reason)
+    // Follows upstream: even a forced deletion gives a second.
+    const total = Math.max(1, options.graceSeconds ?? graceOf(pod, record, found?.container, options.reason))
     events.podEvent(
       pod,
       'Normal',
@@ -48,12 +49,12 @@ export class ContainerKiller {
       found === undefined ? undefined : containerFieldPath(found),
     )
     const preStop: LifecycleHandler | undefined = found?.container.lifecycle?.preStop ?? (record.preStop === undefined ? undefined : parseHandler(record.preStop))
-    if (total > 0 && options.turn !== undefined) await Promise.race([options.turn, clock.sleep(total * 1000, signal)])
+    if (options.turn !== undefined) await Promise.race([options.turn, clock.sleep(total * 1000, signal)])
     const left = (): number => total - (clock.monotonic() - startedAt) / 1000
-    if (preStop !== undefined && total > 0 && record.state === 'running' && left() > 0)
+    if (preStop !== undefined && record.state === 'running' && left() > 0)
       await this.#preStop(pod, record, found?.container, preStop, podIp, left() * 1000, signal)
     // The whole period when no time was used: a fraction would be cut off.
-    const grace = total <= 0 ? 0 : Math.max(minimumGraceSeconds, Math.ceil(left() - 0.05))
+    const grace = Math.max(minimumGraceSeconds, Math.ceil(left() - 0.05))
     try {
       await cri.stopContainer({ containerId: record.id, timeout: grace }, { signal })
     } catch (error) {
