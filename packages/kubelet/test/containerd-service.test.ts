@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { beforeAll, afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { startFakeCri } from '@k3s/cri-client/fake'
+import { systemClock } from '@k3s/lifecycle'
 import { defaultPauseImage, stopContainerd } from '../src/containerd/service.ts'
 import { busybox, busyboxArchive, createHost, kill, type ContainerdHost } from './containerd-host.ts'
 import { startRegistry } from './containerd-registry.ts'
@@ -112,6 +114,39 @@ describe('a managed containerd', () => {
     await service.stop()
   })
 
+  test('archives that come later are imported and a removed pause image comes back', async () => {
+    const impatient = { ...systemClock, sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 100), signal) }
+    const service = await host.start({ clock: impatient })
+    const { client } = host
+    const isThere = async (image: string): Promise<boolean> => (await client.imageStatus({ image: { image } })).image !== undefined
+    const archive = join(host.directory, 'images/later.tar')
+    await writeFile(archive, await busyboxArchive('registry.local/later:test'))
+    await utimes(archive, 0, 0)
+    await client.removeImage({ image: { image: defaultPauseImage } })
+    expect(await isThere(defaultPauseImage)).toBe(false)
+    await vi.waitFor(async () => expect(await isThere('registry.local/later:test')).toBe(true), 20_000)
+    await vi.waitFor(async () => expect(await isThere(defaultPauseImage)).toBe(true), 20_000)
+    await service.stop()
+  })
+
+  test('takes another streaming port when somebody has its own, and keeps it', async () => {
+    const somebody = createServer()
+    await new Promise<void>((resolve) => somebody.listen(0, '127.0.0.1', resolve))
+    const { port: streamingPort } = somebody.address() as AddressInfo
+    const first = await host.start({ streamingPort })
+    const pid = await host.pid()
+    const { containerId } = await host.runPod('streamed', forever)
+    const { url } = await host.client.exec({ containerId, cmd: ['true'], stdout: true })
+    expect(new URL(url).port).not.toBe(String(streamingPort))
+    await first.stop()
+    await new Promise((resolve) => somebody.close(resolve))
+    const second = await host.start({ streamingPort })
+    expect([await host.pid(), second.logged]).toEqual([pid, ['Adopted running containerd']])
+    await second.stop()
+    // Back to what the tests after this one start with.
+    await (await host.start()).stop()
+  })
+
   test('is adopted also when its pid file was lost', async () => {
     const pid = await host.pid()
     const record = join(host.directory, 'state/k3s-containerd.json')
@@ -139,6 +174,7 @@ test('a containerd without CRI shows its log', async () => {
   const host = await createHost()
   onTestFinished(() => host[Symbol.asyncDispose]())
   await expect(host.start({ snapshotter: 'nonexistent' })).rejects.toThrow(/has no CRI plugin; its log says why:\n.*/)
+  await expect(readFile(`/proc/${await host.pid()}/comm`, 'utf8')).rejects.toThrow('no such file')
 })
 
 test('a missing program is named with its package', async () => {

@@ -122,9 +122,7 @@ class ManagedContainerd implements ContainerdService {
         logger: this.#logger,
         clock: this.#clock,
       })
-      await this.#importImages(importer, 0, signal)
-      if (this.#options.pauseImage === undefined || this.#options.pauseImage === defaultPauseImage)
-        await importer.ensurePauseImage(defaultPauseImage, signal)
+      await this.#bringImages(importer, 0, signal)
       ready()
       const stop = new AbortController()
       const both = AbortSignal.any([signal, stop.signal])
@@ -250,7 +248,13 @@ class ManagedContainerd implements ContainerdService {
     if (startTime === undefined) throw new Error(`containerd died at once:\n${await lastLines(this.#options.paths.log)}`)
     const record = { pid, startTime, configHash: hashOf(config) }
     await writeWhole(recordPath(this.#options.paths), JSON.stringify(record))
-    await this.#untilReady(record, client, signal)
+    try {
+      await this.#untilReady(record, client, signal)
+    } catch (error) {
+      // After an abort it may well come up: the next service adopts it.
+      if (!signal.aborted) await terminate(record, stopGraceMs, this.#clock)
+      throw error
+    }
     this.#logger.info({ pid }, 'Started containerd')
     return record
   }
@@ -265,8 +269,6 @@ class ManagedContainerd implements ContainerdService {
       } catch (error) {
         signal.throwIfAborted()
         this.#logger.error({ err: error }, 'Cannot start containerd again')
-        const record = await readRecord(recordPath(this.#options.paths))
-        if (record !== undefined && (await isAlive(record))) await terminate(record, stopGraceMs, this.#clock)
       }
     }
   }
@@ -296,7 +298,11 @@ class ManagedContainerd implements ContainerdService {
 
   async #untilDead(record: ContainerdRecord, signal: AbortSignal): Promise<void> {
     for (let polls = 0; await isAlive(record); polls++) {
-      if (polls % 60 === 0) await rotateLog(this.#options.paths.log, maxLogBytes)
+      if (polls % 60 === 0)
+        await rotateLog(this.#options.paths.log, maxLogBytes).catch((error: unknown) => {
+          // A full disk, for one: no reason to look after containerd less.
+          this.#logger.warn({ err: error }, 'Cannot rotate the log of containerd')
+        })
       await this.#clock.sleep(pollMs, signal)
     }
   }
@@ -306,19 +312,21 @@ class ManagedContainerd implements ContainerdService {
     for (;;) {
       await this.#clock.sleep(imagesPollMs, signal)
       try {
-        await this.#importImages(importer, settleMs, signal)
+        await this.#bringImages(importer, settleMs, signal)
       } catch (error) {
         signal.throwIfAborted()
         // containerd may be away just now: the next round imports what this one did not.
-        this.#logger.warn({ err: error }, 'Cannot look after the images directory')
+        this.#logger.warn({ err: error }, 'Cannot bring images')
       }
     }
   }
 
-  async #importImages(importer: ImageImporter, minAgeMs: number, signal: AbortSignal): Promise<void> {
-    const { imagesDirectory: directory, paths } = this.#options
-    if (directory === undefined) return
-    await importer.importDirectory({ directory, recordPath: join(paths.root, 'imported-images.json'), minAgeMs, signal })
+  async #bringImages(importer: ImageImporter, minAgeMs: number, signal: AbortSignal): Promise<void> {
+    const { imagesDirectory: directory, paths, pauseImage = defaultPauseImage } = this.#options
+    if (directory !== undefined)
+      await importer.importDirectory({ directory, recordPath: join(paths.root, 'imported-images.json'), minAgeMs, signal })
+    // Again and again: containerd 1.6 knows no pinned images, so somebody may have removed it to free space.
+    if (pauseImage === defaultPauseImage) await importer.ensurePauseImage(pauseImage, signal)
   }
 }
 
