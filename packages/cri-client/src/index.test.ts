@@ -8,7 +8,6 @@ test('the public surface is what is reviewed here', async () => {
       "isCriError",
       "openPortForward",
       "openStreams",
-      "parseStatus",
       "readContainerLogs",
       "tryUpgrade",
       "upgrade",
