@@ -88,6 +88,8 @@ export interface ApiServerOptions {
   /** Milliseconds between compactions of the datastore; default five minutes, 0 for none. What is kept is between one and two intervals long. */
   readonly compactionIntervalMs?: number | undefined
   readonly inFlight?: InFlightLimits | undefined
+  /** Work that must be done before the server is ready, after its system namespaces exist: bootstrap objects and the like. */
+  readonly prepare?: ((server: Pick<ApiServer, 'transport' | 'objects' | 'operations'>, signal: AbortSignal) => Promise<void>) | undefined
   /** Answers for paths that are no resources, asked after our own: token issuer documents and the like. Undefined: not mine. */
   readonly extraPaths?: ((path: string) => { readonly contentType: string; readonly body: string } | undefined) | undefined
 }

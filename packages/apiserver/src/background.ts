@@ -9,12 +9,11 @@ const defaultCompactionIntervalMs = 5 * 60_000
 // Something may delete what must exist; this soon it is back.
 const reconcileIntervalMs = 10_000
 
-/** Starts what the server does by itself. Resolves, with the promise of its end inside, when requests may come. */
-export async function startBackground(work: {
-  readonly core: ApiCore
-  readonly options: ApiServerOptions
-  readonly signal: AbortSignal
-}): Promise<{ readonly ended: Promise<void> }> {
+/** Starts what the server does by itself. `ready` resolves when requests may come, and rejects when what must exist cannot be made; `ended` resolves after an abort. */
+export function startBackground(work: { readonly core: ApiCore; readonly options: ApiServerOptions; readonly signal: AbortSignal }): {
+  readonly ready: Promise<void>
+  readonly ended: Promise<void>
+} {
   const { core, options, signal } = work
   const { clock, logger } = core
   const following = core.feed.follow(signal)
@@ -24,8 +23,7 @@ export async function startBackground(work: {
     await ensureSystemNamespaces(core)
     if (options.advertised !== undefined) await keepKubernetesService(core, options.advertised)
   }
-  await ensure()
-  const reconciling = (async (): Promise<void> => {
+  const reconcile = async (): Promise<void> => {
     for (;;) {
       try {
         await clock.sleep(reconcileIntervalMs, signal)
@@ -36,6 +34,6 @@ export async function startBackground(work: {
         if (!signal.aborted) logger.warn({ err: error }, 'System objects cannot be reconciled')
       })
     }
-  })()
-  return { ended: Promise.all([following, compacting, reconciling]).then(() => {}) }
+  }
+  return { ready: ensure(), ended: Promise.all([following, compacting, reconcile()]).then(() => {}) }
 }

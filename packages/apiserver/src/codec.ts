@@ -5,6 +5,8 @@ import {
   decodeObject,
   decodeProtobuf,
   decodeYaml,
+  hasReason,
+  invalid,
   schemaOf,
   StatusError,
   strictDecodingError,
@@ -16,6 +18,7 @@ import {
   type TypeSchema,
 } from '@k3s/api'
 import { copyJson, isObject } from './json.ts'
+import { invalidValue } from './registry/field-error.ts'
 
 /** A body as it came: bytes from the wire, or an object from a client in this process. */
 export type RequestBody =
@@ -58,18 +61,33 @@ export function decodeBody(
   return object
 }
 
-/** Brings an object that was put together here (by a patch) into the form of its kind. */
+/** Brings an object that a patch made into the form of its kind. Throws Invalid for what does not fit, as upstream does for patches. */
 export function decodePatched(
   value: JsonObject,
   expected: ExpectedKind,
   options: { readonly fieldValidation: FieldValidation; warn(message: string): void },
 ): KubernetesObject {
   const schema = schemaOf(apiVersionOf(expected), expected.kind)
-  const decoded = schema === undefined ? { object: copyJson(value), fieldErrors: [] } : decodeObject(value, schema)
-  checkFields(decoded.fieldErrors, expected, options)
-  const object = decoded.object as unknown as KubernetesObject // as above
+  const { object: plain, fieldErrors } = schema === undefined ? { object: copyJson(value), fieldErrors: [] } : decodeForPatch(value, schema)
+  if (fieldErrors.length > 0 && options.fieldValidation === 'Strict')
+    throw invalidPatch(value, `strict decoding error: ${fieldErrors.join(', ')}`)
+  if (options.fieldValidation === 'Warn') for (const error of fieldErrors) options.warn(error)
+  const object = plain as unknown as KubernetesObject // as above
   object.metadata.name ??= ''
   return object
+}
+
+function decodeForPatch(value: JsonObject, schema: TypeSchema): Decoded {
+  try {
+    return decodeObject(value, schema)
+  } catch (error) {
+    if (!hasReason(error, 'BadRequest')) throw error
+    throw invalidPatch(value, error.message.replace(/^.*? cannot be handled as an? \S+: /, ''))
+  }
+}
+
+function invalidPatch(value: JsonObject, why: string): StatusError {
+  return invalid({ kind: '' }, '', [invalidValue('patch', JSON.stringify(value), why)])
 }
 
 function checkFields(

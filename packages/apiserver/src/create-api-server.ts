@@ -73,8 +73,17 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     }),
     closing: stopping.signal,
   })
+  const transport: ApiServer['transport'] = (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal })
   await feed.load(stopping.signal)
-  const background = await startBackground({ core, options, signal: stopping.signal })
+  const background = startBackground({ core, options, signal: stopping.signal })
+  try {
+    await background.ready
+    await options.prepare?.({ transport, objects, operations }, stopping.signal)
+  } catch (error) {
+    stopping.abort(error)
+    await background.ended
+    throw error
+  }
   const handler = await createRequestHandler(front)
   const listeners = new Set<OwnListening>()
 
@@ -99,7 +108,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       listeners.add(listening)
       return listening
     },
-    transport: (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal }),
+    transport,
     close: (how) => (closed ??= close(how?.graceMs ?? defaultGraceMs)),
     [Symbol.asyncDispose]: () => server.close(),
   }

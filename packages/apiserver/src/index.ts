@@ -1,3 +1,5 @@
+export { builtInParts } from './built-in-parts.ts'
+export type { BuiltInPartsOptions } from './built-in-parts.ts'
 export { createApiServer } from './create-api-server.ts'
 export type {
   AdvertisedEndpoint,

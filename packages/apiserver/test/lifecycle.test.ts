@@ -17,7 +17,9 @@ describe('a server', () => {
     const clock = new FakeClock(Date.now())
     const { client, datastore } = await startServer({ clock })
     const list = await client.transport.request({ method: 'GET', path: '/api/v1/namespaces' })
-    expect(list.body).toMatchObject({ items: ['default', 'kube-node-lease', 'kube-public', 'kube-system'].map((name) => ({ metadata: { name } })) })
+    expect(list.body).toMatchObject({
+      items: ['default', 'kube-node-lease', 'kube-public', 'kube-system'].map((name) => ({ metadata: { name } })),
+    })
     await datastore.delete(Buffer.from('/registry/namespaces/kube-public'))
     await expect.poll(() => clock.sleeping).toBeGreaterThan(0)
     await clock.advance(10_000)
@@ -72,14 +74,23 @@ describe('a server', () => {
     })
     const client = createClient(server.transport({ name: 'jane', groups: [] }))
     const first = client.resource(configmaps).create(configMap('a'))
-    await expect(client.resource(configmaps).create(configMap('b'))).rejects.toMatchObject({ code: 429, message: 'Too many requests, please try again later.' })
+    await expect(client.resource(configmaps).create(configMap('b'))).rejects.toMatchObject({
+      code: 429,
+      message: 'Too many requests, please try again later.',
+    })
     gate.resolve()
     await first
   })
 
   it('answers 500 for a bug, logs it once and goes on', async () => {
     const logged: string[] = []
-    const logger = { debug() {}, info() {}, warn() {}, error: (_fields: unknown, message: string) => void logged.push(message), child: () => logger }
+    const logger = {
+      debug() {},
+      info() {},
+      warn() {},
+      error: (_fields: unknown, message: string) => void logged.push(message),
+      child: () => logger,
+    }
     const broken: AdmissionPlugin = {
       name: 'broken',
       admit: ({ name }) => {
@@ -87,7 +98,10 @@ describe('a server', () => {
       },
     }
     const { client } = await startServer({ logger, admission: [broken] })
-    await expect(client.resource(configmaps).create(configMap('a'))).rejects.toMatchObject({ code: 500, message: 'Internal error occurred: oops' })
+    await expect(client.resource(configmaps).create(configMap('a'))).rejects.toMatchObject({
+      code: 500,
+      message: 'Internal error occurred: oops',
+    })
     expect(logged).toEqual(['Request failed'])
     await client.resource(configmaps).create(configMap('b'))
   })
@@ -127,7 +141,13 @@ describe('versions', () => {
     }
     const created = await client.resource(coreEvents).create(event)
     const other = await client.resource(events).get('e', { namespace: 'default' })
-    expect(other).toMatchObject({ apiVersion: 'events.k8s.io/v1', note: 'hello', regarding: { name: 'p' }, reportingController: 'me', deprecatedSource: { component: 'me' } })
+    expect(other).toMatchObject({
+      apiVersion: 'events.k8s.io/v1',
+      note: 'hello',
+      regarding: { name: 'p' },
+      reportingController: 'me',
+      deprecatedSource: { component: 'me' },
+    })
     expect(other.metadata.resourceVersion).toBe(created.metadata.resourceVersion)
     const [added] = await take(client.resource(events).watch({ fieldSelector: 'metadata.name=e' }), 1)
     expect(added?.object).toEqual(other)
@@ -152,7 +172,10 @@ describe('versions', () => {
     expect(old.spec.targetCPUUtilizationPercentage).toBe(50)
     await client.resource(autoscalersV1).update({ ...old, spec: { ...old.spec, targetCPUUtilizationPercentage: 70 } })
     const { spec } = await client.resource(autoscalersV2).get('h', { namespace: 'default' })
-    expect(spec.metrics?.map(({ resource }) => [resource?.name, resource?.target.averageUtilization])).toEqual([['memory', undefined], ['cpu', 70]])
+    expect(spec.metrics?.map(({ resource }) => [resource?.name, resource?.target.averageUtilization])).toEqual([
+      ['memory', undefined],
+      ['cpu', 70],
+    ])
   })
 
   it('let events expire with a lease of the datastore', async () => {

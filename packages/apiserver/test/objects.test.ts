@@ -194,6 +194,25 @@ describe('patch', () => {
     expect(error).toMatchObject({ code: 422, message: 'the server rejected our request due to an error in our request' })
   })
 
+  it('refuses what does not fit the schema', async () => {
+    const { client } = await startServer()
+    await client.resource(deployments).create(deployment('a'))
+    const error = await failure(client.resource(deployments).patch('a', { spec: { replicas: 'x' } }, { ...inDefault, type: 'merge' }))
+    expect(error.code).toBe(422)
+    expect(error.message).toMatch(
+      /^ "" is invalid: patch: Invalid value: .*: json: cannot unmarshal string into Go struct field DeploymentSpec\.spec\.replicas of type int32$/,
+    )
+    const path = '/apis/apps/v1/namespaces/default/deployments/a'
+    const strict = {
+      method: 'PATCH',
+      path,
+      query: { fieldValidation: 'Strict' },
+      body: { spec: { foo: 1 } },
+      contentType: 'application/merge-patch+json',
+    } as const
+    expect((await failure(client.transport.request(strict))).message).toMatch(/: strict decoding error: unknown field "spec\.foo"$/)
+  })
+
   it('refuses more than ten thousand operations', async () => {
     const { client } = await startServer()
     await client.resource(configmaps).create(configMap('a'))

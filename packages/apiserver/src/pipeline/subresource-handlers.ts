@@ -47,7 +47,15 @@ async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: S
   const scope = scopeOf(core, request, options)
   const ask = async (asked: SubresourceRequest['verb'], body: KubernetesObject | undefined): Promise<KubernetesObject> => {
     await checkAdmission(core, request, { verb: asked, body, scope })
-    return subresource.handle({ verb: asked, name: info.name, body, query: call.query, scope, signal: call.signal, operations: core.operations })
+    return subresource.handle({
+      verb: asked,
+      name: info.name,
+      body,
+      query: call.query,
+      scope,
+      signal: call.signal,
+      operations: core.operations,
+    })
   }
   if (verb === 'get') return { type: 'object', code: 200, object: await ask('get', undefined) }
   if (verb === 'patch') return { type: 'object', code: 200, object: await patchOwn(request, subresource, ask) }

@@ -75,7 +75,8 @@ export async function listObjects(
     return fromCache(source, selection, limit, '')
   }
   const wanted = parseResourceVersion(resourceVersion)
-  if (wanted === 0) return fromCache(source, selection, limit, '')
+  // As upstream: whoever takes any version gets all of it, in one chunk.
+  if (wanted === 0) return fromCache(source, selection, 0, '')
   // As upstream: a limit without a match asks for exactly this version.
   if (parameters.resourceVersionMatch === 'Exact' || (limit > 0 && parameters.resourceVersionMatch === ''))
     return exact(source, selection, limit, wanted, '', signal)

@@ -1,0 +1,97 @@
+import { createClient } from '@k3s/client'
+import { builtInAdmission } from './admission/built-in.ts'
+import type { ApiServerOptions, ServerParts } from './api-server.ts'
+import type { Authenticator, Authorizer } from './auth/auth.ts'
+import { mastersAuthorizer, unionAuthorizer } from './auth/authorizers.ts'
+import { bootstrapPolicy } from './auth/bootstrap/policy.ts'
+import { reconcileBootstrapPolicy } from './auth/bootstrap/reconcile.ts'
+import { NodeAuthorizer } from './auth/node/node-authorizer.ts'
+import { RbacAuthorizer } from './auth/rbac/rbac-authorizer.ts'
+import { bootstrapTokenAuthenticator } from './auth/tokens/bootstrap-tokens.ts'
+import { issuerDocument } from './auth/tokens/issuer-documents.ts'
+import { ServiceAccountTokens } from './auth/tokens/service-account-tokens.ts'
+import type { SigningKeys } from './auth/tokens/signing-keys.ts'
+import { bearerAuthenticator, type TokenAuthenticator } from './auth/tokens/token-authenticator.ts'
+import { serverUser } from './registry/resource-operations.ts'
+import { builtInStrategies, type BuiltInStrategyOptions } from './resources/built-in.ts'
+
+export interface BuiltInPartsOptions extends Pick<BuiltInStrategyOptions, 'serviceCidrs' | 'nodePortRange' | 'allowPrivileged' | 'random'> {
+  /** Issues and verifies tokens of service accounts. */
+  readonly serviceAccounts: {
+    readonly keys: SigningKeys
+    /** The first signs; tokens of all are accepted. */
+    readonly issuers: readonly string[]
+    readonly audiences?: readonly string[] | undefined
+    /** Where clients reach the server; for the documents about the issuer. */
+    readonly baseUrl: string
+    readonly jwksUri?: string | undefined
+  }
+  /** Other bearer tokens, asked after those of service accounts. */
+  readonly tokens?: readonly TokenAuthenticator[] | undefined
+  /** Other ways to authenticate. */
+  readonly authenticators?: readonly Authenticator[] | undefined
+  /** Admission plugins that are left out. */
+  readonly disabledAdmission?: readonly string[] | undefined
+}
+
+/** Everything that a cluster's API server has beyond its core, as options of `createApiServer`: rules of the built-in resources, tokens, node and role authorization with their bootstrap policy, admission. Make one for each server. */
+export function builtInParts(
+  options: BuiltInPartsOptions,
+): Pick<ApiServerOptions, 'authenticators' | 'authorizers' | 'admission' | 'strategies' | 'extraPaths' | 'prepare'> {
+  const { serviceAccounts } = options
+  let made: BuiltIns | undefined
+  const of = (parts: ServerParts): BuiltIns => (made ??= makeBuiltIns(options, parts))
+  return {
+    authenticators: (parts) => {
+      const { tokenAuthenticators } = of(parts)
+      return [...tokenAuthenticators.map(bearerAuthenticator), ...(options.authenticators ?? [])]
+    },
+    authorizers: (parts) => of(parts).authorizers,
+    admission: (parts) => {
+      const { authorizer, rbac } = of(parts)
+      return builtInAdmission({
+        authorizer,
+        rules: rbac,
+        operations: parts.operations,
+        random: options.random,
+        disabled: options.disabledAdmission,
+      })
+    },
+    strategies: () => builtInStrategies(options),
+    extraPaths: (path) => (made === undefined ? undefined : issuerDocument(made.serviceAccountTokens, path, serviceAccounts)),
+    prepare: async (server, signal) => {
+      const client = createClient(server.transport(serverUser))
+      await reconcileBootstrapPolicy(
+        {
+          get: (type, at) => client.resource(type).get(at.name, { namespace: at.namespace }),
+          create: (type, object) => client.resource(type).create(object),
+          update: (type, object) => client.resource(type).update(object),
+        },
+        bootstrapPolicy(),
+        signal,
+      )
+    },
+  }
+}
+
+interface BuiltIns {
+  readonly serviceAccountTokens: ServiceAccountTokens
+  readonly tokenAuthenticators: readonly TokenAuthenticator[]
+  readonly rbac: RbacAuthorizer
+  readonly authorizers: readonly Authorizer[]
+  /** All of them as one: what reviews and admission ask. */
+  readonly authorizer: Authorizer
+}
+
+function makeBuiltIns(options: BuiltInPartsOptions, { objects, clock }: ServerParts): BuiltIns {
+  const serviceAccountTokens = new ServiceAccountTokens({ ...options.serviceAccounts, objects, clock })
+  const rbac = new RbacAuthorizer(objects)
+  const authorizers = [mastersAuthorizer, new NodeAuthorizer(objects), rbac]
+  return {
+    serviceAccountTokens,
+    tokenAuthenticators: [serviceAccountTokens, bootstrapTokenAuthenticator(objects, clock), ...(options.tokens ?? [])],
+    rbac,
+    authorizers,
+    authorizer: unionAuthorizer(authorizers),
+  }
+}
