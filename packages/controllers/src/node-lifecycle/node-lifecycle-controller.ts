@@ -1,6 +1,6 @@
 import { hasReason } from '@k3s/api'
 import { leases } from '@k3s/api/types/coordination/v1'
-import { nodes, pods, type Node } from '@k3s/api/types/core/v1'
+import { nodes, pods, type Node, type Pod, type Taint } from '@k3s/api/types/core/v1'
 import type { Service } from '@k3s/lifecycle'
 import { findCondition, withCondition } from '../kit/conditions.ts'
 import type { ControllerContext } from '../kit/context.ts'
@@ -19,8 +19,8 @@ export interface NodeLifecycleOptions {
 }
 
 /** Index of pods by the node that they are bound to. */
-export const nodeIndex = 'node'
-export const byNodeName = ({ spec }: { readonly spec: { readonly nodeName?: string | undefined } }): readonly string[] =>
+export const nodeIndex = 'node' as const
+export const byNodeName = ({ spec }: Pod): readonly string[] =>
   (spec.nodeName ?? '') === '' ? [] : [spec.nodeName ?? '']
 
 /** The last sign of life of a kubelet, by our clock: its own may differ. */
@@ -118,10 +118,11 @@ export function createNodeLifecycleController(context: ControllerContext, option
       const mayEvict = periodMs !== undefined && sinceLast >= periodMs
       const taints = nodeTaints(node, mayEvict, clock.now())
       if (taints !== undefined) {
-        const begins = taints.some(({ effect, timeAdded }) => effect === 'NoExecute' && timeAdded !== undefined)
+        const evicts = (list: readonly Taint[] | undefined): boolean => list?.some(({ effect }) => effect === 'NoExecute') === true
+        // No await since the time of the last one was read: no two nodes of a zone can begin at once.
+        if (mayEvict && evicts(taints) && !evicts(node.spec.taints)) lastEvictionMs.set(zone, clock.monotonic())
         const patch = { metadata: { uid: node.metadata.uid, resourceVersion: node.metadata.resourceVersion }, spec: { taints } }
         await client.resource(nodes).patch(name, patch, { type: 'merge', signal })
-        if (begins && mayEvict && readinessTaint(node) !== undefined) lastEvictionMs.set(zone, clock.monotonic())
       }
       if (readinessTaint(node) === undefined) return
       if (findCondition(node.status?.conditions, 'Ready') !== undefined) await markPodsNotReady(name, signal)

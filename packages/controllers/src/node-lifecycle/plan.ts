@@ -3,8 +3,8 @@ import { findCondition } from '../kit/conditions.ts'
 import { formatTime } from '../kit/time.ts'
 
 const prefix = 'node.kubernetes.io/'
-export const notReadyTaint = `${prefix}not-ready`
-export const unreachableTaint = `${prefix}unreachable`
+const notReadyTaint = `${prefix}not-ready`
+const unreachableTaint = `${prefix}unreachable`
 
 /** Conditions that a silent kubelet can no longer vouch for. */
 const kubeletConditions = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']
