@@ -20,6 +20,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('removeNode' as const), index: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('failBindings' as const), count: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('holdBindings' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('endPods' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(0, 500, 3000) }) },
 )
 
@@ -30,7 +31,11 @@ const node = (name: string, milliCpu: number): Node => ({
 })
 const pod = (name: string, milliCpu: number, priority: number): Pod => ({
   metadata: { name, namespace: 'default' },
-  spec: { priority, containers: [{ name: 'c', resources: { requests: { cpu: `${milliCpu}m` } } }], terminationGracePeriodSeconds: 0 },
+  spec: {
+    priority,
+    containers: [{ name: 'c', resources: { requests: { cpu: `${milliCpu}m` } } }],
+    terminationGracePeriodSeconds: priority === 0 ? 30 : 0,
+  },
 })
 const milli = ({ spec }: Pod): number => Number(spec.containers[0]?.resources?.requests?.['cpu']?.replace('m', ''))
 
@@ -66,6 +71,11 @@ it('never puts more on a node than it has, and in the end leaves no pod waiting 
           const cpu = Number(status?.allocatable?.['cpu']?.replace('m', '')) - placed.reduce((sum, other) => sum + milli(other), 0)
           return { cpu, places: 5 - placed.length }
         }
+        /** What kubelets do with deleted pods. */
+        const endPods = (): void => {
+          for (const { metadata } of server.all(pods))
+            if (metadata.deletionTimestamp !== undefined) server.remove(pods, `default/${metadata.name}`)
+        }
         const check = (): void => {
           for (const known of server.all(nodes)) {
             expect(free(known).cpu).toBeGreaterThanOrEqual(0)
@@ -81,6 +91,7 @@ it('never puts more on a node than it has, and in the end leaves no pod waiting 
             )
           else if (action.do === 'addNode') server.put(nodes, node(`n${count}`, action.cpu))
           else if (action.do === 'failBindings') failures = action.count
+          else if (action.do === 'endPods') endPods()
           else if (action.do === 'holdBindings') {
             release()
             const held = Promise.withResolvers<void>()
@@ -105,6 +116,7 @@ it('never puts more on a node than it has, and in the end leaves no pod waiting 
         // Less than the five minutes after which everything is tried again.
         for (let round = 0; round < 20; round++) {
           await clock.advance(5000)
+          endPods()
           check()
         }
         for (const waiting of server.all(pods).filter(({ spec }) => !spec.nodeName))

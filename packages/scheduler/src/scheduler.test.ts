@@ -224,6 +224,21 @@ describe('createScheduler()', () => {
     expect(placement()['late']).toBe('')
   })
 
+  it('gives the room kept for a pod to others when that pod is deleted', async () => {
+    const { server, addPod, placement, condition } = await start()
+    server.put(nodes, makeNode('n'))
+    for (const name of ['victim', 'other']) await addPod(makePod(name, '300m', { priority: name === 'other' ? 5000 : 0 }))
+    await until(() => placement()['victim'] === 'n' && placement()['other'] === 'n')
+    await addPod(makePod('high', '600m', { priority: 1000 }))
+    await until(() => server.peek(pods, 'default/high')?.status?.nominatedNodeName === 'n')
+    // There is room for it beside the victim, but not beside the pod that the victim makes room for.
+    await addPod(makePod('low', '300m'))
+    await until(() => condition('low')?.status === 'False')
+    server.remove(pods, 'default/high')
+    await until(() => placement()['low'] === 'n')
+    expect(server.peek(pods, 'default/victim')?.metadata.deletionTimestamp).toBeDefined()
+  })
+
   it('prefers victims that no disruption budget protects', async () => {
     const { server, addPod, placement } = await start()
     for (const name of ['n1', 'n2']) {

@@ -188,9 +188,9 @@ class Scheduler implements Service {
 
   #setPlacedPod(previous: Pod | undefined, pod: Pod, uid: string): void {
     this.#queue.delete(uid)
-    this.#nominations.delete(uid)
     const info = podInfoOf(pod)
     this.#cache.setPod(info)
+    this.#endNomination(info, pod.spec.nodeName)
     const before = previous?.spec.nodeName ? podInfoOf(previous) : undefined
     // Most updates of running pods are of their status, and change nothing for others.
     const isSame =
@@ -207,22 +207,30 @@ class Scheduler implements Service {
     if (this.#cache.has(uid)) return
     if (pod.metadata.deletionTimestamp !== undefined) {
       this.#queue.delete(uid)
-      this.#nominations.delete(uid)
+      this.#endNomination(podInfoOf(pod))
       return
     }
     if (nominated) this.#nominations.set(podInfoOf(pod), nominated)
     // Ours may not be written yet; one that was there and is not any more was taken away.
-    else if (previous?.status?.nominatedNodeName) this.#nominations.delete(uid)
+    else if (previous?.status?.nominatedNodeName) this.#endNomination(podInfoOf(pod))
     if (!this.#queue.update(pod)) this.#queue.add(podInfoOf(pod))
   }
 
   #removePod(pod: Pod): void {
     const info = podInfoOf(pod)
     this.#queue.delete(info.uid)
-    this.#nominations.delete(info.uid)
     const wasPlaced = this.#cache.has(info.uid)
     this.#cache.removePod(info.uid)
+    this.#endNomination(info)
     if (wasPlaced) this.#queue.move({ kind: 'podDeleted', pod: info })
+  }
+
+  /** The room that was kept for the pod is free for others, unless the pod is there now. */
+  #endNomination(pod: PodInfo, placedOn?: string): void {
+    const node = this.#nominations.nodeOf(pod.uid)
+    if (node === undefined) return
+    this.#nominations.delete(pod.uid)
+    if (node !== placedOn) this.#queue.move({ kind: 'podDeleted', pod })
   }
 
   /** One scheduling cycle. No await: what it reads is what it changes. */
@@ -247,7 +255,7 @@ class Scheduler implements Service {
     const volumes = plan === undefined || isRejection(plan) ? undefined : plan
     this.#cache.assume(pod, found.node.name)
     if (volumes !== undefined) this.#cache.assumeVolumes(volumes)
-    this.#nominations.delete(pod.uid)
+    this.#endNomination(pod, found.node.name)
     this.#bindings++
     this.#own(this.#bind({ queued, node: found.node.name, volumes, startedAt, signal }))
   }
@@ -350,9 +358,10 @@ class Scheduler implements Service {
       this.#metrics.preemptionAttempts.inc()
     }
     this.#logger.debug({ pod: pod.key, message }, 'Pod has no node')
+    // Before it is queued, so that it is not moved by the end of its own nomination.
+    if (nominatedNode !== this.#nominations.nodeOf(pod.uid)) this.#endNomination(pod)
     this.#queue.reject(queued, rejectedBy)
-    if (nominatedNode === '') this.#nominations.delete(pod.uid)
-    else this.#nominations.set(pod, nominatedNode)
+    if (nominatedNode !== '') this.#nominations.set(pod, nominatedNode)
     this.#recorder.event(pod.pod, 'Warning', 'FailedScheduling', message)
     this.#report(pod, { reason: 'Unschedulable', message, nominatedNode }, signal)
     if (victims !== undefined) this.#own(this.#preempt(pod, victims, signal))
@@ -363,7 +372,11 @@ class Scheduler implements Service {
     this.#queue.hold(pod.uid)
     this.#metrics.preemptionVictims.observe(victims.length)
     const displaced = this.#nominations.after(pod, node.name)
-    for (const { uid } of displaced) this.#nominations.delete(uid)
+    for (const { uid } of displaced) {
+      this.#nominations.delete(uid)
+      // It looks for another place now, which may need other victims.
+      this.#queue.release(uid, { retry: true })
+    }
     let failed = false
     try {
       await Promise.all(displaced.map((other) => this.#writer.clearNomination(other.pod, signal)))

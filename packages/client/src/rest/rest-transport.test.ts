@@ -2,7 +2,7 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createSecureServer, type ServerHttp2Session } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { isStatusError } from '@k3s/api'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ApiWatchEvent } from '../transport.ts'
@@ -259,6 +259,28 @@ describe('createRestTransport()', () => {
     transport.rotate()
     await transport.request(get('/x'))
     expect(subjects).toEqual(['client', 'client', 'renewed'])
+  })
+
+  it('notices a peer that is silent', async () => {
+    const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    const tls = { key: certificates.serverKey, cert: certificates.serverCert, ALPNProtocols: ['h2'] }
+    const sockets = new Set<Socket>()
+    const server = createTlsServer(tls, (socket) => {
+      sockets.add(socket)
+      socket.on('error', () => {}).resume()
+      socket.write(emptySettings)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    cleanups.push(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}` // listens on TCP
+    const transport = transportTo(url, { timeouts: { pingIntervalMs: 20, pingTimeoutMs: 20, requestMs: 0 } })
+    const read = async (): Promise<void> => {
+      for await (const event of transport.watch(get('/x'))) expect(event).toBeUndefined()
+    }
+    await expect(read()).rejects.toMatchObject({ reason: 'ServiceUnavailable', message: expect.stringContaining('No answer to a ping') })
   })
 
   it('refuses requests after it was disposed', async () => {
