@@ -174,7 +174,8 @@ test('a containerd without CRI shows its log', async () => {
   const host = await createHost()
   onTestFinished(() => host[Symbol.asyncDispose]())
   await expect(host.start({ snapshotter: 'nonexistent' })).rejects.toThrow(/has no CRI plugin; its log says why:\n.*/)
-  await expect(readFile(`/proc/${await host.pid()}/comm`, 'utf8')).rejects.toThrow('no such file')
+  const pid = await host.pid()
+  await vi.waitFor(() => expect(readFile(`/proc/${pid}/comm`, 'utf8')).rejects.toThrow('no such file'), 5000)
 })
 
 test('a missing program is named with its package', async () => {
