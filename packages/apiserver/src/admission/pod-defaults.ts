@@ -44,7 +44,7 @@ const defaultClass = (objects: ObjectReader): PriorityClass | undefined =>
   objects
     .list(priorityclasses)
     .filter(({ globalDefault }) => globalDefault === true)
-    .toSorted((a, b) => a.value - b.value)[0]
+    .toSorted((a, b) => (a.value ?? 0) - (b.value ?? 0))[0]
 
 /** Turns the name of a priority class into its number. */
 export const priority: AdmissionPlugin = {

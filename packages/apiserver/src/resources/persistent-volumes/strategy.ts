@@ -1,0 +1,137 @@
+import { compareQuantities, isQuantity } from '@k3s/api'
+import { type PersistentVolume, type PersistentVolumeSpec, persistentvolumes } from '@k3s/api/types/core/v1'
+import { forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
+import { validateAccessModes, volumeModes } from '../persistent-volume-claims/claim-spec.ts'
+import { shortAccessModes } from '../persistent-volume-claims/access-modes.ts'
+import { validateNodeSelector } from '../pods/scheduling.ts'
+import { validateDriverName, validateNoBacksteps } from '../pods/volumes.ts'
+import { ageColumn, column, nameColumn } from '../shared/columns.ts'
+import { describeDifference } from '../shared/difference.ts'
+import { semanticEqual } from '../shared/equality.ts'
+import { immutable, invalids, optionalOneOf, requiredString } from '../shared/fields.ts'
+import { dns1123Subdomain } from '../shared/names.ts'
+import { canonicalizeResources } from '../shared/resource-list.ts'
+import { statusUpdate } from '../shared/status-rules.ts'
+
+const sources = [
+  'hostPath', 'gcePersistentDisk', 'awsElasticBlockStore', 'glusterfs', 'flocker', 'nfs', 'rbd', 'quobyte', 'cephfs', 'iscsi', 'cinder', 'fc', 'flexVolume', 'azureFile',
+  'vsphereVolume', 'photonPersistentDisk', 'portworxVolume', 'azureDisk', 'scaleIO', 'local', 'storageos', 'csi',
+] as const
+const reclaimPolicies = ['Delete', 'Recycle', 'Retain']
+const legacyClass = 'volume.beta.kubernetes.io/storage-class'
+
+function defaults(volume: PersistentVolume): void {
+  volume.status ??= {}
+  volume.status.phase ||= 'Pending'
+  volume.spec.persistentVolumeReclaimPolicy ||= 'Retain'
+  volume.spec.volumeMode ??= 'Filesystem'
+  if (volume.spec.hostPath !== undefined) volume.spec.hostPath.type ??= ''
+  canonicalizeResources(volume.spec.capacity)
+}
+
+function validateSource(spec: PersistentVolumeSpec): FieldError[] {
+  const present = sources.filter((name) => spec[name] !== undefined)
+  const [first, ...others] = present
+  if (first === undefined) return [required('spec', 'must specify a volume type')]
+  const errors: FieldError[] = []
+  const { hostPath, nfs, local, csi } = spec
+  if (first === 'hostPath' && hostPath !== undefined) {
+    errors.push(...requiredString('spec.hostPath.path', hostPath.path))
+    if (hostPath.path) errors.push(...validateNoBacksteps(hostPath.path, 'spec.hostPath.path'))
+  }
+  if (first === 'nfs' && nfs !== undefined) {
+    errors.push(...requiredString('spec.nfs.server', nfs.server), ...requiredString('spec.nfs.path', nfs.path))
+    if (!nfs.path.startsWith('/')) errors.push(invalidValue('spec.nfs.path', nfs.path, 'must be an absolute path'))
+  }
+  if (first === 'local' && local !== undefined) {
+    errors.push(...requiredString('spec.local.path', local.path))
+    if (local.path) errors.push(...validateNoBacksteps(local.path, 'spec.local.path'))
+    if (spec.nodeAffinity?.required === undefined) errors.push(required('spec.nodeAffinity', 'Local volume requires node affinity'))
+  }
+  if (first === 'csi' && csi !== undefined) {
+    errors.push(...validateDriverName(csi.driver, 'spec.csi.driver'), ...requiredString('spec.csi.volumeHandle', csi.volumeHandle))
+  }
+  return [...errors, ...others.map((name) => forbiddenField(`spec.${name}`, 'may not specify more than 1 volume type'))]
+}
+
+function validate({ spec }: PersistentVolume): FieldError[] {
+  const errors: FieldError[] = (spec.accessModes ?? []).length === 0 ? [required('spec.accessModes')] : []
+  errors.push(...validateAccessModes(spec.accessModes, 'spec.accessModes'))
+  const capacity = spec.capacity ?? {}
+  const names = Object.keys(capacity)
+  if (names.length === 0) errors.push(required('spec.capacity'))
+  if (names.length !== 1 || capacity['storage'] === undefined) errors.push(notSupported('spec.capacity', capacity, ['storage']))
+  for (const [name, amount] of Object.entries(capacity)) {
+    if (!isQuantity(amount) || compareQuantities(amount, '0') <= 0) errors.push(invalidValue(`spec.capacity[${name}]`, amount, 'must be greater than zero'))
+  }
+  errors.push(...optionalOneOf('spec.persistentVolumeReclaimPolicy', spec.persistentVolumeReclaimPolicy, reclaimPolicies))
+  if (spec.nodeAffinity !== undefined) {
+    if (spec.nodeAffinity.required === undefined) errors.push(required('spec.nodeAffinity.required', 'must specify required node constraints'))
+    else errors.push(...validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required'))
+  }
+  errors.push(...validateSource(spec))
+  if (spec.hostPath?.path.replaceAll(/\/+/g, '/') === '/' && spec.persistentVolumeReclaimPolicy === 'Recycle') {
+    errors.push(forbiddenField('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'"))
+  }
+  if (spec.storageClassName) errors.push(...invalids('spec.storageClassName', spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
+  errors.push(...optionalOneOf('spec.volumeMode', spec.volumeMode, volumeModes))
+  const attributes = spec.volumeAttributesClassName
+  if (attributes !== undefined) {
+    if (attributes === '') errors.push(required('spec.volumeAttributesClassName', 'an empty string is disallowed'))
+    else errors.push(...invalids('spec.volumeAttributesClassName', attributes, dns1123Subdomain(attributes)))
+    if (spec.csi === undefined) errors.push(required('spec.csi', 'has to be specified when using volumeAttributesClassName'))
+  }
+  return errors
+}
+
+const sourceOf = (spec: PersistentVolumeSpec): unknown => Object.fromEntries(sources.map((name) => [name, spec[name]]))
+
+function validateUpdate({ spec }: PersistentVolume, { spec: old }: PersistentVolume): FieldError[] {
+  const errors: FieldError[] = []
+  // A secret for growing may be added once.
+  const isAdded = old.csi !== undefined && old.csi.controllerExpandSecretRef === undefined && spec.csi !== undefined
+  const now = isAdded ? { ...spec, csi: { ...spec.csi, driver: spec.csi?.driver ?? '', volumeHandle: spec.csi?.volumeHandle ?? '', controllerExpandSecretRef: undefined } } : spec
+  if (!semanticEqual(sourceOf(now), sourceOf(old))) {
+    const difference = describeDifference(sourceOf(old), sourceOf(now))
+    errors.push(forbiddenField('spec.persistentvolumesource', `spec.persistentvolumesource is immutable after creation\n${difference}`))
+  }
+  errors.push(...immutable('volumeMode', spec.volumeMode, old.volumeMode))
+  if (old.nodeAffinity !== undefined) errors.push(...immutable('nodeAffinity', spec.nodeAffinity, old.nodeAffinity))
+  if (old.volumeAttributesClassName !== undefined && spec.volumeAttributesClassName === undefined) {
+    errors.push(forbiddenField('spec.volumeAttributesClassName', 'update from non-nil value to nil is forbidden'))
+  }
+  return errors
+}
+
+/** Rules for persistent volumes. */
+export const persistentVolumeStrategy: ResourceStrategy<PersistentVolume> = {
+  type: persistentvolumes,
+  hasGeneration: false,
+  defaults,
+  prepareForCreate(volume, scope) {
+    volume.status = { phase: 'Pending', lastPhaseTransitionTime: scope.now }
+  },
+  validate,
+  update: { validate: validateUpdate },
+  status: {
+    prepare(volume, previous, scope) {
+      statusUpdate<PersistentVolume>().prepare?.(volume, previous, scope)
+      const [now, then] = [volume.status, previous.status]
+      if (now !== undefined && now.phase !== then?.phase && now.lastPhaseTransitionTime === then?.lastPhaseTransitionTime) now.lastPhaseTransitionTime = scope.now
+    },
+  },
+  columns: [
+    nameColumn(),
+    column('Capacity', ({ spec }) => spec.capacity?.['storage'] ?? '0'),
+    column('Access Modes', ({ spec }) => shortAccessModes(spec.accessModes)),
+    column('Reclaim Policy', ({ spec }) => spec.persistentVolumeReclaimPolicy ?? ''),
+    column('Status', ({ metadata, status }) => (metadata.deletionTimestamp === undefined ? (status?.phase ?? '') : 'Terminating')),
+    column('Claim', ({ spec }) => (spec.claimRef === undefined ? '' : `${spec.claimRef.namespace ?? ''}/${spec.claimRef.name ?? ''}`)),
+    column('StorageClass', ({ spec, metadata }) => metadata.annotations?.[legacyClass] ?? spec.storageClassName ?? ''),
+    column('VolumeAttributesClass', ({ spec }) => spec.volumeAttributesClassName ?? '<unset>'),
+    column('Reason', ({ status }) => status?.reason ?? ''),
+    ageColumn(),
+    column('VolumeMode', ({ spec }) => spec.volumeMode ?? '<unset>', { wide: true }),
+  ],
+}

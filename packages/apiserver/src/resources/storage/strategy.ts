@@ -1,0 +1,180 @@
+import {
+  type CSIDriver,
+  csidrivers,
+  type CSINode,
+  csinodes,
+  type CSIStorageCapacity,
+  csistoragecapacities,
+  type StorageClass,
+  storageclasses,
+  type VolumeAttachment,
+  volumeattachments,
+  type VolumeAttributesClass,
+  volumeattributesclasses,
+} from '@k3s/api/types/storage/v1'
+import { duplicate, required } from '../../registry/field-error.ts'
+import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
+import { validateDriverName } from '../pods/volumes.ts'
+import { ageColumn, column, nameColumn } from '../shared/columns.ts'
+import { immutable, invalids, oneOf, optionalOneOf, requiredString } from '../shared/fields.ts'
+import { validateLabelSelector } from '../shared/label-selector.ts'
+import { dns1123Subdomain, qualifiedName } from '../shared/names.ts'
+import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
+
+const driverName = (name: string): readonly string[] => validateDriverName(name, '').map(({ message }) => (message ?? '').replace(/^Invalid value: "[^"]*": /, ''))
+const defaultMarks = ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class']
+
+/** Rules for storage classes: nothing that decides on volumes changes. */
+export const storageClassStrategy: ResourceStrategy<StorageClass> = {
+  type: storageclasses,
+  hasGeneration: false,
+  defaults(storage) {
+    storage.reclaimPolicy ??= 'Delete'
+    storage.volumeBindingMode ??= 'Immediate'
+  },
+  validate: ({ provisioner, reclaimPolicy, volumeBindingMode }) => [
+    ...(provisioner ? invalids('provisioner', provisioner, qualifiedName(provisioner.toLowerCase())) : [required('provisioner')]),
+    ...optionalOneOf('reclaimPolicy', reclaimPolicy, ['Delete', 'Retain']),
+    ...oneOf('volumeBindingMode', volumeBindingMode, ['Immediate', 'WaitForFirstConsumer']),
+  ],
+  update: {
+    validate: (storage, previous) =>
+      (['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode'] as const).flatMap((name) => immutable(name, storage[name], previous[name])),
+  },
+  columns: [
+    column('Name', ({ metadata }) => `${metadata.name}${defaultMarks.some((mark) => metadata.annotations?.[mark] === 'true') ? ' (default)' : ''}`, {
+      format: 'name',
+      description: 'Name of the object',
+    }),
+    column('Provisioner', ({ provisioner }) => provisioner),
+    column('ReclaimPolicy', ({ reclaimPolicy }) => reclaimPolicy ?? 'Delete'),
+    column('VolumeBindingMode', ({ volumeBindingMode }) => volumeBindingMode ?? 'Immediate'),
+    column('AllowVolumeExpansion', ({ allowVolumeExpansion }) => allowVolumeExpansion ?? false),
+    ageColumn(),
+  ],
+}
+
+/** Rules for volume attributes classes. */
+export const volumeAttributesClassStrategy: ResourceStrategy<VolumeAttributesClass> = {
+  type: volumeattributesclasses,
+  hasGeneration: false,
+  validate: (attributes) => [
+    ...(attributes.driverName ? invalids('driverName', attributes.driverName, qualifiedName(attributes.driverName.toLowerCase())) : [required('driverName')]),
+    ...(Object.keys(attributes.parameters ?? {}).length === 0 ? [required('parameters', 'must contain at least one key/value pair')] : []),
+  ],
+  update: {
+    validate: (attributes, previous) => [
+      ...immutable('driverName', attributes.driverName, previous.driverName),
+      ...immutable('parameters', attributes.parameters, previous.parameters),
+    ],
+  },
+  columns: [nameColumn(), column('DriverName', (attributes) => attributes.driverName), ageColumn()],
+}
+
+/** Rules for CSI drivers. */
+export const csiDriverStrategy: ResourceStrategy<CSIDriver> = {
+  type: csidrivers,
+  hasGeneration: false,
+  allowUnconditionalUpdate: false,
+  validateName: driverName,
+  defaults({ spec }) {
+    spec.attachRequired ??= true
+    spec.podInfoOnMount ??= false
+    spec.storageCapacity ??= false
+    spec.fsGroupPolicy ??= 'ReadWriteOnceWithFSType'
+    if ((spec.volumeLifecycleModes ?? []).length === 0) spec.volumeLifecycleModes = ['Persistent']
+    spec.requiresRepublish ??= false
+    spec.seLinuxMount ??= false
+  },
+  validate: ({ spec }) => {
+    const audiences = (spec.tokenRequests ?? []).map(({ audience }) => audience)
+    return [
+      ...(spec.attachRequired === undefined ? [required('spec.attachedRequired')] : []),
+      ...optionalOneOf('spec.fsGroupPolicy', spec.fsGroupPolicy, ['File', 'None', 'ReadWriteOnceWithFSType']),
+      ...audiences.flatMap((audience, index) => (audiences.indexOf(audience) < index ? [duplicate(`spec.tokenRequests[${index}].audience`, audience)] : [])),
+      ...(spec.volumeLifecycleModes ?? []).flatMap((mode) => oneOf('spec.volumeLifecycleModes', mode, ['Ephemeral', 'Persistent'])),
+    ]
+  },
+  update: {
+    validate: ({ spec }, { spec: old }) => [
+      ...immutable('spec.attachedRequired', spec.attachRequired, old.attachRequired),
+      ...immutable('spec.volumeLifecycleModes', spec.volumeLifecycleModes, old.volumeLifecycleModes),
+    ],
+  },
+  columns: [
+    nameColumn(),
+    column('AttachRequired', ({ spec }) => spec.attachRequired ?? true, { type: 'boolean' }),
+    column('PodInfoOnMount', ({ spec }) => spec.podInfoOnMount ?? false, { type: 'boolean' }),
+    column('StorageCapacity', ({ spec }) => spec.storageCapacity ?? false, { type: 'boolean' }),
+    column('TokenRequests', ({ spec }) => spec.tokenRequests?.map(({ audience }) => audience).join(',') ?? '<unset>'),
+    column('RequiresRepublish', ({ spec }) => spec.requiresRepublish ?? false, { type: 'boolean' }),
+    column('Modes', ({ spec }) => spec.volumeLifecycleModes?.join(',') || '<none>'),
+    ageColumn(),
+  ],
+}
+
+function validateCsiNode({ spec }: CSINode): FieldError[] {
+  const names = new Set<string>()
+  return (spec.drivers ?? []).flatMap((driver, index) => {
+    const at = `spec.drivers[${index}]`
+    const errors = [...validateDriverName(driver.name, `${at}.name`), ...requiredString(`${at}.nodeID`, driver.nodeID)]
+    if (names.has(driver.name)) errors.push(duplicate(`${at}.name`, driver.name))
+    names.add(driver.name)
+    for (const key of driver.topologyKeys ?? []) errors.push(...invalids(at, key, qualifiedName(key)))
+    return errors
+  })
+}
+
+/** Rules for CSI nodes. */
+export const csiNodeStrategy: ResourceStrategy<CSINode> = {
+  type: csinodes,
+  hasGeneration: false,
+  allowUnconditionalUpdate: false,
+  validate: validateCsiNode,
+  columns: [nameColumn(), column('Drivers', ({ spec }) => spec.drivers?.length ?? 0, { type: 'integer' }), ageColumn()],
+}
+
+/** Rules for storage capacities. */
+export const csiStorageCapacityStrategy: ResourceStrategy<CSIStorageCapacity> = {
+  type: csistoragecapacities,
+  hasGeneration: false,
+  allowUnconditionalUpdate: false,
+  validate: ({ storageClassName, nodeTopology }) => [
+    ...invalids('storageClassName', storageClassName, dns1123Subdomain(storageClassName)),
+    ...validateLabelSelector(nodeTopology, 'nodeTopology'),
+  ],
+  update: {
+    validate: (capacity, previous) => [
+      ...immutable('nodeTopology', capacity.nodeTopology, previous.nodeTopology),
+      ...immutable('storageClassName', capacity.storageClassName, previous.storageClassName),
+    ],
+  },
+  columns: [nameColumn(), column('StorageClassName', ({ storageClassName }) => storageClassName), column('Capacity', ({ capacity }) => capacity ?? '<unset>')],
+}
+
+/** Rules for volume attachments: what is attached where never changes. */
+export const volumeAttachmentStrategy: ResourceStrategy<VolumeAttachment> = {
+  type: volumeattachments,
+  hasGeneration: false,
+  allowUnconditionalUpdate: false,
+  prepareForCreate(attachment) {
+    attachment.status = { attached: false }
+  },
+  validate: ({ spec }) => [
+    ...validateDriverName(spec.attacher, 'spec.attacher'),
+    ...(spec.source.persistentVolumeName === undefined && spec.source.inlineVolumeSpec === undefined
+      ? [required('spec.source', 'must specify exactly one of inlineVolumeSpec and persistentVolumeName')]
+      : []),
+    ...(spec.nodeName ? invalids('spec.nodeName', spec.nodeName, dns1123Subdomain(spec.nodeName)) : [required('spec.nodeName')]),
+  ],
+  update: { prepare: keepStatus, validate: (attachment, previous) => immutable('spec', attachment.spec, previous.spec) },
+  status: statusUpdate(),
+  columns: [
+    nameColumn(),
+    column('Attacher', ({ spec }) => spec.attacher, { format: 'name' }),
+    column('PV', ({ spec }) => spec.source.persistentVolumeName ?? ''),
+    column('Node', ({ spec }) => spec.nodeName),
+    column('Attached', ({ status }) => status?.attached ?? false, { type: 'boolean' }),
+    ageColumn(),
+  ],
+}
