@@ -3,6 +3,16 @@ import { dirname } from 'node:path'
 import { pino } from 'pino'
 import type { Logger } from '@k3s/lifecycle'
 
+/** An error's messages along its causes: stacks are for debugging. */
+function brief(error: unknown): unknown {
+  const messages: string[] = []
+  for (let one: unknown = error; one !== undefined && messages.length < 5; one = one instanceof Error ? one.cause : undefined) {
+    const message = one instanceof Error ? one.message : String(one)
+    if (!messages.some((other) => other.includes(message))) messages.push(message)
+  }
+  return messages.join(': ')
+}
+
 /** One JSON line a message, to standard error or to a file. Synchronous: what was logged before a crash is there. */
 export function createLogger(options: { readonly isDebug: boolean; readonly file?: string | undefined }): Logger {
   if (options.file !== undefined) mkdirSync(dirname(options.file), { recursive: true })
@@ -11,6 +21,7 @@ export function createLogger(options: { readonly isDebug: boolean; readonly file
       level: options.isDebug ? 'debug' : 'info',
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: options.isDebug ? pino.stdSerializers.err : brief },
       formatters: { level: (level) => ({ level }) },
     },
     pino.destination({ dest: options.file ?? 2, sync: true }),

@@ -116,7 +116,6 @@ export async function runAgent(
           agentDir,
           clients,
           kubeletTls: () => ({ ...joined.kubeletServing, clientCa: joined.clientCa }),
-          isControlPlane: false,
           version: kubernetesVersion,
           metrics,
           renderMetrics: () => metrics.text(),

@@ -21,7 +21,6 @@ export interface NodeServicesOptions {
   /** One client for each user that a node has. */
   readonly clients: { readonly kubelet: Client; readonly kubeProxy: Client; readonly k3sController: Client }
   readonly kubeletTls: () => TlsMaterial
-  readonly isControlPlane: boolean
   readonly version: string
   readonly metrics: MetricsRegistry
   readonly renderMetrics: () => Promise<string>
@@ -30,9 +29,6 @@ export interface NodeServicesOptions {
 
 const runtimeState = '/run/k3s/containerd'
 const cniBinaries = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni']
-
-/** Kubernetes' role labels, as K3s gives them to servers. */
-const controlPlaneLabels = { 'node-role.kubernetes.io/control-plane': 'true' }
 
 /**
  * The services of one node, in the order in which they start: caches, containerd (unless another runtime is given), kubelet,
@@ -96,7 +92,7 @@ export function createNodeServices(options: NodeServicesOptions): readonly Servi
       clusterDomain: cluster.clusterDomain,
       resolvConf: node.resolvConf,
       nodeIps: node.nodeIps,
-      nodeLabels: { ...node.labels, 'node.kubernetes.io/instance-type': 'k3s', ...(options.isControlPlane ? controlPlaneLabels : {}) },
+      nodeLabels: { ...node.labels, 'node.kubernetes.io/instance-type': 'k3s' },
       nodeAnnotations: { 'k3s.io/hostname': node.nodeName, 'k3s.io/internal-ip': node.nodeIps.join(',') },
       nodeTaints: node.taints,
       providerId: `k3s://${node.nodeName}`,

@@ -1,22 +1,6 @@
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
-import {
-  bearerAuthenticator,
-  bootstrapTokenAuthenticator,
-  builtInAdmission,
-  builtInStrategies,
-  createApiServer,
-  issuerDocument,
-  mastersAuthorizer,
-  NodeAuthorizer,
-  RbacAuthorizer,
-  ServiceAccountTokens,
-  SigningKeys,
-  unionAuthorizer,
-  type ApiServer,
-  type ServerParts,
-  type UserInfo,
-} from '@k3s/apiserver'
+import { builtInParts, createApiServer, SigningKeys, type ApiServer, type UserInfo } from '@k3s/apiserver'
 import { createClient, type Client } from '@k3s/client'
 import type { Datastore } from '@k3s/datastore'
 import type { Logger } from '@k3s/lifecycle'
@@ -43,20 +27,22 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
   const { options, tls, tunnel, ownNode } = given
   const { cluster } = options
   const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
-  const signing = new SigningKeys([tls.serviceAccountKey])
-  const lazy: { tokens: ServiceAccountTokens | undefined } = { tokens: undefined }
-  /** The parts come when the server makes itself; all rules share one issuer and one authorizer. */
-  const tokensOf = ({ objects, clock }: ServerParts): ServiceAccountTokens =>
-    (lazy.tokens ??= new ServiceAccountTokens({ keys: signing, issuers: [issuer], audiences: [issuer, 'k3s'], objects, clock }))
-  const rbac: { authorizer: RbacAuthorizer | undefined } = { authorizer: undefined }
-  const rbacOf = ({ objects }: ServerParts): RbacAuthorizer => (rbac.authorizer ??= new RbacAuthorizer(objects))
-
   async function dial(node: string, port: number): Promise<Duplex> {
     if (node === ownNode) return connect({ host: '127.0.0.1', port, noDelay: true })
     return tunnel.dial(node, `127.0.0.1:${port}`)
   }
 
   return createApiServer({
+    ...builtInParts({
+      serviceCidrs: [cluster.serviceCidr],
+      nodePortRange: options.nodePortRange,
+      serviceAccounts: {
+        keys: new SigningKeys([tls.serviceAccountKey]),
+        issuers: [issuer],
+        audiences: [issuer, 'k3s'],
+        baseUrl: `https://${given.advertiseAddress}:${options.advertisePort}`,
+      },
+    }),
     datastore: given.datastore,
     logger: given.logger,
     metrics: given.metrics,
@@ -70,30 +56,11 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
       groupHeaders: ['x-remote-group'],
       extraHeaderPrefixes: ['x-remote-extra-'],
     },
-    authenticators: (parts) => [
-      bearerAuthenticator(tokensOf(parts)),
-      bearerAuthenticator(bootstrapTokenAuthenticator(parts.objects, parts.clock)),
-    ],
-    authorizers: (parts) => [mastersAuthorizer, new NodeAuthorizer(parts.objects), rbacOf(parts)],
-    admission: (parts) => builtInAdmission({ ...parts, rules: rbacOf(parts) }),
-    strategies: (parts) =>
-      builtInStrategies({
-        serviceCidrs: [cluster.serviceCidr],
-        nodePortRange: options.nodePortRange,
-        tokens: tokensOf(parts),
-        authorizer: unionAuthorizer([mastersAuthorizer, new NodeAuthorizer(parts.objects), rbacOf(parts)]),
-        ruleResolver: rbacOf(parts),
-        objects: parts.objects,
-      }),
     nodeConnector: {
       dial: (node, port) => dial(node, port),
       kubeletTls: () => ({ cert: tls.apiserver.cert, key: tls.apiserver.key, ca: tls.serverCa.cert }),
     },
     advertised: { address: given.advertiseAddress, port: options.advertisePort, serviceIp: addressOf(cluster.serviceCidr, 1) },
-    extraPaths: (path) =>
-      lazy.tokens === undefined
-        ? undefined
-        : issuerDocument(lazy.tokens, path, { baseUrl: `https://${given.advertiseAddress}:${options.advertisePort}` }),
   })
 }
 

@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { bootstrapPolicy, reconcileBootstrapPolicy, type ApiServer } from '@k3s/apiserver'
+import type { ApiServer } from '@k3s/apiserver'
 import { nodes, secrets } from '@k3s/api/types/core/v1'
 import { hasReason } from '@k3s/api'
 import { createInformerFactory, type Client } from '@k3s/client'
@@ -21,6 +21,7 @@ import { clientAs, clientAsController, createControlPlaneApi } from './api-serve
 import { ensureDnsService } from './dns-service.ts'
 import { writeAdminKubeconfig, writeComponentKubeconfigs } from './kubeconfig.ts'
 import { listen } from './listener.ts'
+import { createNodeRole } from './node-role.ts'
 import { addressOf, type ServerOptions } from './server-options.ts'
 import { ensureLeaf, ensureServerTls, type ServerTls } from './server-tls.ts'
 import { ensureTokens } from './tokens.ts'
@@ -125,7 +126,7 @@ export async function runServer(
   })
   stack.defer(() => listener.close())
 
-  await prepareCluster(admin, options, signal)
+  if (!cluster.disableDns) await ensureDnsService(admin, cluster.clusterDns, signal)
   const local = `https://127.0.0.1:${options.httpsPort}`
   const kubeconfig = writeAdminKubeconfig({ ...options.kubeconfig, server: local, ca: tls.serverCa.cert, admin: tls.admin })
   writeComponentKubeconfigs(join(serverDir, 'cred'), local, tls.serverCa.cert, {
@@ -136,7 +137,7 @@ export async function runServer(
   })
   logger.info({ address: `${options.bindAddress}:${options.httpsPort}`, kubeconfig, version: kubernetesVersion }, 'API server is up')
 
-  const services = [...controlPlaneServices(api, admin, options, tls, logger, metrics)]
+  const services = [...controlPlaneServices(api, admin, options, node, tls, logger, metrics)]
   if (options.runs.agent) {
     const password = await ensureNodePasswordFile(nodePasswordFile)
     if ((await ensureNodePassword(admin, node.nodeName, password)) === 'rejected') {
@@ -152,24 +153,11 @@ export async function runServer(
   })
 }
 
-/** What every cluster has from its first moment: roles and the DNS service. */
-async function prepareCluster(admin: Client, options: ServerOptions, signal: AbortSignal): Promise<void> {
-  await reconcileBootstrapPolicy(
-    {
-      get: (type, at) => admin.resource(type).get(at.name, { namespace: at.namespace, signal }),
-      create: (type, object) => admin.resource(type).create(object, { signal }),
-      update: (type, object) => admin.resource(type).update(object, { signal }),
-    },
-    bootstrapPolicy(),
-    signal,
-  )
-  if (!options.cluster.disableDns) await ensureDnsService(admin, options.cluster.clusterDns, signal)
-}
-
 function controlPlaneServices(
   api: ApiServer,
   admin: Client,
   options: ServerOptions,
+  node: NodeOptions,
   tls: ServerTls,
   logger: Logger,
   metrics: Metrics,
@@ -179,6 +167,7 @@ function controlPlaneServices(
     createInformerFactory(clientAs(api, name), { logger: logger.child({ component: name }) })
   const cleanerInformers = createInformerFactory(admin, { logger: logger.child({ component: 'supervisor' }) })
   services.push(cleanerInformers, createNodePasswordCleaner({ client: admin, informers: cleanerInformers, logger }))
+  if (options.runs.agent) services.push(createNodeRole({ client: admin, informers: cleanerInformers, nodeName: node.nodeName, logger }))
   if (options.runs.controllers) {
     const informers = createInformerFactory(clientAs(api, 'system:kube-controller-manager'), {
       logger: logger.child({ component: 'controllers' }),
@@ -186,13 +175,16 @@ function controlPlaneServices(
     services.push(
       informers,
       createControllers({
+        client: admin,
         clientFor: (name) => clientAsController(api, name),
         informers,
         logger: logger.child({ component: 'controllers' }),
         metrics,
-        clusterCidr: options.cluster.clusterCidr,
-        rootCa: tls.serverCa.cert,
-        runsCloudController: options.runs.cloudController,
+        options: {
+          rootCa: tls.serverCa.cert,
+          nodeIpam: { clusterCidrs: [options.cluster.clusterCidr] },
+          cloudNode: options.runs.cloudController,
+        },
       }),
     )
   }
@@ -242,7 +234,6 @@ async function ownNode(
       k3sController: clientAs(api, 'system:k3s-controller'),
     },
     kubeletTls: () => ({ ...serving, clientCa: tls.clientCa.cert }),
-    isControlPlane: true,
     version: kubernetesVersion,
     metrics,
     renderMetrics: () => metrics.text(),
