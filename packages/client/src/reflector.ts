@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { apiVersionOf, groupResourceOf, hasReason, isStatusError, objectKey, type KubernetesObject } from '@k3s/api'
 import { backoffDelay, type Clock, type Logger } from '@k3s/lifecycle'
-import type { ResourceClient, ResourceEvent } from './client.ts'
+import type { ListOptions, ResourceClient, ResourceEvent } from './client.ts'
 import { deepFreeze } from './deep-freeze.ts'
 import type { InformerOptions } from './informer-contract.ts'
 import { byKey } from './store.ts'
@@ -134,8 +134,10 @@ export class Reflector<T extends KubernetesObject> {
     const { kind } = resource.type
     const apiVersion = apiVersionOf(resource.type)
     const items: T[] = []
-    // Empty reads what is newest; a known version reads from the server's cache, which does not page.
-    let page = await resource.list({ ...select, resourceVersion: this.#resourceVersion, limit: pageLimit, signal })
+    // Nothing known reads what is newest. With a limit but no match, a version would be taken as an exact one.
+    const version: ListOptions =
+      this.#resourceVersion === '' ? {} : { resourceVersion: this.#resourceVersion, resourceVersionMatch: 'NotOlderThan' }
+    let page = await resource.list({ ...select, ...version, limit: pageLimit, signal })
     for (;;) {
       for (const item of page.items) {
         // Items of a list come without their type.

@@ -83,9 +83,13 @@ class HttpTransport implements RestTransport {
   }
 
   async request(request: ApiRequest): Promise<ApiResponse> {
-    const timeout = this.#requestMs === 0 ? undefined : AbortSignal.timeout(this.#requestMs)
-    const signals = [request.signal, timeout].filter((signal) => signal !== undefined)
-    const signal = signals.length === 0 ? undefined : AbortSignal.any(signals)
+    // Not AbortSignal.timeout: its timer would outlive the request, and there are many of them.
+    const deadline = new AbortController()
+    const timer =
+      this.#requestMs === 0
+        ? undefined
+        : setTimeout(() => deadline.abort(new Error(`No answer in ${this.#requestMs} ms`)), this.#requestMs).unref()
+    const signal = request.signal === undefined ? deadline.signal : AbortSignal.any([request.signal, deadline.signal])
     try {
       const response = await this.#send(request, signal)
       const text = await readText(response)
@@ -93,6 +97,8 @@ class HttpTransport implements RestTransport {
       return { status: response.status, body: isJson(response) ? JSON.parse(text) : text }
     } catch (error) {
       throw this.#failureOf(error, request)
+    } finally {
+      clearTimeout(timer)
     }
   }
 
