@@ -1,58 +1,9 @@
 /** Writes `src/generated/` from `proto/cri.proto`: `node scripts/generate.ts`. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { parseProto, type ProtoField } from './parse-proto.ts'
+import { parseProto } from './parse-proto.ts'
+import { renderSchema, renderTypes } from './render.ts'
 
 const root = new URL('../', import.meta.url)
-const { messages, enums, services } = parseProto(readFileSync(new URL('proto/cri.proto', root), 'utf8'))
-const header = '// Made by `node scripts/generate.ts` from proto/cri.proto; not to be edited.\n'
-
-const camel = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
-const doc = (text: string, indent: string): string => (text === '' ? '' : `${indent}/** ${text} */\n`)
-const scalars: Readonly<Record<string, string>> = {
-  string: 'string',
-  bool: 'boolean',
-  bytes: 'Uint8Array',
-  int32: 'number',
-  int64: 'number',
-  uint32: 'number',
-  uint64: 'number',
-  double: 'number',
-}
-
-function typeOf({ type, label }: ProtoField): string {
-  const value = scalars[type] ?? type
-  if (label === 'repeated') return `readonly ${value}[]`
-  if (label === 'map') return `Readonly<Record<string, ${value}>>`
-  return value
-}
-
-let types = header
-for (const [name, values] of enums)
-  types += `\nexport type ${name} =\n${values.map((value) => `${doc(value.doc, '  ')}  | '${value.name}'`).join('\n')}\n  | 'UNRECOGNIZED'\n`
-for (const [name, fields] of messages) {
-  types += `\nexport interface ${name} {\n`
-  for (const field of fields) {
-    const isOptional = messages.has(field.type) && field.label === ''
-    types += `${doc(field.doc, '  ')}  readonly ${camel(field.name)}${isOptional ? '?' : ''}: ${typeOf(field)}${isOptional ? ' | undefined' : ''}\n`
-  }
-  types += '}\n'
-}
-writeFileSync(new URL('src/generated/types.ts', root), types)
-
-let schema = `${header}import type { EnumSchema, MessageSchema, MethodSchema } from '../schema.ts'\n\n`
-schema += 'export const enums: Readonly<Record<string, EnumSchema>> = {\n'
-for (const [name, values] of enums) schema += `  ${name}: { ${values.map((value) => `${value.name}: ${value.number}`).join(', ')} },\n`
-schema += '}\n\nexport const messages: Readonly<Record<string, MessageSchema>> = {\n'
-for (const [name, fields] of messages) {
-  const entry = (field: ProtoField): string =>
-    `    ${camel(field.name)}: [${field.number}, '${field.type}'${field.label === '' ? '' : `, '${field.label}'`}],\n`
-  schema += `  ${name}: {\n${fields.map(entry).join('')}  },\n`
-}
-schema += '}\n\nexport const services: Readonly<Record<string, Readonly<Record<string, MethodSchema>>>> = {\n'
-for (const [name, methods] of services) {
-  schema += `  ${name}: {\n`
-  for (const method of methods)
-    schema += `    ${method.name}: ['${method.request}', '${method.response}'${method.streams ? ", 'stream'" : ''}],\n`
-  schema += '  },\n'
-}
-writeFileSync(new URL('src/generated/schema.ts', root), `${schema}}\n`)
+const file = parseProto(readFileSync(new URL('proto/cri.proto', root), 'utf8'))
+writeFileSync(new URL('src/generated/types.ts', root), renderTypes(file))
+writeFileSync(new URL('src/generated/schema.ts', root), renderSchema(file))
