@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { noLogger, noMetrics, systemClock } from '@k3s/lifecycle'
 import type { ApiServer, ApiServerOptions, FromParts, ServerParts } from './api-server.ts'
 import { clientCertificateAuthenticator } from './authentication/client-certificate.ts'
@@ -31,6 +32,8 @@ const defaultGraceMs = 10_000
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { datastore, logger = noLogger, metrics = noMetrics, clock = systemClock, random = Math.random } = options
   const stopping = new AbortController()
+  // Every watch listens.
+  setMaxListeners(0, stopping.signal)
   const feed = new CacheFeed({ datastore, logger, clock })
   // Plug-ins are made before the table that they read from; they read when requests come.
   const lazyTable: { current: ResourceTable | undefined } = { current: undefined }
@@ -70,6 +73,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       help: 'Time from the arrival of a request to the end of its answer, in seconds',
       labels: ['verb', 'resource', 'code'],
       buckets: [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 60],
+    }),
+    requests: metrics.counter({
+      name: 'apiserver_request_total',
+      help: 'Requests that were answered',
+      labels: ['verb', 'group', 'resource', 'subresource', 'code'],
     }),
     closing: stopping.signal,
   })

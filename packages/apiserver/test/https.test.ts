@@ -3,6 +3,7 @@ import { encodeProtobuf, schemaOf } from '@k3s/api'
 import { issueCertificate } from '@k3s/pki'
 import { configmaps, type ConfigMap } from '@k3s/api/types/core/v1'
 import { describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import type { Authorizer } from '../src/index.ts'
 import { ask, lines, openSession, startHttps, type HttpsServer } from './start-https.ts'
 import { admin, startServer } from './start-server.ts'
@@ -277,5 +278,40 @@ describe('paths that are no resources', () => {
       addressType: 'IPv4',
       endpoints: [{ addresses: ['192.0.2.1'] }],
     })
+  })
+})
+
+describe('WebSocket', () => {
+  it('carries a watch, one event a message', async () => {
+    const server = await startHttps()
+    const socket = new WebSocket(
+      `${server.listening.url.replace('https', 'wss')}${maps}?watch=1`,
+      ['base64url.bearer.authorization.k8s.io.eA', 'v1'],
+      {
+        ca: server.ca.cert,
+        ...server.adminCertificate,
+      },
+    )
+    const first = new Promise<string>((resolve, reject) => {
+      socket.once('message', (data: Buffer) => resolve(data.toString()))
+      socket.once('error', reject)
+    })
+    const created = await server.client.resource(configmaps).create({ metadata: { name: 'a', namespace: 'default' } })
+    expect(JSON.parse(await first)).toEqual({ type: 'ADDED', object: created })
+    expect(socket.protocol).toBe('v1')
+    socket.terminate()
+  })
+})
+
+describe('a body without a length', () => {
+  it('is refused at 3 MiB with a Status', async () => {
+    const server = await startHttps()
+    const stream = openSession(server).request({ ':path': maps, ':method': 'POST', 'content-type': 'application/json' })
+    let text = ''
+    stream.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    const ended = new Promise((resolve) => stream.once('end', resolve))
+    for (let sent = 0; sent < 4; sent++) stream.write(Buffer.alloc(1024 * 1024, 0x20))
+    await ended
+    expect(JSON.parse(text)).toMatchObject({ code: 413, reason: 'RequestEntityTooLarge' })
   })
 })

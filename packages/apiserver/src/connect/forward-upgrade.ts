@@ -4,7 +4,8 @@ import type { ConnectTarget } from '../pipeline/answer.ts'
 import type { ConnectProxy } from './connect-proxy.ts'
 import { forwardedHeaders } from './hop-headers.ts'
 
-const tokenProtocol = 'base64url.bearer.authorization.k8s.io.'
+/** Prefix of a bearer token that a browser sends as a WebSocket protocol. */
+export const tokenProtocol = 'base64url.bearer.authorization.k8s.io.'
 
 /** Sends an upgrade request on and joins both connections, byte for byte: SPDY and WebSocket are the ends' own business. Throws StatusErrors before anything was sent. */
 export async function forwardUpgrade(

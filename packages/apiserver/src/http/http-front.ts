@@ -3,7 +3,7 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
-import type { Histogram, Logger } from '@k3s/lifecycle'
+import type { Counter, Histogram, Logger } from '@k3s/lifecycle'
 import { authenticate } from '../authentication/authenticate.ts'
 import { impersonate } from '../authentication/impersonate.ts'
 import type { Authenticator, Credentials, UserInfo } from '../auth/auth.ts'
@@ -25,6 +25,7 @@ export interface HttpFrontOptions {
   readonly connect: ConnectProxy
   readonly logger: Logger
   readonly durations: Histogram
+  readonly requests: Counter
   /** Aborts when the server closes: watches and streams end, new requests are refused. */
   readonly closing: AbortSignal
 }
@@ -68,7 +69,7 @@ export class HttpFront {
   }
 
   async #handle(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const { logger, pipeline, durations } = this.#options
+    const { logger, pipeline } = this.#options
     const started = performance.now()
     const auditId = auditIdOf(request)
     const warnings: string[] = []
@@ -78,21 +79,27 @@ export class HttpFront {
       'cache-control': 'no-cache, private',
       ...(warnings.length === 0 ? {} : { warning: warnings.map(formatWarning) as unknown as string }),
     })
-    const gone = new AbortController()
-    const onClose = (): void => {
-      if (!response.writableFinished) gone.abort(new DOMException('The client closed the connection', 'AbortError'))
-    }
-    response.once('close', onClose)
+    const stop = new AbortController()
+    const { signal } = stop
+    let isGone = false
+    response.once('close', () => {
+      if (response.writableFinished) return
+      isGone = true
+      stop.abort(new DOMException('The client closed the connection', 'AbortError'))
+    })
+    let timer: NodeJS.Timeout | undefined
     let info: RequestInfo | undefined
     try {
       const { path, query } = splitTarget(request.url ?? '/')
-      const signal = deadline(query, request, gone.signal)
+      const timeoutMs = timeoutOf(path, query)
+      const expire = (): void => stop.abort(new DOMException('The request took too long', 'TimeoutError'))
+      if (timeoutMs !== undefined) timer = setTimeout(expire, timeoutMs).unref()
       const call: ApiCall = {
         method: request.method ?? 'GET',
         path,
         query,
         headers: request.headers,
-        readBody: () => readBody(request),
+        readBody: () => readBody(request, signal),
         signal,
         warn: (message) => void (warnings.includes(message) || warnings.push(message)),
         userAgent: agentName(request.headers['user-agent']),
@@ -102,26 +109,38 @@ export class HttpFront {
       info = handled.info
       const context: SendContext = { request, response, query, nowMs: pipeline.core.clock.now(), headers }
       if (handled.answer.type === 'connect')
-        await this.#options.connect.forward(request, response, handled.answer.target, { headers: headers(), signal })
+        await this.#options.connect.forward(request, response, handled.answer.target, {
+          headers: headers(),
+          signal: AbortSignal.any([signal, this.#options.closing]),
+        })
       else {
         if (handled.answer.type === 'watch') endOnClose(handled.answer.watch, response, this.#options.closing)
         await sendAnswer(context, handled.answer)
       }
     } catch (error) {
-      if (gone.signal.aborted) return
+      if (isGone) return
       const status = toStatusError(error)
       reportError(status, logger, { method: request.method, path: request.url?.split('?', 1)[0], auditId })
       sendError({ response, headers }, status)
     } finally {
+      clearTimeout(timer)
       // A request whose body nobody read would keep the connection busy.
       if (!request.complete) request.resume()
-      if (info?.verb !== 'watch')
-        durations.observe((performance.now() - started) / 1000, {
-          verb: (info?.verb ?? request.method ?? '').toUpperCase(),
-          resource: info?.resource ?? '',
-          code: response.statusCode,
-        })
+      this.#count(request, response, info, (performance.now() - started) / 1000)
     }
+  }
+
+  #count(request: HttpRequest, response: HttpResponse, info: RequestInfo | undefined, seconds: number): void {
+    const verb = (info?.verb ?? request.method ?? '').toUpperCase()
+    const resource = info?.resource ?? ''
+    this.#options.requests.inc({
+      verb,
+      group: info?.group ?? '',
+      resource,
+      subresource: info?.subresource ?? '',
+      code: response.statusCode,
+    })
+    if (verb !== 'WATCH') this.#options.durations.observe(seconds, { verb, resource, code: response.statusCode })
   }
 
   /** The user of a request, impersonation included. Throws Unauthorized and Forbidden. */
@@ -163,21 +182,12 @@ function clientCertificateOf(request: HttpRequest): Uint8Array | undefined {
   return typeof getPeerCertificate === 'function' ? (getPeerCertificate.call(socket) as Partial<PeerCertificate>).raw : undefined
 }
 
-/** Aborts with the client, and after `?timeout=` or a minute for requests that end by themselves. */
-function deadline(query: URLSearchParams, request: HttpRequest, gone: AbortSignal): AbortSignal {
-  const path = request.url ?? ''
-  if (isTrueParameter(query.get('watch')) || path.includes('/watch/') || isLongRunning(path)) return gone
+/** Milliseconds that a request may take: `?timeout=`, at most a minute; undefined for those that have no end of their own. */
+function timeoutOf(path: string, query: URLSearchParams): number | undefined {
+  const parts = path.split('/')
+  if (isTrueParameter(query.get('watch')) || parts.includes('watch') || parts.some((part) => longRunning.has(part))) return undefined
   const wanted = parseDurationMs(query.get('timeout') ?? '')
-  return AbortSignal.any([gone, AbortSignal.timeout(Math.min(maxRequestMs, wanted > 0 ? wanted : maxRequestMs))])
-}
-
-function isLongRunning(path: string): boolean {
-  return (
-    path
-      .split('?', 1)[0]
-      ?.split('/')
-      .some((part) => longRunning.has(part)) === true
-  )
+  return wanted > 0 ? Math.min(maxRequestMs, wanted) : maxRequestMs
 }
 
 function auditIdOf(request: HttpRequest): string {

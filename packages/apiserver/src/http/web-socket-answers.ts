@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { ConnectProxy } from '../connect/connect-proxy.ts'
+import { tokenProtocol } from '../connect/forward-upgrade.ts'
 import type { Answer, ConnectTarget } from '../pipeline/answer.ts'
 import type { Upgrade } from './handle-upgrade.ts'
 import { negotiate } from './negotiate.ts'
@@ -18,7 +19,7 @@ export function serveWatchSocket(
   answer: Extract<Answer, { type: 'watch' }>,
   options: { readonly query: URLSearchParams; readonly nowMs: number; readonly closing: AbortSignal },
 ): void {
-  const server = new WebSocketServer({ noServer: true, handleProtocols: (offered) => offered.values().next().value ?? false })
+  const server = new WebSocketServer({ noServer: true, handleProtocols: firstProtocol })
   server.handleUpgrade(request, socket, head, (client) => {
     const { representation } = negotiate(request.headers.accept, { transformable: true })
     const stop = (): void => answer.watch.close()
@@ -58,7 +59,7 @@ export async function serveLogSocket(
   })
   const server = new WebSocketServer({
     noServer: true,
-    handleProtocols: (offered) => (offered.has(binary) ? binary : offered.has(base64) ? base64 : (offered.values().next().value ?? false)),
+    handleProtocols: (offered) => (offered.has(binary) ? binary : offered.has(base64) ? base64 : firstProtocol(offered)),
   })
   await new Promise<void>((resolve) => {
     server.handleUpgrade(request, socket, head, (client) => {
@@ -76,6 +77,11 @@ export async function serveLogSocket(
       log.on('error', () => client.close(1011))
     })
   })
+}
+
+/** A token that travels as a protocol is not one to agree on. */
+function firstProtocol(offered: ReadonlySet<string>): string | false {
+  return [...offered].find((protocol) => !protocol.startsWith(tokenProtocol)) ?? false
 }
 
 function isDrained(client: WebSocket): boolean {

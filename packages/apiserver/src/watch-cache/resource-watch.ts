@@ -94,6 +94,7 @@ export class ResourceWatch {
     this.#isClosed = true
     this.#unsubscribe()
     this.#stop.abort()
+    this.#resumeLog?.()
     this.#snapshot = []
     this.#logPage = []
     this.#ready?.()
@@ -182,7 +183,6 @@ export class ResourceWatch {
         if (this.#logPage.length > 0) {
           await new Promise<void>((resolve) => {
             this.#resumeLog = resolve
-            this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
             this.#ready?.()
           })
           this.#resumeLog = undefined
