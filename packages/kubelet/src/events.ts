@@ -21,7 +21,15 @@ export function kubeletEvents(recorder: EventRecorder, nodeName: string): PodEve
     podEvent(pod, type, reason, message, fieldPath) {
       const { name, namespace = '', uid = '', resourceVersion } = pod.metadata
       const version = resourceVersion === undefined || isStaticPod(pod) ? {} : { resourceVersion }
-      const reference = { kind: 'Pod', apiVersion: 'v1', namespace, name, uid, ...version, ...(fieldPath === undefined ? {} : { fieldPath }) }
+      const reference = {
+        kind: 'Pod',
+        apiVersion: 'v1',
+        namespace,
+        name,
+        uid,
+        ...version,
+        ...(fieldPath === undefined ? {} : { fieldPath }),
+      }
       recorder.event(reference, type, reason, message)
     },
     nodeEvent(type, reason, message) {

@@ -62,7 +62,8 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
 
   for (const dir of [join(rootDir, 'pods'), podLogsDir, containerLogsDir]) await mkdir(dir, { recursive: true, mode: 0o755 })
   const machine = await readMachine()
-  const cgroups = options.cgroups ?? (await detectCgroups({ root: options.cgroupRoot ?? defaults.cgroupRoot, podPidsLimit: options.podPidsLimit }))
+  const cgroups =
+    options.cgroups ?? (await detectCgroups({ root: options.cgroupRoot ?? defaults.cgroupRoot, podPidsLimit: options.podPidsLimit }))
   await cgroups.createBase()
 
   const recorder = createEventRecorder(client, { component: 'kubelet', host: nodeName, clock, logger })
@@ -123,7 +124,20 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
     parallelPulls: options.parallelPulls ?? defaults.parallelPulls,
     pullTimeoutMs: defaults.pullTimeoutMs,
   })
-  const starter = new ContainerStarter({ cri, clock, logger, metrics, events, images, killer, configurator, volumes, mounter, podLogsDir, containerLogsDir })
+  const starter = new ContainerStarter({
+    cri,
+    clock,
+    logger,
+    metrics,
+    events,
+    images,
+    killer,
+    configurator,
+    volumes,
+    mounter,
+    podLogsDir,
+    containerLogsDir,
+  })
   const syncer = new PodSyncer({
     cri,
     clock,
@@ -185,8 +199,7 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
   })
   const evictions = new EvictionManager({
     probe:
-      options.evictionProbe ??
-      systemProbe({ cgroups, stats, memoryCapacity: machine.memoryBytes, rootDir, pods: () => workers.active() }),
+      options.evictionProbe ?? systemProbe({ cgroups, stats, memoryCapacity: machine.memoryBytes, rootDir, pods: () => workers.active() }),
     thresholds,
     clock,
     logger,
@@ -196,7 +209,8 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
     evict: (pod, failure) => workers.terminate(podUid(pod), { graceSeconds: 1, failure }),
     reclaimDisk: (stop) => imageGc.removeUnused(stop),
   })
-  const problems = (): string[] => [runtime.runtimeProblem, runtime.networkProblem, pleg.problem()].filter((problem) => problem !== undefined)
+  const problems = (): string[] =>
+    [runtime.runtimeProblem, runtime.networkProblem, pleg.problem()].filter((problem) => problem !== undefined)
   const { tls, authorize } = options
   const server =
     tls === undefined || authorize === undefined
@@ -278,22 +292,33 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
   const files =
     options.staticPodDir === undefined
       ? undefined
-      : new StaticPodSource({ dir: options.staticPodDir, nodeName, clock, logger, onChange: (found: readonly Pod[]) => manager.setStatic(found) })
+      : new StaticPodSource({
+          dir: options.staticPodDir,
+          nodeName,
+          clock,
+          logger,
+          onChange: (found: readonly Pod[]) => manager.setStatic(found),
+        })
 
   const listening = Promise.withResolvers<void>()
   if (server === undefined) listening.resolve()
   await runtime.check(signal)
   await pleg.relist(signal).catch(() => {}) // its loop goes on trying
-  const registered = reporter.register(signal)
+  const serving = server?.run(signal, listening.resolve).catch((error: unknown) => {
+    listening.reject(error)
+    throw error
+  })
+  // The node tells where the server listens.
+  const registered = listening.promise.then(() => reporter.register(signal))
   const loops: readonly Promise<void>[] = [
-    ...(server === undefined ? [] : [server.run(signal, listening.resolve)]),
+    ...(serving === undefined ? [] : [serving]),
     runtime.run(signal),
     pleg.run(signal),
     statuses.run(signal),
     ...(files === undefined ? [] : [files.run(signal)]),
     registered.then(async () => {
       events.nodeEvent('Normal', 'Starting', 'Starting kubelet.')
-      await listening.promise
+      await reporter.report(signal).catch(() => {}) // its loop tries again and tells
       ready()
       await reporter.run(signal)
     }),
@@ -320,7 +345,12 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
 }
 
 /** What the eviction manager wants left is not for pods either. */
-function withEviction(reserved: Reserved, thresholds: KubeletOptions['evictionThresholds'], memoryBytes: number, diskBytes: number): Reserved {
+function withEviction(
+  reserved: Reserved,
+  thresholds: KubeletOptions['evictionThresholds'],
+  memoryBytes: number,
+  diskBytes: number,
+): Reserved {
   const added: Record<string, string> = { ...reserved }
   for (const threshold of thresholds ?? []) {
     const [name, capacity] =

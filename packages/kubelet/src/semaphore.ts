@@ -7,8 +7,19 @@ export class Semaphore {
     this.#free = places
   }
 
-  /** Resolves when a place is free; dispose what it gives to leave. Rejects with the signal's reason on abort. */
-  async acquire(signal: AbortSignal): Promise<Disposable> {
+  /** Does `work` once a place is free. Rejects with the signal's reason on abort while it waits. */
+  async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#enter(signal)
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free++
+      else next()
+    }
+  }
+
+  async #enter(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.#free > 0) this.#free--
     else
@@ -24,15 +35,5 @@ export class Semaphore {
         this.#waiting.push(enter)
         signal.addEventListener('abort', onAbort, { once: true })
       })
-    let held = true
-    return {
-      [Symbol.dispose]: () => {
-        if (!held) return
-        held = false
-        const next = this.#waiting.shift()
-        if (next === undefined) this.#free++
-        else next()
-      },
-    }
   }
 }

@@ -68,7 +68,7 @@ export class MemoryLogger implements Logger {
   debug(): void {}
   info(): void {}
   warn(fields: LogFields, message: string): void {
-    this.lines.push(`${message} ${String(fields['err'] ?? '')}`)
+    this.lines.push(`${message} ${fields['err'] instanceof Error ? fields['err'].message : ''}`)
   }
   error(fields: LogFields, message: string): void {
     this.warn(fields, message)
@@ -163,7 +163,9 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         spec: { restartPolicy: 'Always', terminationGracePeriodSeconds: 30, ...spec, nodeName },
       }),
     async deletePod(name, gracePeriodSeconds) {
-      await client.resource(pods).delete(name, { namespace: 'default', ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }) })
+      await client
+        .resource(pods)
+        .delete(name, { namespace: 'default', ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }) })
     },
     async until(what, check) {
       const deadline = performance.now() + 20_000
@@ -171,7 +173,9 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         const value = await check()
         if (value !== undefined && value !== false) return value as Exclude<typeof value, undefined | false> // just checked
         if (performance.now() > deadline)
-          throw new Error(`Not within 20 s: ${what}\n${logger.lines.slice(-5).join('\n')}\n${JSON.stringify(api.all(pods).map(({ status }) => status))}`)
+          throw new Error(
+            `Not within 20 s: ${what}\n${logger.lines.slice(-5).join('\n')}\n${JSON.stringify(api.all(pods).map(({ status }) => status))}`,
+          )
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     },

@@ -28,7 +28,14 @@ const until = async <T>(what: string, check: () => T | Promise<T>): Promise<Excl
   for (;;) {
     const value = await check()
     if (value !== undefined && value !== false) return value as Exclude<T, undefined | false> // just checked
-    if (performance.now() > deadline) throw new Error(`Not within 40 s: ${what}\n${JSON.stringify(api.all(pods).map(({ status }) => status), undefined, 1)}\n${logged.join('\n')}`)
+    if (performance.now() > deadline)
+      throw new Error(
+        `Not within 40 s: ${what}\n${JSON.stringify(
+          api.all(pods).map(({ status }) => status),
+          undefined,
+          1,
+        )}\n${logged.join('\n')}`,
+      )
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
@@ -67,7 +74,8 @@ async function startKubelet(): Promise<typeof kubelet> {
   const informers = createInformerFactory(client)
   const stop = new AbortController()
   const ready = Promise.withResolvers<void>()
-  const add = (fields: Readonly<Record<string, unknown>>, message: string): void => void logged.push(`${message} ${String(fields['err'] ?? '')}`)
+  const add = (fields: Readonly<Record<string, unknown>>, message: string): void =>
+    void logged.push(`${message} ${fields['err'] instanceof Error ? fields['err'].message : ''}`)
   const logger = { debug() {}, info() {}, warn: add, error: add, child: () => logger }
   const service_ = createKubelet({
     nodeName,
@@ -123,7 +131,11 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const { metadata } of api.all(pods)) await client.resource(pods).delete(metadata.name, { namespace: 'default', gracePeriodSeconds: 0 }).catch(() => {})
+  for (const { metadata } of api.all(pods))
+    await client
+      .resource(pods)
+      .delete(metadata.name, { namespace: 'default', gracePeriodSeconds: 0 })
+      .catch(() => {})
   await until('all containers are gone', async () => (await host.client.listPodSandbox()).items.length === 0).catch(() => {})
   await kubelet?.stop()
   await service?.stop()
@@ -177,7 +189,17 @@ test('a pod sees its volumes, environment, hosts file, user and limits', async (
   const pod = await untilPhase('looker', 'Failed')
   const text = await logsOf(pod, 'app')
   expect(pod.status?.containerStatuses?.[0]?.state?.terminated, text).toMatchObject({ exitCode: 7, reason: 'Error', message: 'bye\n' })
-  for (const expected of ['from the map', '1000', '2000', 'looker-host', `67108864 ${pod.status?.podIP ?? '?'}`, 'tmpfs', 'nameserver 10.43.0.10', 'options ndots:5', `pod${pod.metadata.uid ?? '?'}`])
+  for (const expected of [
+    'from the map',
+    '1000',
+    '2000',
+    'looker-host',
+    `67108864 ${pod.status?.podIP ?? '?'}`,
+    'tmpfs',
+    'nameserver 10.43.0.10',
+    'options ndots:5',
+    `pod${pod.metadata.uid ?? '?'}`,
+  ])
     expect(text).toContain(expected)
   expect(text).toMatch(/^2777 2000$/m)
   const podDir = join(host.directory, 'kubelet/pods', pod.metadata.uid ?? '')
@@ -192,10 +214,17 @@ test('a container that uses too much memory is OOMKilled', async () => {
 })
 
 test('a restarted kubelet adopts what runs, and a deleted pod leaves nothing', async () => {
-  createPod('server', { restartPolicy: 'Always', containers: [shell('app', 'trap "exit 0" TERM; touch /ready; while true; do sleep 0.1; done', { readinessProbe: { exec: { command: ['cat', '/ready'] }, periodSeconds: 1 } })] })
+  createPod('server', {
+    restartPolicy: 'Always',
+    containers: [
+      shell('app', 'trap "exit 0" TERM; touch /ready; while true; do sleep 0.1; done', {
+        readinessProbe: { exec: { command: ['cat', '/ready'] }, periodSeconds: 1 },
+      }),
+    ],
+  })
   const isReady = (): string | undefined => {
     const [status] = peek('server')?.status?.containerStatuses ?? []
-    return status?.ready === true ? status.containerID : undefined
+    return status?.ready ? status.containerID : undefined
   }
   const before = await until('ready', isReady)
   await kubelet.stop()
@@ -207,13 +236,21 @@ test('a restarted kubelet adopts what runs, and a deleted pod leaves nothing', a
   expect(await readdir(`/sys/fs/cgroup/memory${cgroupRoot}/kubepods/besteffort`)).toContain(`pod${uid}`)
   await client.resource(pods).delete('server', { namespace: 'default' })
   await until('deleted', () => peek('server') === undefined)
-  await until('no records', async () => (await host.client.listPodSandbox({ filter: { labelSelector: { 'io.kubernetes.pod.uid': uid } } })).items.length === 0)
+  await until(
+    'no records',
+    async () => (await host.client.listPodSandbox({ filter: { labelSelector: { 'io.kubernetes.pod.uid': uid } } })).items.length === 0,
+  )
   expect(await readdir(`/sys/fs/cgroup/memory${cgroupRoot}/kubepods/besteffort`)).not.toContain(`pod${uid}`)
 })
 
 test('a static pod runs and has a mirror', async () => {
   await mkdir(join(host.directory, 'manifests'), { recursive: true })
-  const manifest = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'static' }, spec: { hostNetwork: true, terminationGracePeriodSeconds: 1, containers: [shell('app', 'sleep 1000')] } }
+  const manifest = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'static' },
+    spec: { hostNetwork: true, terminationGracePeriodSeconds: 1, containers: [shell('app', 'sleep 1000')] },
+  }
   await kubelet.stop()
   await writeFile(join(host.directory, 'manifests/static.yaml'), JSON.stringify(manifest))
   kubelet = await startKubelet()

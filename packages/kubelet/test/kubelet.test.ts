@@ -11,7 +11,9 @@ const container = (name: string): { name: string; image: string } => ({ name, im
 
 describe('the node', () => {
   test('is registered with labels, capacity, conditions and a lease', async () => {
-    await using harness = await startHarness({ kubelet: { nodeLabels: { role: 'edge' }, nodeTaints: [{ key: 'a', effect: 'NoSchedule' }] } })
+    await using harness = await startHarness({
+      kubelet: { nodeLabels: { role: 'edge' }, nodeTaints: [{ key: 'a', effect: 'NoSchedule' }] },
+    })
     await harness.start()
     const node = await harness.until('node is ready', () => {
       const found = harness.api.peek(nodes, nodeName)
@@ -47,11 +49,15 @@ describe('a pod', () => {
     expect(sandbox?.config.labels).toMatchObject({ 'io.kubernetes.pod.name': 'web' })
     expect(sandbox?.config.dnsConfig).toMatchObject({ servers: ['10.43.0.10'], options: ['ndots:5'] })
     expect(sandbox?.config.linux?.cgroupParent).toBe(`/kubepods/besteffort/pod${pod.metadata.uid ?? ''}`)
-    await harness.until('events', () => ['Pulled', 'Created', 'Started'].every((reason) => harness.events('web').some((event) => event.reason === reason)))
+    await harness.until('events', () =>
+      ['Pulled', 'Created', 'Started'].every((reason) => harness.events('web').some((event) => event.reason === reason)),
+    )
   })
 
   test('runs its init containers one after the other before the ordinary ones', async () => {
-    await using harness = await startHarness({ cri: { script: ({ config }) => (config.metadata?.name.startsWith('init') === true ? { exitAfterMs: 20 } : {}) } })
+    await using harness = await startHarness({
+      cri: { script: ({ config }) => (config.metadata?.name.startsWith('init') === true ? { exitAfterMs: 20 } : {}) },
+    })
     await harness.start()
     harness.createPod('steps', { initContainers: [container('init-1'), container('init-2')], containers: [container('app')] })
     await harness.untilPhase('steps', 'Running')
@@ -103,7 +109,9 @@ describe('a pod', () => {
     const reasonOf = (): string | undefined => harness.pod('pull')?.status?.containerStatuses?.[0]?.state?.waiting?.reason
     await harness.until('ErrImagePull', () => reasonOf() === 'ErrImagePull')
     await harness.until('ImagePullBackOff', () => reasonOf() === 'ImagePullBackOff')
-    await harness.until('event', () => harness.events('pull').some(({ message }) => message?.includes('Failed to pull image "absent:1"') === true))
+    await harness.until('event', () =>
+      harness.events('pull').some(({ message }) => message?.includes('Failed to pull image "absent:1"') === true),
+    )
     expect(harness.pod('pull')?.status?.phase).toBe('Pending')
   })
 
@@ -141,12 +149,25 @@ describe('a pod', () => {
     harness.api.put(configmaps, { metadata: { name: 'cm', namespace: 'default' }, data: { key: 'old' } })
     harness.api.put(secrets, { metadata: { name: 's', namespace: 'default' }, data: { password: Buffer.from('x').toString('base64') } })
     harness.createPod('vol', {
-      containers: [{ ...container('app'), volumeMounts: [{ name: 'config', mountPath: '/config' }, { name: 'all', mountPath: '/all' }] }],
+      containers: [
+        {
+          ...container('app'),
+          volumeMounts: [
+            { name: 'config', mountPath: '/config' },
+            { name: 'all', mountPath: '/all' },
+          ],
+        },
+      ],
       volumes: [
         { name: 'config', configMap: { name: 'cm' } },
         {
           name: 'all',
-          projected: { sources: [{ secret: { name: 's', items: [{ key: 'password', path: 'deep/pw', mode: 0o400 }] } }, { downwardAPI: { items: [{ path: 'name', fieldRef: { fieldPath: 'metadata.name' } }] } }] },
+          projected: {
+            sources: [
+              { secret: { name: 's', items: [{ key: 'password', path: 'deep/pw', mode: 0o400 }] } },
+              { downwardAPI: { items: [{ path: 'name', fieldRef: { fieldPath: 'metadata.name' } }] } },
+            ],
+          },
         },
       ],
     })
@@ -160,7 +181,12 @@ describe('a pod', () => {
     harness.api.put(configmaps, { ...known, metadata: { ...known?.metadata, name: 'cm', namespace: 'default' }, data: { key: 'new' } })
     await harness.until('new content', async () => (await readFile(file, 'utf8')) === 'new')
     const [created] = harness.cri.containers.values()
-    expect(created?.config.mounts.map(({ containerPath }) => containerPath)).toEqual(['/config', '/all', '/etc/hosts', '/dev/termination-log'])
+    expect(created?.config.mounts.map(({ containerPath }) => containerPath)).toEqual([
+      '/config',
+      '/all',
+      '/etc/hosts',
+      '/dev/termination-log',
+    ])
   })
 
   test('is ended with its grace period, told of and removed when it is deleted', async () => {
@@ -192,7 +218,11 @@ describe('a pod', () => {
       },
     })
     await harness.start()
-    harness.createPod('hook', { containers: [{ ...container('app'), lifecycle: { postStart: { exec: { command: ['hello'] } }, preStop: { exec: { command: ['bye'] } } } }] })
+    harness.createPod('hook', {
+      containers: [
+        { ...container('app'), lifecycle: { postStart: { exec: { command: ['hello'] } }, preStop: { exec: { command: ['bye'] } } } },
+      ],
+    })
     await harness.untilPhase('hook', 'Running')
     await harness.until('postStart', () => order.includes('hello'))
     await harness.deletePod('hook')
@@ -220,7 +250,10 @@ describe('a pod', () => {
     await harness.start()
     harness.createPod('late', { activeDeadlineSeconds: 1, containers: [container('app')] })
     const pod = await harness.untilPhase('late', 'Failed')
-    expect(pod.status).toMatchObject({ reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' })
+    expect(pod.status).toMatchObject({
+      reason: 'DeadlineExceeded',
+      message: 'Pod was active on the node longer than the specified deadline',
+    })
     await harness.until('container ends', () => [...harness.cri.containers.values()].every(({ state }) => state === 'CONTAINER_EXITED'))
   })
 })
@@ -237,15 +270,28 @@ describe('probes', () => {
       },
     })
     await harness.start()
-    const exec = (command: string): object => ({ exec: { command: [command] }, periodSeconds: 1, failureThreshold: 1, terminationGracePeriodSeconds: 1 })
-    harness.createPod('probed', { containers: [{ ...container('app'), readinessProbe: { exec: { command: ['ready'] }, periodSeconds: 1 }, livenessProbe: exec('alive') }] })
+    const exec = (command: string): object => ({
+      exec: { command: [command] },
+      periodSeconds: 1,
+      failureThreshold: 1,
+      terminationGracePeriodSeconds: 1,
+    })
+    harness.createPod('probed', {
+      containers: [
+        { ...container('app'), readinessProbe: { exec: { command: ['ready'] }, periodSeconds: 1 }, livenessProbe: exec('alive') },
+      ],
+    })
     await harness.untilPhase('probed', 'Running')
     expect(harness.pod('probed')?.status?.containerStatuses?.[0]?.ready).toBe(false)
     isReady = true
     await harness.until('ready', () => harness.pod('probed')?.status?.containerStatuses?.[0]?.ready)
     isAlive = false
     await harness.until('restarted', () => (harness.pod('probed')?.status?.containerStatuses?.[0]?.restartCount ?? 0) >= 1)
-    await harness.until('event', () => harness.events('probed').some(({ reason, message }) => reason === 'Unhealthy' && message?.startsWith('Liveness probe failed') === true))
+    await harness.until('event', () =>
+      harness
+        .events('probed')
+        .some(({ reason, message }) => reason === 'Unhealthy' && message?.startsWith('Liveness probe failed') === true),
+    )
   })
 })
 
@@ -253,7 +299,8 @@ describe('a restart of the kubelet', () => {
   test('adopts running containers, ends pods that were deleted meanwhile and finishes those that ended', async () => {
     await using harness = await startHarness()
     await harness.start()
-    for (const name of ['stays', 'deleted', 'ended']) harness.createPod(name, { restartPolicy: name === 'ended' ? 'Never' : 'Always', containers: [container('app')] })
+    for (const name of ['stays', 'deleted', 'ended'])
+      harness.createPod(name, { restartPolicy: name === 'ended' ? 'Never' : 'Always', containers: [container('app')] })
     for (const name of ['stays', 'deleted', 'ended']) await harness.untilPhase(name, 'Running')
     const byPod = new Map([...harness.cri.containers.values()].map((found) => [found.config.labels['io.kubernetes.pod.name'], found.id]))
     await harness.stop()

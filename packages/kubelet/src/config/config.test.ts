@@ -68,7 +68,10 @@ describe('makeEnvironment()', () => {
   const sources: EnvironmentSources = {
     getConfigMap: (_namespace, name) => Promise.resolve(configMaps[name]),
     getSecret: (_namespace, name) => Promise.resolve(secrets[name]),
-    serviceEnv: new Map([['SVC', 'svc'], ['A', 'shadowed']]),
+    serviceEnv: new Map([
+      ['SVC', 'svc'],
+      ['A', 'shadowed'],
+    ]),
     addresses,
     allocatable: {},
   }
@@ -77,7 +80,11 @@ describe('makeEnvironment()', () => {
 
   test('takes envFrom with prefix, then env in order, then services', async () => {
     const env = await make({
-      envFrom: [{ prefix: 'P_', configMapRef: { name: 'cm' } }, { secretRef: { name: 's' } }, { configMapRef: { name: 'none', optional: true } }],
+      envFrom: [
+        { prefix: 'P_', configMapRef: { name: 'cm' } },
+        { secretRef: { name: 's' } },
+        { configMapRef: { name: 'none', optional: true } },
+      ],
       env: [
         { name: 'A', value: '$(P_a)$(SVC)$(LATER)' },
         { name: 'LATER', value: 'x' },
@@ -100,9 +107,20 @@ describe('makeEnvironment()', () => {
 test('serviceEnv() tells of the services of the namespace and always of the API server', () => {
   const service = (namespace: string, name: string, clusterIP: string): Service => ({
     metadata: { name, namespace },
-    spec: { clusterIP, ports: [{ port: 80, name: 'http' }, { port: 53, protocol: 'UDP' }] },
+    spec: {
+      clusterIP,
+      ports: [
+        { port: 80, name: 'http' },
+        { port: 53, protocol: 'UDP' },
+      ],
+    },
   })
-  const all = [service('default', 'kubernetes', '10.43.0.1'), service('ns', 'my-db', '10.43.0.2'), service('ns', 'headless', 'None'), service('other', 'x', '10.43.0.3')]
+  const all = [
+    service('default', 'kubernetes', '10.43.0.1'),
+    service('ns', 'my-db', '10.43.0.2'),
+    service('ns', 'headless', 'None'),
+    service('other', 'x', '10.43.0.3'),
+  ]
   expect([...serviceEnv(all, 'ns', false).keys()].every((name) => name.startsWith('KUBERNETES_'))).toBe(true)
   const env = serviceEnv(all, 'ns', true)
   expect(Object.fromEntries(env)).toMatchObject({
@@ -133,7 +151,10 @@ describe('podDns()', () => {
     ['Default', { dnsPolicy: 'Default' }, { servers: ['1.1.1.1'], searches: ['example.org'], options: ['timeout:1'] }],
     [
       'None',
-      { dnsPolicy: 'None', dnsConfig: { nameservers: ['9.9.9.9'], searches: ['a'], options: [{ name: 'ndots', value: '2' }, { name: 'edns0' }] } },
+      {
+        dnsPolicy: 'None',
+        dnsConfig: { nameservers: ['9.9.9.9'], searches: ['a'], options: [{ name: 'ndots', value: '2' }, { name: 'edns0' }] },
+      },
       { servers: ['9.9.9.9'], searches: ['a'], options: ['ndots:2', 'edns0'] },
     ],
     ['own options win', { dnsConfig: { options: [{ name: 'ndots', value: '1' }] } }, { ...cluster, options: ['ndots:1'] }],
@@ -153,12 +174,22 @@ test('referencesOf() finds every object that a pod is made from', () => {
   const references = referencesOf({
     ...pod,
     spec: {
-      containers: [{ name: 'c', envFrom: [{ configMapRef: { name: 'cm1' } }], env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's1', key: 'k' } } }] }],
+      containers: [
+        {
+          name: 'c',
+          envFrom: [{ configMapRef: { name: 'cm1' } }],
+          env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's1', key: 'k' } } }],
+        },
+      ],
       initContainers: [{ name: 'i', envFrom: [{ secretRef: { name: 's2' } }] }],
       imagePullSecrets: [{ name: 's3' }],
-      volumes: [{ name: 'a', configMap: { name: 'cm2' } }, { name: 'b', projected: { sources: [{ configMap: { name: 'cm3' } }, { secret: { name: 's4' } }] } }, { name: 'd', secret: { secretName: 's5' } }],
+      volumes: [
+        { name: 'a', configMap: { name: 'cm2' } },
+        { name: 'b', projected: { sources: [{ configMap: { name: 'cm3' } }, { secret: { name: 's4' } }] } },
+        { name: 'd', secret: { secretName: 's5' } },
+      ],
     },
   })
-  expect([...references.configMaps].sort()).toEqual(['cm1', 'cm2', 'cm3'])
-  expect([...references.secrets].sort()).toEqual(['s1', 's2', 's3', 's4', 's5'])
+  expect([...references.configMaps].toSorted()).toEqual(['cm1', 'cm2', 'cm3'])
+  expect([...references.secrets].toSorted()).toEqual(['s1', 's2', 's3', 's4', 's5'])
 })

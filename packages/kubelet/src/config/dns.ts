@@ -25,7 +25,10 @@ export function parseResolvConf(text: string): DnsConfig {
   let searches: string[] = []
   let options: string[] = []
   for (const line of text.split('\n')) {
-    const [keyword, ...values] = line.replace(/[#;].*$/, '').trim().split(/\s+/)
+    const [keyword, ...values] = line
+      .replace(/[#;].*$/, '')
+      .trim()
+      .split(/\s+/)
     if (keyword === 'nameserver' && values[0] !== undefined) servers.push(values[0])
     else if (keyword === 'search') searches = values.filter((value) => value !== '.')
     else if (keyword === 'options') options = values

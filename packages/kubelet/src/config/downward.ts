@@ -10,7 +10,7 @@ export interface PodAddresses {
 /** A map as lines of `key="value"`, sorted by key, as downward API files show labels. */
 export function formatMap(map: Readonly<Record<string, string>> | undefined): string {
   return Object.keys(map ?? {})
-    .sort()
+    .toSorted()
     .map((key) => `${key}=${quote(map?.[key] ?? '')}`)
     .join('\n')
 }
@@ -69,8 +69,7 @@ export function resourceValue(
 ): string {
   const [kind, ...rest] = selector.resource.split('.')
   const name = rest.join('.')
-  if ((kind !== 'limits' && kind !== 'requests') || name === '')
-    throw new Error(`unsupported container resource : ${selector.resource}`)
+  if ((kind !== 'limits' && kind !== 'requests') || name === '') throw new Error(`unsupported container resource : ${selector.resource}`)
   const { limits, requests } = container.resources ?? {}
   const limit = limits?.[name] ?? (name === 'cpu' || name === 'memory' || name === 'ephemeral-storage' ? allocatable[name] : undefined)
   const quantity = kind === 'limits' ? limit : (requests?.[name] ?? limits?.[name])

@@ -62,12 +62,12 @@ export class ObjectStore {
 
   /** The config map as it is now; `undefined` when there is none. Waits for the first answer; throws when it does not come. */
   async getConfigMap(namespace: string, name: string): Promise<ConfigMap | undefined> {
-    return (await this.#get(configmaps, namespace, name)) as ConfigMap | undefined // the watch of config maps gives nothing else
+    return await this.#get(configmaps, namespace, name)
   }
 
   /** See {@link ObjectStore.getConfigMap}. */
   async getSecret(namespace: string, name: string): Promise<Secret | undefined> {
-    return (await this.#get(secrets, namespace, name)) as Secret | undefined // the watch of secrets gives nothing else
+    return await this.#get(secrets, namespace, name)
   }
 
   close(): void {
@@ -76,7 +76,7 @@ export class ObjectStore {
     this.#onChange = () => {}
   }
 
-  async #get<T extends KubernetesObject>(type: ResourceType<T>, namespace: string, name: string): Promise<KubernetesObject | undefined> {
+  async #get<T extends KubernetesObject>(type: ResourceType<T>, namespace: string, name: string): Promise<T | undefined> {
     const watched = this.#watched.get(keyOf(type, namespace, name))
     if (watched === undefined) throw new Error(`object "${namespace}"/"${name}" not registered`)
     if (!watched.isSynced) {
@@ -86,7 +86,7 @@ export class ObjectStore {
     }
     if (!watched.isSynced)
       throw new Error(`failed to sync ${type.kind.toLowerCase()} cache: timed out waiting for the condition`, { cause: watched.lastError })
-    return watched.object
+    return watched.object as T | undefined // the key names the type that was watched
   }
 
   #retain<T extends KubernetesObject>(type: ResourceType<T>, namespace: string, name: string, uid: string): string {
@@ -121,7 +121,7 @@ export class ObjectStore {
     const { signal } = watched.stop
     const api = client.resource(type)
     const fieldSelector = `metadata.name=${name}`
-    for (let failures = 0; !signal.aborted; ) {
+    for (let failures = 0; !signal.aborted;) {
       try {
         const list = await api.list({ namespace, fieldSelector, signal })
         failures = 0

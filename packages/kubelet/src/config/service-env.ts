@@ -22,7 +22,7 @@ export function serviceEnv(services: readonly Service[], namespace: string, link
     if (links && service.metadata.namespace === namespace) chosen.set(service.metadata.name, service)
   }
   const env = new Map<string, string>()
-  for (const [name, service] of [...chosen].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [name, service] of [...chosen].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const prefix = variable(name)
     const host = service.spec.clusterIP ?? ''
     const ports = service.spec.ports ?? []

@@ -87,7 +87,8 @@ export class EvictionManager {
       logger.warn({ signal: threshold.signal }, 'The node is short but has no pod to evict')
       return undefined
     }
-    const amount = (value: number): string => (threshold.signal.endsWith('available') && threshold.signal !== 'pid.available' ? quantityOf(value, 'binarySI') : String(value))
+    const amount = (value: number): string =>
+      threshold.signal.endsWith('available') && threshold.signal !== 'pid.available' ? quantityOf(value, 'binarySI') : String(value)
     const used = usage.get(podUid(victim)) ?? 0
     const requested = podRequest(victim, resource)
     const message =

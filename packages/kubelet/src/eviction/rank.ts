@@ -63,7 +63,11 @@ export function unmet(thresholds: readonly Threshold[], observations: ReadonlyMa
  *
  * @param usage bytes that a pod uses of the resource now.
  */
-export function rankForEviction(pods: readonly Pod[], resource: 'memory' | 'ephemeral-storage', usage: ReadonlyMap<string, number>): readonly Pod[] {
+export function rankForEviction(
+  pods: readonly Pod[],
+  resource: 'memory' | 'ephemeral-storage',
+  usage: ReadonlyMap<string, number>,
+): readonly Pod[] {
   const score = (pod: Pod): { readonly exceeds: boolean; readonly priority: number; readonly above: number } => {
     const above = (usage.get(podUid(pod)) ?? 0) - podRequest(pod, resource)
     return { exceeds: above > 0, priority: pod.spec.priority ?? 0, above }
@@ -71,6 +75,6 @@ export function rankForEviction(pods: readonly Pod[], resource: 'memory' | 'ephe
   return pods
     .filter((pod) => !isCriticalPod(pod))
     .map((pod) => ({ pod, ...score(pod) }))
-    .sort((a, b) => Number(b.exceeds) - Number(a.exceeds) || a.priority - b.priority || b.above - a.above)
+    .toSorted((a, b) => Number(b.exceeds) - Number(a.exceeds) || a.priority - b.priority || b.above - a.above)
     .map(({ pod }) => pod)
 }

@@ -62,6 +62,9 @@ export class LeaseRenewer {
     }
     const { metadata } = this.#lease
     const owners = (metadata.ownerReferences ?? []).length > 0 ? metadata.ownerReferences : ownerReferences
-    this.#lease = await api.update({ metadata: { ...metadata, ...(owners === undefined ? {} : { ownerReferences: owners }) }, spec }, { signal })
+    this.#lease = await api.update(
+      { metadata: { ...metadata, ...(owners === undefined ? {} : { ownerReferences: owners }) }, spec },
+      { signal },
+    )
   }
 }

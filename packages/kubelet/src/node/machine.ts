@@ -26,7 +26,15 @@ export interface DiskUsage {
   readonly inodesFree: number
 }
 
-const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm', ia32: '386', s390x: 's390x', ppc64: 'ppc64le', riscv64: 'riscv64' }
+const architectures: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  arm64: 'arm64',
+  arm: 'arm',
+  ia32: '386',
+  s390x: 's390x',
+  ppc64: 'ppc64le',
+  riscv64: 'riscv64',
+}
 const sysResource = 24n // CAP_SYS_RESOURCE
 
 const readText = async (path: string): Promise<string> => (await readFile(path, 'utf8').catch(() => '')).trim() // absent in some containers

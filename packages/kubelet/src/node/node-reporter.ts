@@ -93,7 +93,11 @@ export class NodeReporter {
     const isDue = clock.monotonic() - this.#lastReportAt >= reportMs
     if (!isDue && isDeepStrictEqual(comparable(status), comparable(node.status ?? {}))) return
     this.#tellTransitions(node.status ?? {}, status)
-    this.#node = await api.patch(nodeName, { status: statusPatch(node.status ?? {}, status) }, { type: 'strategic', subresource: 'status', signal })
+    this.#node = await api.patch(
+      nodeName,
+      { status: statusPatch(node.status ?? {}, status) },
+      { type: 'strategic', subresource: 'status', signal },
+    )
     this.#lastReportAt = clock.monotonic()
   }
 
@@ -129,14 +133,19 @@ export class NodeReporter {
 
 /** What makes a report worth sending: all but the heartbeats. */
 function comparable(status: NodeStatus): unknown {
-  const conditions = (status.conditions ?? []).map(({ lastHeartbeatTime: _, ...rest }) => rest).sort((a, b) => (a.type < b.type ? -1 : 1))
+  const conditions = (status.conditions ?? [])
+    .map((condition) => ({ ...condition, lastHeartbeatTime: undefined }))
+    .toSorted((a, b) => (a.type < b.type ? -1 : 1))
   const { capacity, allocatable, addresses, daemonEndpoints, nodeInfo, images, runtimeHandlers = [] } = status
-  return JSON.parse(JSON.stringify({ capacity, allocatable, addresses, daemonEndpoints, nodeInfo, images, runtimeHandlers, conditions })) as unknown
+  return JSON.parse(
+    JSON.stringify({ capacity, allocatable, addresses, daemonEndpoints, nodeInfo, images, runtimeHandlers, conditions }),
+  ) as unknown
 }
 
 /** Lists without a merge key replace what was there; addresses are merged by type, which would keep two of one type apart. */
 function statusPatch(before: NodeStatus, after: NodeStatus): Record<string, unknown> {
-  const addresses = isDeepStrictEqual(before.addresses, after.addresses) ? {} : { addresses: [{ $patch: 'replace' }, ...(after.addresses ?? [])] }
-  const { addresses: _, ...rest } = after
-  return { ...rest, ...(before.addresses === undefined ? { addresses: after.addresses } : addresses) }
+  const addresses = isDeepStrictEqual(before.addresses, after.addresses)
+    ? {}
+    : { addresses: [{ $patch: 'replace' }, ...(after.addresses ?? [])] }
+  return { ...after, ...(before.addresses === undefined ? {} : addresses) }
 }

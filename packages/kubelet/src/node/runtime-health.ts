@@ -105,9 +105,11 @@ export class RuntimeHealth {
   }
 }
 
-function imagesOf(images: readonly { readonly repoTags: readonly string[]; readonly repoDigests: readonly string[]; readonly size: number }[]): ContainerImage[] {
+function imagesOf(
+  images: readonly { readonly repoTags: readonly string[]; readonly repoDigests: readonly string[]; readonly size: number }[],
+): ContainerImage[] {
   return [...images]
-    .sort((a, b) => b.size - a.size)
+    .toSorted((a, b) => b.size - a.size)
     .slice(0, maxImages)
     .map(({ repoDigests, repoTags, size }) => ({ names: [...repoDigests, ...repoTags].slice(0, maxNames), sizeBytes: size }))
 }

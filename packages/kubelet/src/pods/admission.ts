@@ -20,8 +20,7 @@ export interface AdmissionInput {
 export function admit(input: AdmissionInput): FailedVerdict | undefined {
   const { pod, pressures } = input
   const sysctl = forbiddenSysctl(pod, input.allowedUnsafeSysctls)
-  if (sysctl !== undefined)
-    return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${sysctl}" not allowlisted` }
+  if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${sysctl}" not allowlisted` }
   if (pressures.size > 0 && !isCriticalPod(pod)) {
     const onlyMemory = pressures.size === 1 && pressures.has('MemoryPressure')
     if (!onlyMemory || qosClassOf(pod) === 'BestEffort')
@@ -90,7 +89,9 @@ function checkNode({ pod, node }: AdmissionInput): FailedVerdict | undefined {
   if (!selector || !affinity)
     return { reason: 'NodeAffinity', message: `Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector` }
   // The scheduler keeps off NoSchedule taints; the kubelet itself only knows NoExecute, and static pods are above both.
-  const taint = isStaticPod(pod) ? undefined : (node.spec.taints ?? []).find((candidate) => candidate.effect === 'NoExecute' && !tolerates(pod.spec.tolerations ?? [], candidate))
+  const taint = isStaticPod(pod)
+    ? undefined
+    : (node.spec.taints ?? []).find((candidate) => candidate.effect === 'NoExecute' && !tolerates(pod.spec.tolerations ?? [], candidate))
   return taint === undefined
     ? undefined
     : { reason: 'TaintToleration', message: `Predicate TaintToleration failed: node(s) had untolerated taint(s)` }

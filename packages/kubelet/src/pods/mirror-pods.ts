@@ -7,9 +7,8 @@ import { configHashAnnotation, configMirrorAnnotation } from './pod-facts.ts'
 export function mirrorOf(pod: Pod, nodeUid: string): Pod {
   const { name, namespace, labels, annotations } = pod.metadata
   const hash = annotations?.[configHashAnnotation] ?? ''
-  const { status: _status, ...rest } = pod
   return {
-    ...rest,
+    spec: pod.spec,
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
@@ -28,7 +27,13 @@ export function mirrors(api: Pod, pod: Pod): boolean {
 }
 
 /** Makes the mirror of a static pod, replacing one that shows an earlier version. Idempotent. */
-export async function reconcileMirror(client: Client, pod: Pod, existing: Pod | undefined, nodeUid: string, signal: AbortSignal): Promise<void> {
+export async function reconcileMirror(
+  client: Client,
+  pod: Pod,
+  existing: Pod | undefined,
+  nodeUid: string,
+  signal: AbortSignal,
+): Promise<void> {
   if (existing !== undefined) {
     if (mirrors(existing, pod) && existing.metadata.deletionTimestamp === undefined) return
     await deleteMirror(client, existing, signal)

@@ -113,7 +113,7 @@ export class PodManager {
       })
       // The oldest first: when there is not room for all, the newest stay out, as before the restart.
       const created = (pod: Pod): string => pod.metadata.creationTimestamp ?? ''
-      for (const pod of [...informer.lister.list()].sort((a, b) => (created(a) < created(b) ? -1 : 1))) this.#take(pod)
+      for (const pod of [...informer.lister.list()].toSorted((a, b) => (created(a) < created(b) ? -1 : 1))) this.#take(pod)
       let directoriesAt = -Infinity
       while (!signal.aborted) {
         try {
@@ -177,7 +177,9 @@ export class PodManager {
     const isNew = pod.status?.startTime === undefined && pod.metadata.deletionTimestamp === undefined && !isTerminalPhase(pod.status?.phase)
     const present = node()
     if (!isNew || present === undefined) return undefined
-    const others = workers.active().filter((other) => podUid(other) !== podUid(pod) && !isTerminalPhase(this.#options.statuses.current(other).phase))
+    const others = workers
+      .active()
+      .filter((other) => podUid(other) !== podUid(pod) && !isTerminalPhase(this.#options.statuses.current(other).phase))
     return admit({ pod, others, node: present, ...admission() })
   }
 
@@ -232,7 +234,8 @@ export class PodManager {
     const isOrphan = (uid: string): boolean => this.isGone(uid) && !running.has(uid)
     for (const uid of await volumes.podsOnDisk()) if (isOrphan(uid)) await volumes.tearDown(uid)
     for (const uid of await cgroups.podsPresent())
-      if (isOrphan(uid)) for (const qos of ['Guaranteed', 'Burstable', 'BestEffort'] as const) await cgroups.removePod(cgroups.podCgroup(qos, uid))
+      if (isOrphan(uid))
+        for (const qos of ['Guaranteed', 'Burstable', 'BestEffort'] as const) await cgroups.removePod(cgroups.podCgroup(qos, uid))
   }
 
   #reconcileMirror(pod: Pod): void {

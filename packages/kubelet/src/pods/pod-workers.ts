@@ -146,7 +146,7 @@ export class PodWorkers {
   }
 
   async #run(uid: string, worker: Worker): Promise<void> {
-    const { clock, logger } = this.#options
+    const { logger } = this.#options
     const { signal: stopped } = this.#stopped
     while (!stopped.aborted && worker.phase !== 'finished') {
       worker.isAwake = false
@@ -205,7 +205,7 @@ export class PodWorkers {
         await syncer.finish(worker.pod, signal)
         worker.phase = 'finished'
         return 0
-      case 'finished':
+      default:
         return 0
     }
   }

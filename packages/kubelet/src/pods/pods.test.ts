@@ -23,7 +23,11 @@ describe('admit()', () => {
     pressures: new Set(),
   }
   const affinity = (operator: string, values?: string[]): Partial<PodSpec> => ({
-    affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'cpus', operator, values }] }] } } },
+    affinity: {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'cpus', operator, values }] }] },
+      },
+    },
   })
   const port: Partial<PodSpec> = { containers: [{ name: 'c', ports: [{ containerPort: 80, hostPort: 80 }] }] }
   test.each<[string, Partial<PodSpec>, Partial<AdmissionInput>, string | undefined]>([
@@ -37,7 +41,12 @@ describe('admit()', () => {
     ['affinity DoesNotExist', affinity('DoesNotExist'), {}, 'NodeAffinity'],
     ['taken host port', port, { others: [podOf('o', port)] }, 'NodePorts'],
     ['NoExecute taint', {}, { node: { ...base.node, spec: { taints: [{ key: 'k', effect: 'NoExecute' }] } } }, 'TaintToleration'],
-    ['tolerated taint', { tolerations: [{ operator: 'Exists' }] }, { node: { ...base.node, spec: { taints: [{ key: 'k', effect: 'NoExecute' }] } } }, undefined],
+    [
+      'tolerated taint',
+      { tolerations: [{ operator: 'Exists' }] },
+      { node: { ...base.node, spec: { taints: [{ key: 'k', effect: 'NoExecute' }] } } },
+      undefined,
+    ],
     ['unsafe sysctl', { securityContext: { sysctls: [{ name: 'kernel.msgmax', value: '1' }] } }, {}, 'SysctlForbidden'],
     ['disk pressure', {}, { pressures: new Set(['DiskPressure']) }, 'Evicted'],
     ['memory pressure keeps only best effort out', asks('1'), { pressures: new Set(['MemoryPressure']) }, undefined],
@@ -53,12 +62,18 @@ test('pod names become host names and domains', () => {
 })
 
 describe('static pods', () => {
-  const manifest = 'apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {a: b}}\nspec:\n  hostNetwork: true\n  containers:\n  - {name: c, image: i, ports: [{containerPort: 80}]}\n'
+  const manifest =
+    'apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {a: b}}\nspec:\n  hostNetwork: true\n  containers:\n  - {name: c, image: i, ports: [{containerPort: 80}]}\n'
   const pod = staticPod(manifest, '/m/web.yaml', 'node', 0)
   test('are named after the node and marked', () => {
     expect(pod.metadata).toMatchObject({ name: 'web-node', namespace: 'default', annotations: { 'kubernetes.io/config.source': 'file' } })
     expect(pod.metadata.uid).toBe(pod.metadata.annotations?.['kubernetes.io/config.hash'])
-    expect(pod.spec).toMatchObject({ nodeName: 'node', restartPolicy: 'Always', tolerations: [{ operator: 'Exists', effect: 'NoExecute' }], containers: [{ ports: [{ hostPort: 80, protocol: 'TCP' }] }] })
+    expect(pod.spec).toMatchObject({
+      nodeName: 'node',
+      restartPolicy: 'Always',
+      tolerations: [{ operator: 'Exists', effect: 'NoExecute' }],
+      containers: [{ ports: [{ hostPort: 80, protocol: 'TCP' }] }],
+    })
     expect(staticPod(manifest, '/m/web.yaml', 'node', 9).metadata.uid).toBe(pod.metadata.uid)
     expect(staticPod(manifest.replace('image: i', 'image: j'), '/m/web.yaml', 'node', 0).metadata.uid).not.toBe(pod.metadata.uid)
   })
@@ -69,7 +84,7 @@ describe('static pods', () => {
     expect(mirror.metadata.ownerReferences).toMatchObject([{ kind: 'Node', uid: 'node-uid', controller: true }])
   })
   test.each(['kind: Pod', 'a: [', 'apiVersion: v1\nkind: Pod\nmetadata: {}\nspec: {containers: []}'])('%j is refused', (text) => {
-    expect(() => staticPod(text, 'f', 'node', 0)).toThrow()
+    expect(() => staticPod(text, 'f', 'node', 0)).toThrow(/./)
   })
 })
 
@@ -80,34 +95,37 @@ describe('PodWorkers', () => {
     readonly finish: (result?: SyncResult) => void
     readonly fail: (error: Error) => void
   }
+  const again: SyncResult = { isTerminal: false, retryAfterMs: undefined }
   /** Workers whose steps end when the test says so. */
   const setUp = (): { steps: Step[]; finished: string[]; clock: FakeClock; workers: PodWorkers; next: (name: string) => Promise<Step> } => {
     const steps: Step[] = []
     const finished: string[] = []
     const clock = new FakeClock()
-    const step = (name: string, signal: AbortSignal): Promise<never> =>
+    const step = (name: string, signal: AbortSignal): Promise<SyncResult> =>
       new Promise((resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-        steps.push({ name, signal, finish: resolve as Step['finish'], fail: reject })
+        steps.push({ name, signal, finish: (result = again) => resolve(result), fail: reject })
       })
     const syncer: PodWorkersOptions['syncer'] = {
       sync: (_pod, signal) => step('sync', signal),
-      terminate: (_pod, { graceSeconds }, signal) => step(`terminate ${graceSeconds ?? ''}`.trim(), signal),
-      finish: (_pod, signal) => step('finish', signal),
+      terminate: async (_pod, { graceSeconds }, signal) => void (await step(`terminate ${graceSeconds ?? ''}`.trim(), signal)),
+      finish: async (_pod, signal) => void (await step('finish', signal)),
       hasHandled: () => false,
     }
     const workers = new PodWorkers({ syncer, clock, logger: noLogger, onFinished: (pod) => finished.push(pod.metadata.name) })
     const next = async (name: string): Promise<Step> => {
       for (let turn = 0; turn < 50; turn++) {
-        const index = steps.findIndex((candidate) => candidate.name === name && !candidate.signal.aborted)
-        if (index >= 0) return steps.splice(index, 1)[0] as Step // just found
+        const found = steps.find((candidate) => candidate.name === name && !candidate.signal.aborted)
+        if (found !== undefined) {
+          steps.splice(steps.indexOf(found), 1)
+          return found
+        }
         await new Promise((resolve) => setImmediate(resolve))
       }
       throw new Error(`No step ${name}`)
     }
     return { steps, finished, clock, workers, next }
   }
-  const again: SyncResult = { isTerminal: false, retryAfterMs: undefined }
 
   test('sync a pod again when it is woken, one step at a time', async () => {
     const { workers, next, steps } = setUp()
@@ -145,7 +163,7 @@ describe('PodWorkers', () => {
     const { workers, next } = setUp()
     workers.update(podOf('p'))
     ;(await next('sync')).finish({ isTerminal: true, retryAfterMs: undefined })
-    await next('terminate')
+    expect((await next('terminate')).signal.aborted).toBe(false)
     workers.update(podOf('q'))
     await next('sync')
     workers.terminate('uid-q', { graceSeconds: 1 })
@@ -158,7 +176,7 @@ describe('PodWorkers', () => {
     ;(await next('sync')).fail(new Error('x'))
     await new Promise((resolve) => setImmediate(resolve))
     await clock.advance(2000)
-    await next('sync')
+    expect((await next('sync')).signal.aborted).toBe(false)
     await workers.close()
   })
   test('let a static pod wait for the one before it', async () => {

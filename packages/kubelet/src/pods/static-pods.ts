@@ -30,7 +30,9 @@ export function staticPod(text: string, file: string, nodeName: string, seenMs: 
   const { name, namespace } = raw.metadata
   if (typeof name !== 'string' || name === '') throw new Error(`Manifest "${file}" has no metadata.name`)
   if (!Array.isArray(raw.spec.containers)) throw new Error(`Manifest "${file}" has no spec.containers`)
-  const hash = createHash('md5').update(JSON.stringify({ nodeName, file, pod: parsed })).digest('hex')
+  const hash = createHash('md5')
+    .update(JSON.stringify({ nodeName, file, pod: parsed }))
+    .digest('hex')
   const metadata = {
     ...raw.metadata,
     name: `${name}-${nodeName}`,
@@ -52,7 +54,15 @@ function withDefaults(spec: Pod['spec']): Pod['spec'] {
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     ...given,
-    ...(given.ports === undefined ? {} : { ports: given.ports.map((port) => ({ protocol: 'TCP', ...(spec.hostNetwork === true ? { hostPort: port.containerPort } : {}), ...port })) }),
+    ...(given.ports === undefined
+      ? {}
+      : {
+          ports: given.ports.map((port) => ({
+            protocol: 'TCP',
+            ...(spec.hostNetwork === true ? { hostPort: port.containerPort } : {}),
+            ...port,
+          })),
+        }),
   })
   return {
     restartPolicy: 'Always',
@@ -102,7 +112,7 @@ export class StaticPodSource {
 
   async #read(isFirst: boolean): Promise<void> {
     const { clock, dir, logger, nodeName, onChange } = this.#options
-    const files = (await readdir(dir).catch(() => [])).filter((name) => !name.startsWith('.')).sort() // not there: empty
+    const files = (await readdir(dir).catch(() => [])).filter((name) => !name.startsWith('.')).toSorted() // not there: empty
     const next = new Map<string, { readonly text: string; readonly pod: Pod | undefined }>()
     let isChanged = isFirst
     for (const name of files) {

@@ -9,7 +9,13 @@ export interface HealthAnswer {
 }
 
 /** One grpc.health.v1.Health/Check without TLS. Rejects only on abort of `signal`. */
-export async function grpcHealth(host: string, port: number, service: string, timeoutMs: number, signal: AbortSignal): Promise<HealthAnswer> {
+export async function grpcHealth(
+  host: string,
+  port: number,
+  service: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<HealthAnswer> {
   signal.throwIfAborted()
   const session = connect(`http://${bracketed(host)}:${port}`)
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
@@ -18,7 +24,8 @@ export async function grpcHealth(host: string, port: number, service: string, ti
       const fail = (message: string): void => resolve({ serving: false, message })
       limit.addEventListener(
         'abort',
-        () => fail(`timeout: failed to connect service "${bracketed(host)}:${port}" within ${timeoutMs / 1000}s: context deadline exceeded`),
+        () =>
+          fail(`timeout: failed to connect service "${bracketed(host)}:${port}" within ${timeoutMs / 1000}s: context deadline exceeded`),
         { once: true },
       )
       session.on('error', (error) => fail(`error: ${dialMessage(error, host, port)}`))
@@ -33,14 +40,15 @@ export async function grpcHealth(host: string, port: number, service: string, ti
       let code = ''
       let text = ''
       const readStatus = (headers: Readonly<Record<string, unknown>>): void => {
-        if (headers['grpc-status'] === undefined) return
-        code = String(headers['grpc-status'])
-        text = decodeURIComponent(String(headers['grpc-message'] ?? ''))
+        const { 'grpc-status': status, 'grpc-message': message } = headers
+        if (typeof status !== 'string' && typeof status !== 'number') return
+        code = String(status)
+        text = typeof message === 'string' ? decodeURIComponent(message) : ''
       }
       stream.on('response', readStatus) // a server that fails at once sends its status here
       stream.on('trailers', readStatus)
       stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-      stream.on('error', (error) => fail(`error: ${error.message}`))
+      stream.on('error', (error) => fail(`error: ${dialMessage(error.cause ?? error, host, port)}`))
       stream.on('end', () => {
         if (code !== '0') {
           fail(`error: health rpc probe failed: rpc error: code = ${code} desc = ${text}`)

@@ -75,7 +75,9 @@ export class ProbeManager implements ProbeVerdicts, ProbeStates {
     const workers = this.#workers.get(uid) ?? new Map<string, Worker>()
     this.#workers.set(uid, workers)
     const targets: readonly PodContainer[] = [
-      ...(pod.spec.initContainers ?? []).filter((container) => isRestartableInit(container)).map((container) => ({ kind: 'init' as const, container })),
+      ...(pod.spec.initContainers ?? [])
+        .filter((container) => isRestartableInit(container))
+        .map((container) => ({ kind: 'init' as const, container })),
       ...pod.spec.containers.map((container) => ({ kind: 'regular' as const, container })),
     ]
     for (const target of targets)
@@ -205,7 +207,8 @@ export class ProbeManager implements ProbeVerdicts, ProbeStates {
         const outcome = await runProbe(probe, { containerId, container, podIp }, cri, signal)
         count(outcome.result === 'failure' ? 'failed' : 'successful')
         if (outcome.result === 'failure') events.podEvent(pod, 'Warning', 'Unhealthy', `${name} probe failed: ${outcome.output}`, fieldPath)
-        if (outcome.result === 'warning') events.podEvent(pod, 'Warning', 'ProbeWarning', `${name} probe warning: ${outcome.output}`, fieldPath)
+        if (outcome.result === 'warning')
+          events.podEvent(pod, 'Warning', 'ProbeWarning', `${name} probe warning: ${outcome.output}`, fieldPath)
         return outcome
       } catch (error) {
         if (signal.aborted || isCriError(error, 'NOT_FOUND')) return undefined

@@ -22,7 +22,7 @@ beforeAll(async () => {
     else if (request.url === '/here') response.writeHead(302, { location: '/status/200' })
     else if (request.url === '/hang') return
     else response.writeHead(status)
-    response.end(`${request.headers['x-a'] ?? ''}${request.headers['user-agent'] ?? ''}`)
+    response.end([request.headers['x-a'], request.headers['user-agent']].join(''))
   })
   grpc.on('stream', (stream) => {
     const chunks: Buffer[] = []
@@ -30,7 +30,9 @@ beforeAll(async () => {
     stream.on('end', () => {
       const name = Buffer.concat(chunks).subarray(7).toString()
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': name === 'absent' ? '5' : '0', 'grpc-message': 'unknown%20service' }))
+      stream.on('wantTrailers', () =>
+        stream.sendTrailers({ 'grpc-status': name === 'absent' ? '5' : '0', 'grpc-message': 'unknown%20service' }),
+      )
       stream.end(name === 'absent' ? undefined : Buffer.from([0, 0, 0, 0, 2, 8, name === 'sick' ? 2 : 1]))
     })
   })
@@ -53,7 +55,12 @@ const cri = {
   },
 } as unknown as CriClient // the one call that a probe makes
 const probe = (value: Probe): ReturnType<typeof runProbe> =>
-  runProbe(value, { containerId: 'id', podIp: '127.0.0.1', container: { name: 'c', ports: [{ name: 'web', containerPort: port }] } }, cri, signal)
+  runProbe(
+    value,
+    { containerId: 'id', podIp: '127.0.0.1', container: { name: 'c', ports: [{ name: 'web', containerPort: port }] } },
+    cri,
+    signal,
+  )
 
 describe('runProbe()', () => {
   test.each<[string, () => Probe, string, RegExp]>([

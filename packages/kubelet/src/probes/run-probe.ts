@@ -44,10 +44,13 @@ async function execProbe(
 ): Promise<ProbeOutcome> {
   try {
     const { stdout, stderr, exitCode } = await cri.execSync({ containerId, cmd, timeout }, { signal })
-    const output = Buffer.concat([stdout, stderr]).subarray(0, 10 * 1024).toString('utf8')
+    const output = Buffer.concat([stdout, stderr])
+      .subarray(0, 10 * 1024)
+      .toString('utf8')
     return { result: exitCode === 0 ? 'success' : 'failure', output }
   } catch (error) {
-    if (isCriError(error, 'DEADLINE_EXCEEDED')) return { result: 'failure', output: `command timed out: "${cmd.join(' ')}" timed out after ${timeout}s` }
+    if (isCriError(error, 'DEADLINE_EXCEEDED'))
+      return { result: 'failure', output: `command timed out: "${cmd.join(' ')}" timed out after ${timeout}s` }
     throw error
   }
 }

@@ -26,7 +26,8 @@ export async function removeTree(dir: string): Promise<void> {
 export async function podsBelow(hierarchy: string, root: string): Promise<string[]> {
   const uids: string[] = []
   for (const qos of ['Guaranteed', 'Burstable', 'BestEffort'] as const)
-    for (const name of await readdir(join(hierarchy, qosCgroup(root, qos))).catch(() => [])) // not made yet
+    for (const name of await readdir(join(hierarchy, qosCgroup(root, qos))).catch(() => []))
+      // not made yet
       if (name.startsWith('pod')) uids.push(name.slice('pod'.length))
   return uids
 }

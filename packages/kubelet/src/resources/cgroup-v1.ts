@@ -6,7 +6,21 @@ import type { CgroupManager, CgroupOptions, CgroupUsage } from './cgroups.ts'
 import type { CpuMemoryLimits } from './linux-resources.ts'
 
 // All that runc uses: a pod's group must exist in each, or a container would be put above it.
-const controllers = ['cpu', 'cpuacct', 'cpuset', 'memory', 'pids', 'blkio', 'devices', 'freezer', 'hugetlb', 'net_cls', 'net_prio', 'perf_event', 'systemd']
+const controllers = [
+  'cpu',
+  'cpuacct',
+  'cpuset',
+  'memory',
+  'pids',
+  'blkio',
+  'devices',
+  'freezer',
+  'hugetlb',
+  'net_cls',
+  'net_prio',
+  'perf_event',
+  'systemd',
+]
 
 /** Groups in one directory tree for each controller. */
 export class CgroupV1 implements CgroupManager {
@@ -49,7 +63,11 @@ export class CgroupV1 implements CgroupManager {
   }
 
   async podsPresent(): Promise<readonly string[]> {
-    return [...new Set((await Promise.all((await this.#hierarchies()).map((name) => podsBelow(join(this.#mountPoint, name), this.#root)))).flat())]
+    return [
+      ...new Set(
+        (await Promise.all((await this.#hierarchies()).map((name) => podsBelow(join(this.#mountPoint, name), this.#root)))).flat(),
+      ),
+    ]
   }
 
   async usage(cgroup: string): Promise<CgroupUsage | undefined> {

@@ -16,7 +16,9 @@ const podOf = (containers: readonly Partial<Container>[], init: readonly Partial
     initContainers: init.map((container, index) => ({ name: `i${index}`, ...container })),
   },
 })
-const asks = (requests: Record<string, string>, limits?: Record<string, string>): Partial<Container> => ({ resources: { requests, ...(limits === undefined ? {} : { limits }) } })
+const asks = (requests: Record<string, string>, limits?: Record<string, string>): Partial<Container> => ({
+  resources: { requests, ...(limits === undefined ? {} : { limits }) },
+})
 
 test.each([
   ['BestEffort', [{}]],
@@ -51,7 +53,11 @@ test.each([
 
 test('podLimits() sets no limit when one container has none', () => {
   expect(podLimits(podOf([asks({}, { memory: '1Mi', cpu: '1' }), {}]))).toMatchObject({ memoryLimit: 0, cpuQuota: 0 })
-  expect(podLimits(podOf([asks({}, { memory: '1Mi', cpu: '1' })]))).toMatchObject({ memoryLimit: 1_048_576, cpuQuota: 100_000, cpuShares: 1024 })
+  expect(podLimits(podOf([asks({}, { memory: '1Mi', cpu: '1' })]))).toMatchObject({
+    memoryLimit: 1_048_576,
+    cpuQuota: 100_000,
+    cpuShares: 1024,
+  })
 })
 
 test.each([
@@ -81,7 +87,12 @@ describe('CgroupV2', () => {
       await cgroups.createBase()
       await cgroups.createPod(pod, { cpuShares: 1024, cpuPeriod: 100_000, cpuQuota: 0, memoryLimit: 4096 })
       const read = (file: string): Promise<string> => readFile(join(mountPoint, pod, file), 'utf8')
-      expect([await read('cpu.weight'), await read('cpu.max'), await read('memory.max'), await read('pids.max')]).toEqual(['39', 'max 100000', '4096', '10'])
+      expect([await read('cpu.weight'), await read('cpu.max'), await read('memory.max'), await read('pids.max')]).toEqual([
+        '39',
+        'max 100000',
+        '4096',
+        '10',
+      ])
       expect(await readFile(join(mountPoint, 'kubepods/cgroup.subtree_control'), 'utf8')).toBe('+pids')
       expect(await cgroups.podsPresent()).toEqual(['u'])
       await writeFile(join(mountPoint, pod, 'cpu.stat'), 'usage_usec 5\n')

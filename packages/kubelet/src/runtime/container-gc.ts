@@ -37,7 +37,7 @@ export function planContainerGc(
 ): GcPlan {
   const kept = new Set<string>()
   const removed: string[] = []
-  for (const container of [...containers].sort((a, b) => b.createdAt - a.createdAt)) {
+  for (const container of containers.toSorted((a, b) => b.createdAt - a.createdAt)) {
     if (!container.isDead) continue
     const key = `${container.podUid}/${container.name}`
     if (isGone(container.podUid) || kept.has(key)) removed.push(container.id)
@@ -47,7 +47,7 @@ export function planContainerGc(
   const used = new Set(containers.filter(({ id }) => !gone.has(id)).map(({ sandboxId }) => sandboxId))
   const newestOf = new Set<string>()
   const ended: string[] = []
-  for (const sandbox of [...sandboxes].sort((a, b) => b.createdAt - a.createdAt)) {
+  for (const sandbox of sandboxes.toSorted((a, b) => b.createdAt - a.createdAt)) {
     const isNewest = !newestOf.has(sandbox.podUid)
     newestOf.add(sandbox.podUid)
     if (sandbox.isReady || used.has(sandbox.id)) continue
@@ -107,7 +107,12 @@ export class ContainerGc {
         })),
       items
         .filter(({ labels }) => labels[label.podUid] !== undefined)
-        .map(({ id, labels, state, createdAt }) => ({ id, podUid: labels[label.podUid] ?? '', isReady: state === 'SANDBOX_READY', createdAt })),
+        .map(({ id, labels, state, createdAt }) => ({
+          id,
+          podUid: labels[label.podUid] ?? '',
+          isReady: state === 'SANDBOX_READY',
+          createdAt,
+        })),
       isGone,
     )
     for (const containerId of plan.containers) await cri.removeContainer({ containerId }, { signal })

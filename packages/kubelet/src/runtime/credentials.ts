@@ -21,10 +21,13 @@ export function credentialsFor(image: string, secrets: readonly Secret[]): reado
   const found: { readonly match: string; readonly auth: CriInput<AuthConfig> }[] = []
   for (const secret of secrets)
     for (const [key, value] of entries(secret)) {
-      const match = key.replace(/^https?:\/\//, '').replace(/\/(?:v[12]\/?)?$/, '').replace(/^index\.docker\.io$/, 'docker.io')
+      const match = key
+        .replace(/^https?:\/\//, '')
+        .replace(/\/(?:v[12]\/?)?$/, '')
+        .replace(/^index\.docker\.io$/, 'docker.io')
       if (matches(match, target)) found.push({ match, auth: authOf(value, match) })
     }
-  return found.sort((a, b) => b.match.length - a.match.length).map(({ auth }) => auth)
+  return found.toSorted((a, b) => b.match.length - a.match.length).map(({ auth }) => auth)
 }
 
 function entries(secret: Secret): readonly (readonly [string, DockerEntry])[] {
@@ -50,7 +53,10 @@ function matches(pattern: string, target: string): boolean {
 }
 
 function globMatches(glob: string, part: string): boolean {
-  const source = glob.split('*').map((piece) => piece.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`)).join('[^.]*')
+  const source = glob
+    .split('*')
+    .map((piece) => piece.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`))
+    .join('[^.]*')
   return new RegExp(`^${source}$`).test(part)
 }
 

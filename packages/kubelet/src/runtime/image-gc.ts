@@ -15,8 +15,10 @@ export interface GcImage {
 /** Which images to remove to free so many bytes: unused ones, longest unused first, none that is younger than `minAgeMs`. */
 export function planImageGc(images: readonly GcImage[], bytesToFree: number, nowMs: number, minAgeMs: number): readonly GcImage[] {
   const candidates = images
-    .filter(({ isPinned, isUsed, firstSeenMs, lastUsedMs }) => !isPinned && !isUsed && nowMs - firstSeenMs >= minAgeMs && lastUsedMs < nowMs)
-    .sort((a, b) => a.lastUsedMs - b.lastUsedMs || a.firstSeenMs - b.firstSeenMs)
+    .filter(
+      ({ isPinned, isUsed, firstSeenMs, lastUsedMs }) => !isPinned && !isUsed && nowMs - firstSeenMs >= minAgeMs && lastUsedMs < nowMs,
+    )
+    .toSorted((a, b) => a.lastUsedMs - b.lastUsedMs || a.firstSeenMs - b.firstSeenMs)
   const chosen: GcImage[] = []
   let freed = 0
   for (const image of candidates) {

@@ -60,7 +60,13 @@ export class ImagePuller {
     const policy = container.imagePullPolicy ?? (name.tag === 'latest' ? 'Always' : 'IfNotPresent')
     const present = (await cri.imageStatus({ image: { image } }, { signal })).image
     if (policy !== 'Always' && present !== undefined) {
-      events.podEvent(pod, 'Normal', 'Pulled', `Container image "${spelled}" already present on machine and can be accessed by the pod`, fieldPath)
+      events.podEvent(
+        pod,
+        'Normal',
+        'Pulled',
+        `Container image "${spelled}" already present on machine and can be accessed by the pod`,
+        fieldPath,
+      )
       return pulled(present)
     }
     if (policy === 'Never') {
@@ -97,9 +103,12 @@ export class ImagePuller {
     events.podEvent(pod, 'Normal', 'Pulling', `Pulling image "${spelled}"`, fieldPath)
     const startedAt = clock.monotonic()
     try {
-      using _place = await this.#places.acquire(signal)
-      const waited = clock.monotonic() - startedAt
-      const ref = await this.#tryCredentials(image, await this.#options.pullSecrets(pod), sandbox, signal)
+      let waited = 0
+      const pull = async (): Promise<string> => {
+        waited = clock.monotonic() - startedAt
+        return await this.#tryCredentials(image, await this.#options.pullSecrets(pod), sandbox, signal)
+      }
+      const ref = await this.#places.run(pull, signal)
       const took = clock.monotonic() - startedAt - waited
       const status = (await cri.imageStatus({ image: { image: ref } }, { signal })).image
       if (status === undefined) throw new Error(`image "${spelled}" is not there after it was pulled`)

@@ -22,7 +22,10 @@ export const annotation = {
 
 /** Identity of what cannot change under a running container: follows upstream, which takes the name and the image. */
 export function containerHash(container: Container): string {
-  return createHash('sha256').update(JSON.stringify({ name: container.name, image: container.image ?? '' })).digest('hex').slice(0, 8)
+  return createHash('sha256')
+    .update(JSON.stringify({ name: container.name, image: container.image ?? '' }))
+    .digest('hex')
+    .slice(0, 8)
 }
 
 export function sandboxLabels(pod: Pod): Record<string, string> {

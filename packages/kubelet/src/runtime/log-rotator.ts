@@ -49,7 +49,12 @@ export class LogRotator {
       const uid = labels[label.podUid]
       if (uid === undefined) continue // not made by a kubelet
       const pod = { uid, name: labels[label.podName] ?? '', namespace: labels[label.podNamespace] ?? '' }
-      const path = join(podLogsDir, podLogsName(pod), labels[label.containerName] ?? '', `${annotations[annotation.restartCount] ?? '0'}.log`)
+      const path = join(
+        podLogsDir,
+        podLogsName(pod),
+        labels[label.containerName] ?? '',
+        `${annotations[annotation.restartCount] ?? '0'}.log`,
+      )
       const size = (await stat(path).catch(() => undefined))?.size ?? 0 // no log: nothing to rotate
       if (size < maxBytes) continue
       try {
@@ -66,7 +71,7 @@ export class LogRotator {
     const { cri, clock, maxFiles } = this.#options
     const dir = dirname(path)
     const prefix = `${basename(path)}.`
-    const rotated = (await readdir(dir)).filter((name) => name.startsWith(prefix)).sort()
+    const rotated = (await readdir(dir)).filter((name) => name.startsWith(prefix)).toSorted()
     for (const name of rotated.filter((candidate) => candidate.endsWith('.tmp'))) await rm(join(dir, name), { force: true })
     const files = rotated.filter((name) => !name.endsWith('.tmp'))
     // The present file and the one it is about to become stay: the rest shares what is left.

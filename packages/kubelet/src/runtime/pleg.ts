@@ -61,7 +61,12 @@ export class Pleg {
     const partOf = (labels: Readonly<Record<string, string>>): { isRunning: boolean; signature: string[] } | undefined => {
       const uid = labels[label.podUid]
       if (uid === undefined) return undefined // not made by a kubelet
-      const part = parts.get(uid) ?? { name: labels[label.podName] ?? '', namespace: labels[label.podNamespace] ?? '', isRunning: false, signature: [] }
+      const part = parts.get(uid) ?? {
+        name: labels[label.podName] ?? '',
+        namespace: labels[label.podNamespace] ?? '',
+        isRunning: false,
+        signature: [],
+      }
       parts.set(uid, part)
       return part
     }
@@ -74,7 +79,7 @@ export class Pleg {
     this.#states = new Map(
       [...parts].map(([uid, { name, namespace, isRunning, signature }]) => [
         uid,
-        { pod: { uid, name, namespace, isRunning }, signature: signature.sort().join(' ') },
+        { pod: { uid, name, namespace, isRunning }, signature: signature.toSorted().join(' ') },
       ]),
     )
     this.#lastListAt = clock.monotonic()

@@ -70,8 +70,11 @@ export function isAnythingRunning(state: PodRuntimeState): boolean {
 
 /** Changes whenever a sandbox or container appears, vanishes or changes state. Comparable with that of lists, see {@link listSignature}. */
 export function stateSignature(state: PodRuntimeState): string {
-  return [...state.sandboxes.map(({ id, isReady }) => `${id}=${isReady ? 'ready' : 'ended'}`), ...state.containers.map((record) => `${record.id}=${record.state}`)]
-    .sort()
+  return [
+    ...state.sandboxes.map(({ id, isReady }) => `${id}=${isReady ? 'ready' : 'ended'}`),
+    ...state.containers.map((record) => `${record.id}=${record.state}`),
+  ]
+    .toSorted()
     .join(' ')
 }
 
@@ -109,10 +112,12 @@ export async function readPodState(
   ])
   return {
     ...pod,
-    sandboxes: sandboxRecords.filter((record) => record !== undefined).sort((a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt),
+    sandboxes: sandboxRecords
+      .filter((record) => record !== undefined)
+      .toSorted((a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt),
     containers: containerRecords
       .filter((record) => record !== undefined)
-      .sort((a, b) => b.createdAtMs - a.createdAtMs || b.restartCount - a.restartCount),
+      .toSorted((a, b) => b.createdAtMs - a.createdAtMs || b.restartCount - a.restartCount),
   }
 }
 
@@ -136,7 +141,11 @@ async function readSandbox(cri: CriClient, sandbox: PodSandbox, signal: AbortSig
   }
 }
 
-async function readContainer(cri: CriClient, container: CriContainer, signal: AbortSignal | undefined): Promise<ContainerRecord | undefined> {
+async function readContainer(
+  cri: CriClient,
+  container: CriContainer,
+  signal: AbortSignal | undefined,
+): Promise<ContainerRecord | undefined> {
   let status: CriContainerStatus | undefined
   try {
     status = (await cri.containerStatus({ containerId: container.id }, { signal })).status

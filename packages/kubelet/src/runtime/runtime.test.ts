@@ -38,7 +38,10 @@ test('credentialsFor() takes the entries of the registry, the longest path first
     data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') },
   })
   const secrets = [
-    secret({ 'https://index.docker.io/v1/': { auth: Buffer.from('hub:pw:1').toString('base64') }, 'ghcr.io': { username: 'all', password: 'p' } }),
+    secret({
+      'https://index.docker.io/v1/': { auth: Buffer.from('hub:pw:1').toString('base64') },
+      'ghcr.io': { username: 'all', password: 'p' },
+    }),
     secret({ 'ghcr.io/team': { username: 'team', password: 'p' }, '*.example.org': { username: 'glob', password: 'p' } }),
     { metadata: { name: 'broken' }, data: { '.dockerconfigjson': '%%%' } },
   ]
@@ -51,19 +54,52 @@ test('credentialsFor() takes the entries of the registry, the longest path first
 })
 
 test('planContainerGc() keeps the newest dead container of a live pod and nothing of a gone one', () => {
-  const container = (id: string, podUid: string, createdAt: number, isDead = true): Parameters<typeof planContainerGc>[0][number] => ({ id, podUid, name: 'c', sandboxId: `s-${id}`, isDead, createdAt })
-  const sandbox = (id: string, podUid: string, createdAt: number, isReady = false): Parameters<typeof planContainerGc>[1][number] => ({ id, podUid, isReady, createdAt })
+  const container = (id: string, podUid: string, createdAt: number, isDead = true): Parameters<typeof planContainerGc>[0][number] => ({
+    id,
+    podUid,
+    name: 'c',
+    sandboxId: `s-${id}`,
+    isDead,
+    createdAt,
+  })
+  const sandbox = (id: string, podUid: string, createdAt: number, isReady = false): Parameters<typeof planContainerGc>[1][number] => ({
+    id,
+    podUid,
+    isReady,
+    createdAt,
+  })
   const plan = planContainerGc(
     [container('1', 'live', 1), container('2', 'live', 2), container('3', 'live', 3, false), container('4', 'gone', 1)],
-    [sandbox('s-1', 'live', 1), sandbox('s-2', 'live', 2), sandbox('s-3', 'live', 3, true), sandbox('s-4', 'gone', 1), sandbox('last', 'idle', 1)],
+    [
+      sandbox('s-1', 'live', 1),
+      sandbox('s-2', 'live', 2),
+      sandbox('s-3', 'live', 3, true),
+      sandbox('s-4', 'gone', 1),
+      sandbox('last', 'idle', 1),
+    ],
     (uid) => uid === 'gone',
   )
   expect(plan).toEqual({ containers: ['1', '4'], sandboxes: ['s-1', 's-4'] })
 })
 
 test('planImageGc() takes unused images, the longest unused first, until enough is free', () => {
-  const image = (id: string, rest: object = {}): Parameters<typeof planImageGc>[0][number] => ({ id, sizeBytes: 10, isPinned: false, isUsed: false, firstSeenMs: 0, lastUsedMs: 0, ...rest })
-  const images = [image('new', { firstSeenMs: 950 }), image('used', { isUsed: true }), image('pinned', { isPinned: true }), image('b', { lastUsedMs: 5 }), image('a'), image('c', { lastUsedMs: 9 })]
+  const image = (id: string, rest: object = {}): Parameters<typeof planImageGc>[0][number] => ({
+    id,
+    sizeBytes: 10,
+    isPinned: false,
+    isUsed: false,
+    firstSeenMs: 0,
+    lastUsedMs: 0,
+    ...rest,
+  })
+  const images = [
+    image('new', { firstSeenMs: 950 }),
+    image('used', { isUsed: true }),
+    image('pinned', { isPinned: true }),
+    image('b', { lastUsedMs: 5 }),
+    image('a'),
+    image('c', { lastUsedMs: 9 }),
+  ]
   expect(planImageGc(images, 15, 1000, 100).map(({ id }) => id)).toEqual(['a', 'b'])
 })
 
@@ -81,7 +117,14 @@ describe('sandboxes', () => {
         containers: [{ name: 'c', securityContext: { privileged: true }, ports: [{ containerPort: 80, hostPort: 8080, protocol: 'UDP' }] }],
         securityContext: { sysctls: [{ name: 'net/core/somaxconn', value: '1' }], fsGroup: 7, supplementalGroups: [8] },
       }),
-      { attempt: 2, dns: { servers: [], searches: [], options: [] }, clusterDomain: 'd', podLogsDir: '/logs', seccompDir: '/sec', cgroupParent: '/cg' },
+      {
+        attempt: 2,
+        dns: { servers: [], searches: [], options: [] },
+        clusterDomain: 'd',
+        podLogsDir: '/logs',
+        seccompDir: '/sec',
+        cgroupParent: '/cg',
+      },
     )
     expect(config).toMatchObject({
       metadata: { name: 'p', namespace: 'ns', uid: 'u', attempt: 2 },
@@ -99,7 +142,9 @@ describe('sandboxes', () => {
   test('are named by the whole domain when the pod asks for it', () => {
     const spec = { hostname: 'h', subdomain: 's', setHostnameAsFQDN: true }
     expect(sandboxHostname(pod(spec), 'cluster.local')).toBe('h.s.ns.svc.cluster.local')
-    expect(() => sandboxHostname(pod({ ...spec, subdomain: 'x'.repeat(60) }), 'cluster.local')).toThrow('is too long (64 characters is the max')
+    expect(() => sandboxHostname(pod({ ...spec, subdomain: 'x'.repeat(60) }), 'cluster.local')).toThrow(
+      'is too long (64 characters is the max',
+    )
   })
   test.each([
     ['kernel.shm_rmid_forced', false, undefined],
@@ -115,8 +160,19 @@ describe('containers', () => {
   const image = { uid: undefined, username: '' }
   const options = { seccompDir: '/sec', hasAppArmor: false }
   test('run with what the container says before what the pod says', () => {
-    const spec = { securityContext: { runAsUser: 1, runAsGroup: 2, seccompProfile: { type: 'RuntimeDefault' } }, shareProcessNamespace: true }
-    const own = { name: 'c', securityContext: { runAsUser: 5, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { add: ['CAP_NET_ADMIN'], drop: ['ALL'] } } }
+    const spec = {
+      securityContext: { runAsUser: 1, runAsGroup: 2, seccompProfile: { type: 'RuntimeDefault' } },
+      shareProcessNamespace: true,
+    }
+    const own = {
+      name: 'c',
+      securityContext: {
+        runAsUser: 5,
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { add: ['CAP_NET_ADMIN'], drop: ['ALL'] },
+      },
+    }
     expect(containerSecurityContext(pod(spec), own, image, options)).toMatchObject({
       runAsUser: { value: 5 },
       runAsGroup: { value: 2 },
@@ -132,7 +188,10 @@ describe('containers', () => {
     const context = containerSecurityContext(pod(), own, image, options)
     expect(context).not.toHaveProperty('apparmor')
     expect(context.maskedPaths).toEqual([])
-    expect(containerSecurityContext(pod(), own, image, { ...options, hasAppArmor: true })).toHaveProperty('apparmor.profileType', 'RuntimeDefault')
+    expect(containerSecurityContext(pod(), own, image, { ...options, hasAppArmor: true })).toHaveProperty(
+      'apparmor.profileType',
+      'RuntimeDefault',
+    )
   })
   test('of another container join its processes', () => {
     expect(namespaceOptions(pod(), 'id')).toMatchObject({ pid: 'TARGET', targetId: 'id' })
@@ -140,13 +199,25 @@ describe('containers', () => {
   test.each([
     [{ runAsUser: 0 }, { uid: 5, username: '' }, "container's runAsUser breaks non-root policy"],
     [{}, { uid: 0, username: '' }, 'container has runAsNonRoot and image will run as root'],
-    [{}, { uid: undefined, username: 'www' }, 'container has runAsNonRoot and image has non-numeric user (www), cannot verify user is non-root'],
+    [
+      {},
+      { uid: undefined, username: 'www' },
+      'container has runAsNonRoot and image has non-numeric user (www), cannot verify user is non-root',
+    ],
     [{ runAsUser: 9 }, { uid: 0, username: '' }, undefined],
     [{}, { uid: 9, username: '' }, undefined],
   ])('verifyNonRoot() of %o on %o', (own, user, message) => {
     const call = (): void => verifyNonRoot(pod(), { name: 'c', securityContext: { runAsNonRoot: true, ...own } }, user)
-    if (message === undefined) expect(call).not.toThrow()
-    else expect(call).toThrow(message)
+    const said = ((): string | undefined => {
+      try {
+        call()
+        return undefined
+      } catch (error) {
+        return String(error)
+      }
+    })()
+    expect(said?.includes(message ?? '') ?? message === undefined).toBe(true)
+    expect(said === undefined).toBe(message === undefined)
   })
   test('get expanded commands, limits and identity', () => {
     const container = { name: 'c', image: 'i', command: ['$(A)'], args: ['$$(A)'], resources: { limits: { cpu: '500m', memory: '1Mi' } } }

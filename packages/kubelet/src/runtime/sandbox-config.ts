@@ -24,7 +24,9 @@ export function sandboxHostname(pod: Pod, clusterDomain: string): string {
   if (pod.spec.setHostnameAsFQDN !== true || domain === '') return hostname
   const fqdn = `${hostname}.${domain}`
   if (fqdn.length > 64)
-    throw new Error(`failed to construct FQDN from pod hostname and cluster domain, FQDN ${fqdn} is too long (64 characters is the max, ${fqdn.length} characters requested)`)
+    throw new Error(
+      `failed to construct FQDN from pod hostname and cluster domain, FQDN ${fqdn} is too long (64 characters is the max, ${fqdn.length} characters requested)`,
+    )
   return fqdn
 }
 
@@ -54,7 +56,9 @@ export function sandboxConfig(pod: Pod, input: SandboxInput): CriInput<PodSandbo
     linux: {
       cgroupParent: input.cgroupParent,
       securityContext: sandboxSecurityContext(pod, input.seccompDir),
-      sysctls: Object.fromEntries((pod.spec.securityContext?.sysctls ?? []).map(({ name: key, value }) => [key.replaceAll('/', '.'), value])),
+      sysctls: Object.fromEntries(
+        (pod.spec.securityContext?.sysctls ?? []).map(({ name: key, value }) => [key.replaceAll('/', '.'), value]),
+      ),
     },
   }
 }

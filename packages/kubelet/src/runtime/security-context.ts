@@ -1,6 +1,12 @@
 import { join } from 'node:path'
 import type { Container, Pod, SeccompProfile } from '@k3s/api/types/core/v1'
-import type { CriInput, LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceOption, SecurityProfile } from '@k3s/cri-client'
+import type {
+  CriInput,
+  LinuxContainerSecurityContext,
+  LinuxSandboxSecurityContext,
+  NamespaceOption,
+  SecurityProfile,
+} from '@k3s/cri-client'
 
 /** What upstream masks and protects in a container's /proc and /sys unless `procMount` is Unmasked. */
 const maskedPaths = [
@@ -46,7 +52,13 @@ export function namespaceOptions(pod: Pod, targetId?: string): CriInput<Namespac
     network: pod.spec.hostNetwork === true ? 'NODE' : 'POD',
     ipc: pod.spec.hostIPC === true ? 'NODE' : 'POD',
     pid:
-      targetId !== undefined ? 'TARGET' : pod.spec.hostPID === true ? 'NODE' : pod.spec.shareProcessNamespace === true ? 'POD' : 'CONTAINER',
+      targetId !== undefined
+        ? 'TARGET'
+        : pod.spec.hostPID === true
+          ? 'NODE'
+          : pod.spec.shareProcessNamespace === true
+            ? 'POD'
+            : 'CONTAINER',
     ...(targetId === undefined ? {} : { targetId }),
   }
 }
@@ -80,7 +92,9 @@ export function verifyNonRoot(pod: Pod, container: Container, image: ImageUser):
   }
   if (image.uid === 0) throw new Error(`container has runAsNonRoot and image will run as root ${where}`)
   if (image.uid === undefined && image.username !== '')
-    throw new Error(`container has runAsNonRoot and image has non-numeric user (${image.username}), cannot verify user is non-root ${where}`)
+    throw new Error(
+      `container has runAsNonRoot and image has non-numeric user (${image.username}), cannot verify user is non-root ${where}`,
+    )
   if (image.uid === undefined) throw new Error(`container has runAsNonRoot and image will run as root ${where}`)
 }
 
@@ -124,11 +138,17 @@ export function containerSecurityContext(
       ? {
           apparmor: {
             profileType:
-              apparmor.type === 'Localhost' ? ('Localhost' as const) : apparmor.type === 'RuntimeDefault' ? ('RuntimeDefault' as const) : ('Unconfined' as const),
+              apparmor.type === 'Localhost'
+                ? ('Localhost' as const)
+                : apparmor.type === 'RuntimeDefault'
+                  ? ('RuntimeDefault' as const)
+                  : ('Unconfined' as const),
             localhostRef: apparmor.localhostProfile ?? '',
           },
         }
       : {}),
-    ...((own.seLinuxOptions ?? context.seLinuxOptions) === undefined ? {} : { selinuxOptions: own.seLinuxOptions ?? context.seLinuxOptions }),
+    ...((own.seLinuxOptions ?? context.seLinuxOptions) === undefined
+      ? {}
+      : { selinuxOptions: own.seLinuxOptions ?? context.seLinuxOptions }),
   }
 }

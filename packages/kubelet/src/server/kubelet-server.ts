@@ -143,7 +143,11 @@ export class KubeletServer {
     const subresource = target === undefined ? 'proxy' : subresourceOf(target)
     const decision = await this.#options.authorize(caller, { verb, subresource, path: url.pathname })
     if (decision === 'unauthenticated') throw new HttpError(401, 'Unauthorized')
-    if (decision === 'deny') throw new HttpError(403, `Forbidden (user=${caller.user ?? 'system:anonymous'}, verb=${verb}, resource=nodes, subresource=${subresource})`)
+    if (decision === 'deny')
+      throw new HttpError(
+        403,
+        `Forbidden (user=${caller.user ?? 'system:anonymous'}, verb=${verb}, resource=nodes, subresource=${subresource})`,
+      )
     if (target === undefined) throw new HttpError(404, '404 page not found')
     return { target, url }
   }
@@ -226,22 +230,26 @@ export class KubeletServer {
     response.writeHead(200, { 'content-type': text, 'transfer-encoding': 'chunked' })
     // A follower waits for its first line: it must not wait for the headers as well.
     response.flushHeaders()
-    const { previous: _, ...rest } = options
     const signal = AbortSignal.any([gone.signal, this.#signal])
     try {
-      for await (const chunk of readContainerLogs(path, { ...rest, isRunning, clock, signal }))
-        if (!response.write(chunk)) await new Promise<void>((resolve) => {
-          const go = (): void => resolve()
-          response.once('drain', go)
-          response.once('close', go)
-        })
+      for await (const chunk of readContainerLogs(path, { ...options.read, isRunning, clock, signal }))
+        if (!response.write(chunk))
+          await new Promise<void>((resolve) => {
+            const go = (): void => resolve()
+            response.once('drain', go)
+            response.once('close', go)
+          })
     } catch (error) {
       if (!signal.aborted) throw error
     }
     response.end()
   }
 
-  async #runCommand(target: { readonly namespace: string; readonly pod: string; readonly uid: string; readonly container: string }, query: URLSearchParams, response: ServerResponse): Promise<void> {
+  async #runCommand(
+    target: { readonly namespace: string; readonly pod: string; readonly uid: string; readonly container: string },
+    query: URLSearchParams,
+    response: ServerResponse,
+  ): Promise<void> {
     const pod = this.#findPod(target.namespace, target.pod, target.uid)
     const containerId = runningContainer(this.#status(pod, target.container), target.container)
     const given = query.getAll('command')
@@ -273,14 +281,22 @@ export class KubeletServer {
   async #streamUrl(
     target: KubeletRequest,
     query: URLSearchParams,
-  ): Promise<{ readonly url: string; readonly streams?: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly tty: boolean } }> {
+  ): Promise<{
+    readonly url: string
+    readonly streams?: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly tty: boolean }
+  }> {
     const { cri } = this.#options
     if (target.kind === 'portForward') {
       const pod = this.#findPod(target.namespace, target.pod, target.uid)
-      const { items } = await cri.listPodSandbox({ filter: { labelSelector: { [label.podUid]: podUid(pod) }, state: { state: 'SANDBOX_READY' } } })
+      const { items } = await cri.listPodSandbox({
+        filter: { labelSelector: { [label.podUid]: podUid(pod) }, state: { state: 'SANDBOX_READY' } },
+      })
       const sandbox = items[0]
       if (sandbox === undefined) throw new HttpError(404, `pod not found ("${target.pod}_${target.namespace}")`)
-      const port = query.getAll('port').map(Number).filter((value) => Number.isInteger(value) && value > 0)
+      const port = query
+        .getAll('port')
+        .map(Number)
+        .filter((value) => Number.isInteger(value) && value > 0)
       return await cri.portForward({ podSandboxId: sandbox.id, port })
     }
     if (target.kind !== 'exec' && target.kind !== 'attach') throw new HttpError(400, 'unable to upgrade this path')
@@ -290,7 +306,8 @@ export class KubeletServer {
     const flag = (...names: readonly string[]): boolean => names.some((name) => ['1', 'true'].includes(query.get(name) ?? ''))
     const tty = flag('tty')
     const streams = { stdin: flag('input', 'stdin'), stdout: flag('output', 'stdout'), stderr: !tty && flag('error', 'stderr'), tty }
-    if (!streams.stdin && !streams.stdout && !streams.stderr) throw new HttpError(400, 'you must specify at least 1 of stdin, stdout, stderr')
+    if (!streams.stdin && !streams.stdout && !streams.stderr)
+      throw new HttpError(400, 'you must specify at least 1 of stdin, stdout, stderr')
     const { url } =
       target.kind === 'exec'
         ? await cri.exec({ containerId, cmd: query.getAll('command'), ...streams })

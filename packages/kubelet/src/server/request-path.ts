@@ -2,22 +2,29 @@
 export type KubeletRequest =
   | { readonly kind: 'healthz' | 'pods' | 'runningpods' | 'summary' | 'metrics' | 'resourceMetrics' | 'cadvisorMetrics' }
   | { readonly kind: 'containerLogs'; readonly namespace: string; readonly pod: string; readonly container: string }
-  | { readonly kind: 'run' | 'exec' | 'attach'; readonly namespace: string; readonly pod: string; readonly uid: string; readonly container: string }
+  | {
+      readonly kind: 'run' | 'exec' | 'attach'
+      readonly namespace: string
+      readonly pod: string
+      readonly uid: string
+      readonly container: string
+    }
   | { readonly kind: 'portForward'; readonly namespace: string; readonly pod: string; readonly uid: string }
 
-const fixed: Readonly<Record<string, 'healthz' | 'pods' | 'runningpods' | 'summary' | 'metrics' | 'resourceMetrics' | 'cadvisorMetrics'>> = {
-  '/healthz': 'healthz',
-  '/healthz/ping': 'healthz',
-  '/healthz/syncloop': 'healthz',
-  '/pods': 'pods',
-  '/pods/': 'pods',
-  '/runningpods': 'runningpods',
-  '/runningpods/': 'runningpods',
-  '/stats/summary': 'summary',
-  '/metrics': 'metrics',
-  '/metrics/resource': 'resourceMetrics',
-  '/metrics/cadvisor': 'cadvisorMetrics',
-}
+const fixed: Readonly<Record<string, 'healthz' | 'pods' | 'runningpods' | 'summary' | 'metrics' | 'resourceMetrics' | 'cadvisorMetrics'>> =
+  {
+    '/healthz': 'healthz',
+    '/healthz/ping': 'healthz',
+    '/healthz/syncloop': 'healthz',
+    '/pods': 'pods',
+    '/pods/': 'pods',
+    '/runningpods': 'runningpods',
+    '/runningpods/': 'runningpods',
+    '/stats/summary': 'summary',
+    '/metrics': 'metrics',
+    '/metrics/resource': 'resourceMetrics',
+    '/metrics/cadvisor': 'cadvisorMetrics',
+  }
 
 /** Reads a path; `undefined` when nothing is served there. */
 export function parseRequestPath(path: string): KubeletRequest | undefined {
@@ -25,7 +32,10 @@ export function parseRequestPath(path: string): KubeletRequest | undefined {
   if (kind !== undefined) return { kind }
   let parts: string[]
   try {
-    parts = path.split('/').slice(1).map((part) => decodeURIComponent(part))
+    parts = path
+      .split('/')
+      .slice(1)
+      .map((part) => decodeURIComponent(part))
   } catch {
     return undefined // a percent sign that encodes nothing
   }
@@ -35,7 +45,9 @@ export function parseRequestPath(path: string): KubeletRequest | undefined {
   if (verb === 'portForward') return parts.length <= 4 ? { kind: verb, namespace, pod, uid: third } : undefined
   if (verb !== 'run' && verb !== 'exec' && verb !== 'attach') return undefined
   if (third === '' || parts.length > 5) return undefined
-  return fourth === undefined ? { kind: verb, namespace, pod, uid: '', container: third } : { kind: verb, namespace, pod, uid: third, container: fourth }
+  return fourth === undefined
+    ? { kind: verb, namespace, pod, uid: '', container: third }
+    : { kind: verb, namespace, pod, uid: third, container: fourth }
 }
 
 /** The node subresource that a request needs rights on, as upstream maps it. */

@@ -18,24 +18,24 @@ describe('parseRequestPath()', () => {
     expect(request).toEqual(expected)
     expect(request === undefined ? undefined : subresourceOf(request)).toBe(subresource)
   })
-  test.each(['/', '/logs/', '/exec', '/exec/ns/p', '/containerLogs/ns/p/c/x', '/portForward/a/b/c/d', '/exec/%/p/c'])('%s is not served', (path) => {
-    expect(parseRequestPath(path)).toBeUndefined()
-  })
+  test.each(['/', '/logs/', '/exec', '/exec/ns/p', '/containerLogs/ns/p/c/x', '/portForward/a/b/c/d', '/exec/%/p/c'])(
+    '%s is not served',
+    (path) => {
+      expect(parseRequestPath(path)).toBeUndefined()
+    },
+  )
 })
 
 describe('parseLogOptions()', () => {
   const parse = (query: string): object => parseLogOptions(new URLSearchParams(query))
   test('reads what kubectl sends', () => {
     expect(parse('follow=true&tailLines=5&sinceSeconds=3&timestamps=true&limitBytes=10&previous=false&stream=Stderr')).toMatchObject({
-      follow: true,
       previous: false,
-      tailLines: 5,
-      sinceSeconds: 3,
-      timestamps: true,
-      limitBytes: 10,
-      stream: 'stderr',
+      read: { follow: true, tailLines: 5, sinceSeconds: 3, timestamps: true, limitBytes: 10, stream: 'stderr' },
     })
-    expect(parse('sinceTime=2026-01-02T03:04:05Z')).toMatchObject({ sinceTime: Date.UTC(2026, 0, 2, 3, 4, 5), tailLines: undefined })
+    expect(parse('sinceTime=2026-01-02T03:04:05Z')).toMatchObject({
+      read: { sinceTime: Date.UTC(2026, 0, 2, 3, 4, 5), tailLines: undefined },
+    })
   })
   test.each(['tailLines=-1', 'limitBytes=0', 'sinceTime=x', 'sinceSeconds=a'])('%s is refused', (query) => {
     expect(() => parse(query)).toThrow(/^invalid /)
@@ -49,7 +49,16 @@ test('resourceMetrics() writes what metrics-server reads', () => {
   const fs = { time, usedBytes: 0 }
   const summary: Summary = {
     node: { nodeName: 'n', startTime: time, cpu, memory, fs, runtime: { imageFs: fs } },
-    pods: [{ podRef: { name: 'p', namespace: 'ns', uid: 'u' }, startTime: time, containers: [{ name: 'c', startTime: time, cpu, memory, rootfs: fs, logs: fs }], cpu, memory, 'ephemeral-storage': fs }],
+    pods: [
+      {
+        podRef: { name: 'p', namespace: 'ns', uid: 'u' },
+        startTime: time,
+        containers: [{ name: 'c', startTime: time, cpu, memory, rootfs: fs, logs: fs }],
+        cpu,
+        memory,
+        'ephemeral-storage': fs,
+      },
+    ],
   }
   const lines = resourceMetrics(summary).split('\n')
   expect(lines).toContain('container_cpu_usage_seconds_total{container="c",namespace="ns",pod="p"} 2.5 1000')

@@ -49,7 +49,14 @@ export interface PodSummary {
   readonly containers: readonly ContainerSummary[]
   readonly cpu?: CpuStats
   readonly memory?: MemoryStats
-  readonly network?: { readonly time: string; readonly name: string; readonly rxBytes: number; readonly rxErrors: number; readonly txBytes: number; readonly txErrors: number }
+  readonly network?: {
+    readonly time: string
+    readonly name: string
+    readonly rxBytes: number
+    readonly rxErrors: number
+    readonly txBytes: number
+    readonly txErrors: number
+  }
   readonly 'ephemeral-storage': FsStats
   readonly process_stats?: { readonly process_count: number }
 }
@@ -128,7 +135,14 @@ export class StatsProvider {
     }
     for (const key of this.#samples.keys()) if (!live.has(key)) this.#samples.delete(key)
     const images = imageFs.imageFilesystems.reduce((sum, { usedBytes }) => sum + (usedBytes?.value ?? 0), 0)
-    const usage = machine ?? { cpuNanos: 0, memoryUsage: memoryCapacity - freemem(), workingSet: 0, rss: 0, pageFaults: 0, majorPageFaults: 0 }
+    const usage = machine ?? {
+      cpuNanos: 0,
+      memoryUsage: memoryCapacity - freemem(),
+      workingSet: 0,
+      rss: 0,
+      pageFaults: 0,
+      majorPageFaults: 0,
+    }
     return {
       node: {
         nodeName,
@@ -207,7 +221,9 @@ export class StatsProvider {
     const before = this.#samples.get(key)
     const elapsedMs = before === undefined ? 0 : nowMs - before.atMs
     const nanoCores =
-      before === undefined || elapsedMs <= 0 || cpuNanos < before.cpuNanos ? before?.nanoCores : Math.round(((cpuNanos - before.cpuNanos) * 1000) / elapsedMs)
+      before === undefined || elapsedMs <= 0 || cpuNanos < before.cpuNanos
+        ? before?.nanoCores
+        : Math.round(((cpuNanos - before.cpuNanos) * 1000) / elapsedMs)
     this.#samples.set(key, { atMs: nowMs, cpuNanos, nanoCores })
     return { time, ...(nanoCores === undefined ? {} : { usageNanoCores: nanoCores }), usageCoreNanoSeconds: cpuNanos }
   }
@@ -223,17 +239,28 @@ function fsStats(disk: DiskUsage, usedBytes: number, time: string): FsStats {
   return { time, availableBytes, capacityBytes, usedBytes, inodes, inodesFree, inodesUsed: inodes - inodesFree }
 }
 
-const escape = (text: string): string => text.replaceAll('\\', String.raw`\\`).replaceAll('"', String.raw`\"`).replaceAll('\n', String.raw`\n`)
+const escape = (text: string): string =>
+  text
+    .replaceAll('\\', String.raw`\\`)
+    .replaceAll('"', String.raw`\"`)
+    .replaceAll('\n', String.raw`\n`)
 
 /** The summary as the text of /metrics/resource, which metrics-server reads. */
 export function resourceMetrics(summary: Summary): string {
   const lines: string[] = []
-  const family = (name: string, type: 'counter' | 'gauge', help: string, samples: readonly { readonly labels: string; readonly value: number; readonly time: string }[]): void => {
+  const family = (
+    name: string,
+    type: 'counter' | 'gauge',
+    help: string,
+    samples: readonly { readonly labels: string; readonly value: number; readonly time: string }[],
+  ): void => {
     lines.push(`# HELP ${name} [STABLE] ${help}`, `# TYPE ${name} ${type}`)
     for (const { labels, value, time } of samples) lines.push(`${name}${labels === '' ? '' : `{${labels}}`} ${value} ${Date.parse(time)}`)
   }
   const podLabels = ({ podRef: { name, namespace } }: PodSummary): string => `namespace="${escape(namespace)}",pod="${escape(name)}"`
-  const containers = summary.pods.flatMap((pod) => pod.containers.map((container) => ({ labels: `container="${escape(container.name)}",${podLabels(pod)}`, container })))
+  const containers = summary.pods.flatMap((pod) =>
+    pod.containers.map((container) => ({ labels: `container="${escape(container.name)}",${podLabels(pod)}`, container })),
+  )
   const seconds = (nanos: number): number => nanos / 1e9
   family(
     'container_cpu_usage_seconds_total',
@@ -264,13 +291,17 @@ export function resourceMetrics(summary: Summary): string {
     'pod_cpu_usage_seconds_total',
     'counter',
     'Cumulative cpu time consumed by the pod in core-seconds',
-    summary.pods.flatMap((pod) => (pod.cpu === undefined ? [] : { labels: podLabels(pod), value: seconds(pod.cpu.usageCoreNanoSeconds), time: pod.cpu.time })),
+    summary.pods.flatMap((pod) =>
+      pod.cpu === undefined ? [] : { labels: podLabels(pod), value: seconds(pod.cpu.usageCoreNanoSeconds), time: pod.cpu.time },
+    ),
   )
   family(
     'pod_memory_working_set_bytes',
     'gauge',
     'Current working set of the pod in bytes',
-    summary.pods.flatMap((pod) => (pod.memory === undefined ? [] : { labels: podLabels(pod), value: pod.memory.workingSetBytes, time: pod.memory.time })),
+    summary.pods.flatMap((pod) =>
+      pod.memory === undefined ? [] : { labels: podLabels(pod), value: pod.memory.workingSetBytes, time: pod.memory.time },
+    ),
   )
   lines.push(
     '# HELP resource_scrape_error [STABLE] 1 if there was an error while getting container metrics, 0 otherwise',

@@ -31,18 +31,18 @@ export interface ContainerStatusInput {
 }
 
 /** The statuses of one kind of containers, sorted by name as upstream does (init containers stay in the order of the spec). */
-export function containerStatuses(input: ContainerStatusInput, kind: PodContainer['kind'], containers: readonly Container[]): ContainerStatus[] {
+export function containerStatuses(
+  input: ContainerStatusInput,
+  kind: PodContainer['kind'],
+  containers: readonly Container[],
+): ContainerStatus[] {
   const statuses = containers.map((container) => statusOf(input, kind, container))
-  return kind === 'init' ? statuses : statuses.sort((a, b) => (a.name < b.name ? -1 : 1))
+  return kind === 'init' ? statuses : statuses.toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 function previousOf(previous: PodStatus, kind: PodContainer['kind'], name: string): ContainerStatus | undefined {
   const list =
-    kind === 'init'
-      ? previous.initContainerStatuses
-      : kind === 'regular'
-        ? previous.containerStatuses
-        : previous.ephemeralContainerStatuses
+    kind === 'init' ? previous.initContainerStatuses : kind === 'regular' ? previous.containerStatuses : previous.ephemeralContainerStatuses
   return list?.find((status) => status.name === name)
 }
 
@@ -51,7 +51,8 @@ function statusOf(input: ContainerStatusInput, kind: PodContainer['kind'], conta
   const previous = previousOf(input.previous, kind, container.name)
   const records = state.containers.filter(({ name }) => name === container.name)
   const [current, before] = records
-  const status = current === undefined ? withoutRecord(input, kind, container, previous) : fromRecord(input, container, current, before, previous)
+  const status =
+    current === undefined ? withoutRecord(input, kind, container, previous) : fromRecord(input, container, current, before, previous)
   const waiting = input.waiting.get(container.name)
   if (waiting !== undefined && !input.isTerminating && willStart(pod, kind, container, state)) {
     if (status.state?.terminated !== undefined) status.lastState = status.state
@@ -111,7 +112,10 @@ function withoutRecord(
   previous: ContainerStatus | undefined,
 ): ContainerStatus {
   // What ended stays ended, although its record was collected.
-  if (previous?.state?.terminated !== undefined && (input.isTerminating || (kind === 'init' && !isRestartableInit(container)) || kind === 'ephemeral'))
+  if (
+    previous?.state?.terminated !== undefined &&
+    (input.isTerminating || (kind === 'init' && !isRestartableInit(container)) || kind === 'ephemeral')
+  )
     return { ...previous }
   const reason = (input.pod.spec.initContainers ?? []).length > 0 ? 'PodInitializing' : 'ContainerCreating'
   const vanished = previous?.state?.running !== undefined

@@ -108,7 +108,9 @@ function isInitialized(pod: Pod, status: PodStatus): boolean {
  */
 export function finalStatus(pod: Pod, status: PodStatus): PodStatus {
   const { containerStatuses = [], initContainerStatuses, ephemeralContainerStatuses } = status
-  const regular = isInitialized(pod, status) ? containerStatuses.map(end) : containerStatuses.map((container) => ({ ...container, ready: false, started: false }))
+  const regular = isInitialized(pod, status)
+    ? containerStatuses.map(end)
+    : containerStatuses.map((container) => ({ ...container, ready: false, started: false }))
   const reached = Math.max(0, initContainerStatuses?.findLastIndex(hasRun) ?? 0)
   const phase = isTerminalPhase(status.phase)
     ? status.phase

@@ -58,14 +58,25 @@ export class StatusManager {
     const uid = podUid(pod)
     const entry = this.#entries.get(uid)
     if (entry === undefined) {
-      const created: Entry = { pod, status, version: 1, sentVersion: 0, isReleased: false, isSending: false, lastResourceVersion: undefined }
+      const created: Entry = {
+        pod,
+        status,
+        version: 1,
+        sentVersion: 0,
+        isReleased: false,
+        isSending: false,
+        lastResourceVersion: undefined,
+      }
       this.#entries.set(uid, created)
       this.#send(created)
       return
     }
     entry.pod = pod
     if (isTerminalPhase(entry.status.phase) && entry.status.phase !== status.phase) {
-      this.#options.logger.error({ pod: podKey(pod), from: entry.status.phase, to: status.phase }, 'Ignored a status that takes a pod out of its end')
+      this.#options.logger.error(
+        { pod: podKey(pod), from: entry.status.phase, to: status.phase },
+        'Ignored a status that takes a pod out of its end',
+      )
       return
     }
     if (!isDeepStrictEqual(entry.status, status)) {
@@ -128,7 +139,11 @@ export class StatusManager {
         const { name, namespace, uid } = target.metadata
         const patch = statusPatch(target.status ?? {}, status)
         if (patch !== undefined) {
-          const answer = await api.patch(name, { metadata: { uid }, status: patch }, { type: 'strategic', namespace, subresource: 'status', signal })
+          const answer = await api.patch(
+            name,
+            { metadata: { uid }, status: patch },
+            { type: 'strategic', namespace, subresource: 'status', signal },
+          )
           entry.lastResourceVersion = answer.metadata.resourceVersion
         }
         entry.sentVersion = version
@@ -152,7 +167,8 @@ export class StatusManager {
   /** The cache may lag behind our own last patch: then the API server is asked. */
   async #target(entry: Entry, signal: AbortSignal): Promise<Pod | undefined> {
     const cached = this.#options.apiPodOf(entry.pod)
-    const isFresh = cached !== undefined && (entry.lastResourceVersion === undefined || cached.metadata.resourceVersion === entry.lastResourceVersion)
+    const isFresh =
+      cached !== undefined && (entry.lastResourceVersion === undefined || cached.metadata.resourceVersion === entry.lastResourceVersion)
     if (isFresh) return cached
     if (cached === undefined && isStaticPod(entry.pod)) return undefined
     const { name, namespace } = entry.pod.metadata

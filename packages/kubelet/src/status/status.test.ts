@@ -76,10 +76,25 @@ describe('phase', () => {
     ['an ending pod whose containers succeeded', 'Succeeded', {}, stateOf(exited('app', 0)), true],
     ['an ending pod whose container failed', 'Failed', {}, stateOf(exited('app', 143)), true],
     ['an init container runs', 'Pending', { initContainers: [{ name: 'init' }] }, stateOf(record('init'))],
-    ['an init container failed under Never', 'Failed', { restartPolicy: 'Never', initContainers: [{ name: 'init' }] }, stateOf(exited('init', 1))],
+    [
+      'an init container failed under Never',
+      'Failed',
+      { restartPolicy: 'Never', initContainers: [{ name: 'init' }] },
+      stateOf(exited('init', 1)),
+    ],
     ['an init container failed under Always', 'Pending', { initContainers: [{ name: 'init' }] }, stateOf(exited('init', 1))],
-    ['a sidecar outlives the rest', 'Running', { restartPolicy: 'Never', initContainers: [side] }, stateOf(exited('app', 0), record('side'))],
-    ['a sidecar that failed does not fail the pod', 'Succeeded', { restartPolicy: 'Never', initContainers: [side] }, stateOf(exited('app', 0), exited('side', 1))],
+    [
+      'a sidecar outlives the rest',
+      'Running',
+      { restartPolicy: 'Never', initContainers: [side] },
+      stateOf(exited('app', 0), record('side')),
+    ],
+    [
+      'a sidecar that failed does not fail the pod',
+      'Succeeded',
+      { restartPolicy: 'Never', initContainers: [side] },
+      stateOf(exited('app', 0), exited('side', 1)),
+    ],
   ])('%s: %s', (_title, expected, spec, state, isTerminating = false) => {
     expect(generate(podOf(spec), state, { isTerminating }).phase).toBe(expected)
   })
@@ -110,17 +125,34 @@ describe('generateStatus()', () => {
         lastState: {},
       },
     ])
-    expect(condition(status, 'Ready')).toEqual({ type: 'Ready', status: 'True', lastTransitionTime: '1970-01-01T00:00:10Z', observedGeneration: 4 })
-    expect(status.conditions?.map(({ type }) => type)).toEqual(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled'])
+    expect(condition(status, 'Ready')).toEqual({
+      type: 'Ready',
+      status: 'True',
+      lastTransitionTime: '1970-01-01T00:00:10Z',
+      observedGeneration: 4,
+    })
+    expect(status.conditions?.map(({ type }) => type)).toEqual([
+      'PodReadyToStartContainers',
+      'Initialized',
+      'Ready',
+      'ContainersReady',
+      'PodScheduled',
+    ])
   })
   test('says PodInitializing of what waits for init containers', () => {
     const status = generate(podOf({ initContainers: [{ name: 'init' }] }), stateOf(record('init')))
     expect(status.containerStatuses?.[0]?.state).toEqual({ waiting: { reason: 'PodInitializing' } })
-    expect(condition(status, 'Initialized')).toMatchObject({ status: 'False', reason: 'ContainersNotInitialized', message: 'containers with incomplete status: [init]' })
+    expect(condition(status, 'Initialized')).toMatchObject({
+      status: 'False',
+      reason: 'ContainersNotInitialized',
+      message: 'containers with incomplete status: [init]',
+    })
     expect(condition(status, 'ContainersReady')).toMatchObject({ status: 'False', message: 'containers with unready status: [app]' })
   })
   test('shows a back-off in place of an end, which becomes the last state', () => {
-    const status = generate(podOf(), stateOf(exited('app', 1, { restartCount: 2 })), { waiting: { app: { reason: 'CrashLoopBackOff', message: 'm' } } })
+    const status = generate(podOf(), stateOf(exited('app', 1, { restartCount: 2 })), {
+      waiting: { app: { reason: 'CrashLoopBackOff', message: 'm' } },
+    })
     expect(status.containerStatuses?.[0]).toMatchObject({
       restartCount: 2,
       state: { waiting: { reason: 'CrashLoopBackOff', message: 'm' } },
@@ -129,12 +161,18 @@ describe('generateStatus()', () => {
   })
   test('takes the last state from the container before', () => {
     const status = generate(podOf(), stateOf(record('app', { id: 'new', restartCount: 1 }), exited('app', 3)))
-    expect(status.containerStatuses?.[0]).toMatchObject({ state: { running: {} }, lastState: { terminated: { exitCode: 3 } }, restartCount: 1 })
+    expect(status.containerStatuses?.[0]).toMatchObject({
+      state: { running: {} },
+      lastState: { terminated: { exitCode: 3 } },
+      restartCount: 1,
+    })
   })
   test('keeps what was told of the same container until a probe has a verdict', () => {
     const previous = generate(podOf(), stateOf(record('app')))
     expect(generate(podOf(), stateOf(record('app')), { previous, ready: undefined }).containerStatuses?.[0]?.ready).toBe(true)
-    expect(generate(podOf(), stateOf(record('app', { id: 'other' })), { previous, ready: undefined }).containerStatuses?.[0]?.ready).toBe(false)
+    expect(generate(podOf(), stateOf(record('app', { id: 'other' })), { previous, ready: undefined }).containerStatuses?.[0]?.ready).toBe(
+      false,
+    )
   })
   test('counts a container that vanished as killed', () => {
     const previous = generate(podOf(), stateOf(record('app')))
@@ -151,18 +189,29 @@ describe('generateStatus()', () => {
     expect(condition(status, 'Ready')).toMatchObject({
       status: 'False',
       reason: 'ReadinessGatesNotReady',
-      message: 'the status of pod readiness gate "gate" is not "True", but False, corresponding condition of pod readiness gate "none" does not exist.',
+      message:
+        'the status of pod readiness gate "gate" is not "True", but False, corresponding condition of pod readiness gate "none" does not exist.',
     })
     expect(condition(status, 'ContainersReady')).toMatchObject({ status: 'True' })
   })
   test('never takes a pod out of its end, and keeps times of what holds on', () => {
-    const previous: PodStatus = { phase: 'Failed', reason: 'Evicted', message: 'm', startTime: '1970-01-01T00:00:01Z', conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'then' }] }
+    const previous: PodStatus = {
+      phase: 'Failed',
+      reason: 'Evicted',
+      message: 'm',
+      startTime: '1970-01-01T00:00:01Z',
+      conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'then' }],
+    }
     const status = generate(podOf(), stateOf(record('app')), { previous })
     expect(status).toMatchObject({ phase: 'Failed', reason: 'Evicted', message: 'm', startTime: '1970-01-01T00:00:01Z' })
     expect(condition(status, 'PodScheduled')).toMatchObject({ lastTransitionTime: 'then' })
   })
   test('tells why the kubelet ended a pod', () => {
-    const failure = { reason: 'Evicted', message: 'm', conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet' }] }
+    const failure = {
+      reason: 'Evicted',
+      message: 'm',
+      conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet' }],
+    }
     const status = generate(podOf(), stateOf(record('app')), { failure })
     expect(status).toMatchObject({ phase: 'Failed', reason: 'Evicted', message: 'm' })
     expect(condition(status, 'DisruptionTarget')).toMatchObject({ status: 'True' })
@@ -192,9 +241,19 @@ describe('statusPatch()', () => {
       phase: 'Running',
       message: 'old',
       podIPs: [{ ip: 'a' }],
-      conditions: [{ type: 'Ready', status: 'False', reason: 'r', message: 'm' }, { type: 'other', status: 'True' }],
+      conditions: [
+        { type: 'Ready', status: 'False', reason: 'r', message: 'm' },
+        { type: 'other', status: 'True' },
+      ],
     }
-    const wanted: PodStatus = { phase: 'Running', podIPs: [{ ip: 'b' }], conditions: [{ type: 'Ready', status: 'True' }, { type: 'other', status: 'True' }] }
+    const wanted: PodStatus = {
+      phase: 'Running',
+      podIPs: [{ ip: 'b' }],
+      conditions: [
+        { type: 'Ready', status: 'True' },
+        { type: 'other', status: 'True' },
+      ],
+    }
     expect(statusPatch(current, wanted)).toEqual({
       message: null,
       podIPs: [{ $patch: 'replace' }, { ip: 'b' }],

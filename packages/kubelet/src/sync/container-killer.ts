@@ -48,7 +48,8 @@ export class ContainerKiller {
       options.message ?? `Stopping container ${record.name}`,
       found === undefined ? undefined : containerFieldPath(found),
     )
-    const preStop: LifecycleHandler | undefined = found?.container.lifecycle?.preStop ?? (record.preStop === undefined ? undefined : parseHandler(record.preStop))
+    const preStop: LifecycleHandler | undefined =
+      found?.container.lifecycle?.preStop ?? (record.preStop === undefined ? undefined : parseHandler(record.preStop))
     if (options.turn !== undefined) await Promise.race([options.turn, clock.sleep(total * 1000, signal)])
     const left = (): number => total - (clock.monotonic() - startedAt) / 1000
     if (preStop !== undefined && record.state === 'running' && left() > 0)
@@ -73,7 +74,7 @@ export class ContainerKiller {
     }
     for (const record of alive) if (!sidecars.includes(record.name)) killOne(record)
     // Each waits for all that end before it; a failure among them must not hold it up for ever.
-    for (const name of [...sidecars].reverse())
+    for (const name of sidecars.toReversed())
       for (const record of alive.filter((candidate) => candidate.name === name))
         killOne(
           record,
@@ -108,7 +109,13 @@ export class ContainerKiller {
       signal.throwIfAborted()
       logger.debug({ err: error, pod: podKey(pod), container: record.name }, 'preStop hook failed')
       const found = findContainer(pod, record.name)
-      events.podEvent(pod, 'Warning', 'FailedPreStopHook', 'PreStopHook failed', found === undefined ? undefined : containerFieldPath(found))
+      events.podEvent(
+        pod,
+        'Warning',
+        'FailedPreStopHook',
+        'PreStopHook failed',
+        found === undefined ? undefined : containerFieldPath(found),
+      )
     } finally {
       limit.abort()
       await timer

@@ -55,7 +55,11 @@ export class ContainerStarter {
     this.#options = options
     // Upstream's numbers: 10 s, doubled up to 5 min, anew after 10 min of running.
     this.#backoff = new KeyedBackoff({ clock: options.clock, initialMs: 10_000, maxMs: 300_000, resetMs: 600_000 })
-    this.#restarts = options.metrics.counter({ name: 'kubelet_started_containers_total', help: 'Cumulative number of containers started', labels: ['container_type'] })
+    this.#restarts = options.metrics.counter({
+      name: 'kubelet_started_containers_total',
+      help: 'Cumulative number of containers started',
+      labels: ['container_type'],
+    })
   }
 
   /** Throws a {@link WaitingError} that the status shows when the container cannot run now. */
@@ -80,7 +84,10 @@ export class ContainerStarter {
         mounter: this.#options.mounter,
         hostsFile: await configurator.hostsFile(pod, podIps),
       })
-      const targetId = start.targetContainerName === undefined || start.targetContainerName === '' ? undefined : this.#targetId(input, start.targetContainerName)
+      const targetId =
+        start.targetContainerName === undefined || start.targetContainerName === ''
+          ? undefined
+          : this.#targetId(input, start.targetContainerName)
       config = containerConfig(pod, container, {
         restartCount,
         env,
@@ -165,8 +172,7 @@ export class ContainerStarter {
 
   #targetId({ pod, state }: StartInput, name: string): string {
     const record = newest(state, name)
-    if (record === undefined || record.state !== 'running')
-      throw new Error(`unable to find target container ${name} of pod ${podKey(pod)}`)
+    if (record === undefined || record.state !== 'running') throw new Error(`unable to find target container ${name} of pod ${podKey(pod)}`)
     return record.id
   }
 
@@ -179,7 +185,11 @@ export class ContainerStarter {
 
   /** When the records are gone, the log files still tell how often a container ran. */
   async #restartsByLogs(pod: Pod, name: string): Promise<number> {
-    const dir = join(this.#options.podLogsDir, podLogsName({ namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, uid: podUid(pod) }), name)
+    const dir = join(
+      this.#options.podLogsDir,
+      podLogsName({ namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, uid: podUid(pod) }),
+      name,
+    )
     const files = await readdir(dir).catch(() => []) // never ran
     const counts = files.flatMap((file) => {
       const match = /^(\d+)\.log/.exec(file)

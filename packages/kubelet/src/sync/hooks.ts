@@ -11,7 +11,13 @@ export interface HookTarget {
 }
 
 /** Runs a postStart or preStop hook to its end. Throws when it fails; an abort ends the wait, not what runs in the container. */
-export async function runHook(handler: LifecycleHandler, target: HookTarget, cri: CriClient, clock: Clock, signal: AbortSignal): Promise<void> {
+export async function runHook(
+  handler: LifecycleHandler,
+  target: HookTarget,
+  cri: CriClient,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   const { container, containerId, podIp } = target
   if (handler.exec !== undefined) {
     const cmd = handler.exec.command ?? []

@@ -180,7 +180,12 @@ function planInit(pod: Pod, state: PodRuntimeState, probes: ProbeVerdicts, sandb
         if (container.startupProbe !== undefined && probes.startup(record.id) === undefined) break
         const reason = killReason(pod, container, record, probes)
         if (reason !== undefined) {
-          kill.push({ record, container, reason: reason.reason, message: `Init container ${container.name} ${reason.message.replace(/^Container \S+ /, '')}, will be restarted` })
+          kill.push({
+            record,
+            container,
+            reason: reason.reason,
+            message: `Init container ${container.name} ${reason.message.replace(/^Container \S+ /, '')}, will be restarted`,
+          })
           starts.add(index)
           if (reason.reason === 'StartupProbe') break
         }
@@ -204,7 +209,7 @@ function planInit(pod: Pod, state: PodRuntimeState, probes: ProbeVerdicts, sandb
   }
   if (!isReached) starts.add(0)
   const start = [...starts]
-    .sort((a, b) => a - b)
+    .toSorted((a, b) => a - b)
     .flatMap((index): ContainerStart[] => {
       const container = containers[index]
       return container === undefined ? [] : [{ kind: 'init', container }]

@@ -174,7 +174,11 @@ export class PodSyncer {
     return killPod || kill.length > 0 || start.some(({ container }) => waiting?.has(container.name) !== true)
   }
 
-  #generate(pod: Pod, state: PodRuntimeState, extra: { readonly failure?: FailedVerdict | undefined; readonly isTerminating?: boolean }): PodStatus {
+  #generate(
+    pod: Pod,
+    state: PodRuntimeState,
+    extra: { readonly failure?: FailedVerdict | undefined; readonly isTerminating?: boolean },
+  ): PodStatus {
     const { clock, nodeIps, probes, runtimeName, statuses } = this.#options
     return generateStatus({
       pod,
@@ -190,7 +194,11 @@ export class PodSyncer {
     })
   }
 
-  #tell(pod: Pod, state: PodRuntimeState, extra: { readonly failure?: FailedVerdict | undefined; readonly isTerminating?: boolean }): PodStatus {
+  #tell(
+    pod: Pod,
+    state: PodRuntimeState,
+    extra: { readonly failure?: FailedVerdict | undefined; readonly isTerminating?: boolean },
+  ): PodStatus {
     const status = this.#generate(pod, state, extra)
     this.#options.statuses.set(pod, status)
     return status
@@ -205,7 +213,8 @@ export class PodSyncer {
   ): Promise<number | undefined> {
     const { killer, events, logger } = this.#options
     if (plan.killPod) {
-      if (plan.newSandboxAttempt !== undefined) events.podEvent(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.')
+      if (plan.newSandboxAttempt !== undefined)
+        events.podEvent(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.')
       await killer.killPod(pod, state, {}, signal)
       if (plan.newSandboxAttempt === undefined) return undefined
     }
@@ -214,7 +223,11 @@ export class PodSyncer {
     if (plan.start.length === 0) return undefined
     const sandbox =
       plan.newSandboxAttempt === undefined
-        ? { id: plan.sandboxId ?? '', ips: state.sandboxes[0]?.ips ?? [], config: await this.#sandboxConfig(pod, state.sandboxes[0]?.attempt ?? 0, prepared.cgroup) }
+        ? {
+            id: plan.sandboxId ?? '',
+            ips: state.sandboxes[0]?.ips ?? [],
+            config: await this.#sandboxConfig(pod, state.sandboxes[0]?.attempt ?? 0, prepared.cgroup),
+          }
         : await this.#createSandbox(pod, plan.newSandboxAttempt, prepared.cgroup, signal)
     let retryAfterMs: number | undefined
     const waiting = this.#waiting.get(podUid(pod)) ?? new Map<string, WaitingReason>()
@@ -239,7 +252,12 @@ export class PodSyncer {
     return await this.#options.configurator.sandboxConfig(pod, attempt, this.#options.cgroups.runtimePath(cgroup))
   }
 
-  async #createSandbox(pod: Pod, attempt: number, cgroup: string, signal: AbortSignal): Promise<{ id: string; ips: readonly string[]; config: CriInput<PodSandboxConfig> }> {
+  async #createSandbox(
+    pod: Pod,
+    attempt: number,
+    cgroup: string,
+    signal: AbortSignal,
+  ): Promise<{ id: string; ips: readonly string[]; config: CriInput<PodSandboxConfig> }> {
     const { configurator, cri, events } = this.#options
     try {
       const config = await this.#sandboxConfig(pod, attempt, cgroup)

@@ -21,7 +21,11 @@ export type Projection = ReadonlyMap<string, ProjectedFile>
  * @param prepare is given the new directory before it can be seen.
  * @returns whether anything was written.
  */
-export async function writeAtomically(target: string, files: Projection, prepare: (dir: string) => Promise<void> = async () => {}): Promise<boolean> {
+export async function writeAtomically(
+  target: string,
+  files: Projection,
+  prepare: (dir: string) => Promise<void> = async () => {},
+): Promise<boolean> {
   for (const path of files.keys())
     if (path === '' || path.startsWith('/') || path.split('/').some((part) => part === '..' || part === '') || path.startsWith('..'))
       throw new Error(`invalid path "${path}" in a projected volume`)
@@ -68,8 +72,7 @@ async function holds(dir: string, files: Projection): Promise<boolean> {
 async function linkNames(target: string, files: Projection): Promise<void> {
   const wanted = new Set([...files.keys()].map((path) => path.split('/')[0] ?? ''))
   const present = (await readdir(target, { withFileTypes: true })).filter((entry) => !entry.name.startsWith('..'))
-  for (const name of wanted)
-    if (!present.some((entry) => entry.name === name)) await symlink(join('..data', name), join(target, name))
+  for (const name of wanted) if (!present.some((entry) => entry.name === name)) await symlink(join('..data', name), join(target, name))
   for (const entry of present) if (!wanted.has(entry.name) && entry.isSymbolicLink()) await rm(join(target, entry.name), { force: true })
 }
 

@@ -73,7 +73,7 @@ async function volumeMount(
   if (subPath !== '') {
     const target = join(podDir, 'volume-subpaths', mount.name, container.name, String(index))
     // One mount a container start: an earlier one may show a file that was replaced since.
-    for (const point of [...(await mounter.mountsUnder(target))].reverse()) await mounter.unmount(point)
+    for (const point of [...(await mounter.mountsUnder(target))].toReversed()) await mounter.unmount(point)
     try {
       await bindSubPath(volume.path, subPath, target, mounter)
     } catch (cause) {
@@ -92,4 +92,3 @@ async function volumeMount(
     ...(mount.recursiveReadOnly === 'Enabled' ? { recursiveReadOnly: true } : {}),
   }
 }
-

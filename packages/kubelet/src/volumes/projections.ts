@@ -1,12 +1,4 @@
-import type {
-  ConfigMap,
-  DownwardAPIVolumeFile,
-  KeyToPath,
-  Pod,
-  Secret,
-  Volume,
-  VolumeProjection,
-} from '@k3s/api/types/core/v1'
+import type { ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, Volume, VolumeProjection } from '@k3s/api/types/core/v1'
 import { fieldValue, resourceValue, type PodAddresses } from '../config/downward.ts'
 import type { ProjectedFile } from './atomic-writer.ts'
 
@@ -28,8 +20,7 @@ export async function projectVolume(pod: Pod, volume: Volume, sources: Projectio
   const { configMap, secret, downwardAPI, projected } = volume
   if (configMap !== undefined)
     return await configMapFiles(pod, configMap.name ?? '', configMap, configMap.defaultMode ?? defaultMode, sources)
-  if (secret !== undefined)
-    return await secretFiles(pod, secret.secretName ?? '', secret, secret.defaultMode ?? defaultMode, sources)
+  if (secret !== undefined) return await secretFiles(pod, secret.secretName ?? '', secret, secret.defaultMode ?? defaultMode, sources)
   if (downwardAPI !== undefined) return downwardFiles(pod, downwardAPI.items ?? [], downwardAPI.defaultMode ?? defaultMode, sources)
   if (projected === undefined) return undefined
   const files = new Map<string, ProjectedFile>()
@@ -73,7 +64,13 @@ interface Selection {
   readonly optional?: boolean | undefined
 }
 
-async function configMapFiles(pod: Pod, name: string, selection: Selection, mode: number, sources: ProjectionSources): Promise<Map<string, ProjectedFile>> {
+async function configMapFiles(
+  pod: Pod,
+  name: string,
+  selection: Selection,
+  mode: number,
+  sources: ProjectionSources,
+): Promise<Map<string, ProjectedFile>> {
   const object = await sources.getConfigMap(pod.metadata.namespace ?? '', name)
   if (object === undefined) {
     if (selection.optional === true) return new Map()
@@ -85,7 +82,13 @@ async function configMapFiles(pod: Pod, name: string, selection: Selection, mode
   return pick(data, selection, mode, 'configmap')
 }
 
-async function secretFiles(pod: Pod, name: string, selection: Selection, mode: number, sources: ProjectionSources): Promise<Map<string, ProjectedFile>> {
+async function secretFiles(
+  pod: Pod,
+  name: string,
+  selection: Selection,
+  mode: number,
+  sources: ProjectionSources,
+): Promise<Map<string, ProjectedFile>> {
   const object = await sources.getSecret(pod.metadata.namespace ?? '', name)
   if (object === undefined) {
     if (selection.optional === true) return new Map()
@@ -95,7 +98,12 @@ async function secretFiles(pod: Pod, name: string, selection: Selection, mode: n
   return pick(data, selection, mode, 'secret')
 }
 
-function pick(data: ReadonlyMap<string, Uint8Array>, { items, optional }: Selection, mode: number, what: string): Map<string, ProjectedFile> {
+function pick(
+  data: ReadonlyMap<string, Uint8Array>,
+  { items, optional }: Selection,
+  mode: number,
+  what: string,
+): Map<string, ProjectedFile> {
   if (items === undefined || items.length === 0) return new Map([...data].map(([key, bytes]) => [key, { data: bytes, mode }]))
   const files = new Map<string, ProjectedFile>()
   for (const { key, path, mode: own } of items) {
@@ -109,7 +117,12 @@ function pick(data: ReadonlyMap<string, Uint8Array>, { items, optional }: Select
   return files
 }
 
-function downwardFiles(pod: Pod, items: readonly DownwardAPIVolumeFile[], mode: number, sources: ProjectionSources): Map<string, ProjectedFile> {
+function downwardFiles(
+  pod: Pod,
+  items: readonly DownwardAPIVolumeFile[],
+  mode: number,
+  sources: ProjectionSources,
+): Map<string, ProjectedFile> {
   const files = new Map<string, ProjectedFile>()
   for (const { path, fieldRef, resourceFieldRef, mode: own } of items) {
     let value = ''

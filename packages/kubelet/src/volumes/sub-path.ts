@@ -32,7 +32,9 @@ const isInside = (root: string, path: string): boolean => path === root || path.
 
 /** Makes the directories that are not there below the deepest one that is, which must lie inside of the volume. */
 async function makeMissing(root: string, wanted: string, mode: number): Promise<void> {
-  const parts = relative(root, wanted).split('/').filter((part) => part !== '')
+  const parts = relative(root, wanted)
+    .split('/')
+    .filter((part) => part !== '')
   let path = root
   for (const part of parts) {
     const next = join(path, part)
@@ -51,7 +53,9 @@ async function makeMissing(root: string, wanted: string, mode: number): Promise<
 async function openInside(root: string, path: string): Promise<FileHandle> {
   const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   let handle = await open(root, constants.O_RDONLY | constants.O_DIRECTORY)
-  for (const part of relative(root, path).split('/').filter((name) => name !== '')) {
+  for (const part of relative(root, path)
+    .split('/')
+    .filter((name) => name !== '')) {
     const parent = handle
     try {
       handle = await open(`/proc/self/fd/${parent.fd}/${part}`, noFollow)

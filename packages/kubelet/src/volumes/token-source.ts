@@ -36,10 +36,9 @@ export class TokenSource {
     } catch (error) {
       if (cached !== undefined && now < cached.expiresAtMs) return cached.token
       const { namespace = '', name } = pod.metadata
-      throw new Error(
-        `failed to fetch token for pod "${namespace}/${name}": ${error instanceof Error ? error.message : String(error)}`,
-        { cause: error },
-      )
+      throw new Error(`failed to fetch token for pod "${namespace}/${name}": ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      })
     }
   }
 
@@ -48,7 +47,8 @@ export class TokenSource {
   }
 
   async #request(pod: Pod, audience: string | undefined, expirationSeconds: number, now: number): Promise<Cached> {
-    const account = pod.spec.serviceAccountName === undefined || pod.spec.serviceAccountName === '' ? 'default' : pod.spec.serviceAccountName
+    const account =
+      pod.spec.serviceAccountName === undefined || pod.spec.serviceAccountName === '' ? 'default' : pod.spec.serviceAccountName
     const body: TokenRequest = {
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'TokenRequest',

@@ -77,7 +77,7 @@ export class VolumeManager {
   async tearDown(uid: string): Promise<void> {
     const { mounter } = this.#options
     const dir = this.podDir(uid)
-    for (const point of [...(await mounter.mountsUnder(dir))].reverse()) await mounter.unmount(point)
+    for (const point of [...(await mounter.mountsUnder(dir))].toReversed()) await mounter.unmount(point)
     const left = await mounter.mountsUnder(dir)
     // Removing through a mount would delete what belongs to others.
     if (left.length > 0) throw new Error(`Cannot remove pod directory "${dir}": "${left[0] ?? ''}" is still mounted`)
@@ -157,7 +157,9 @@ export class VolumeManager {
     if (known !== undefined) return { kind: 'path', ...known }
     const namespace = pod.metadata.namespace ?? ''
     const fail = (message: string, cause?: unknown): VolumeError =>
-      new VolumeError(volumeName, `Unable to attach or mount volumes: error processing PVC ${namespace}/${claimName}: ${message}`, { cause })
+      new VolumeError(volumeName, `Unable to attach or mount volumes: error processing PVC ${namespace}/${claimName}: ${message}`, {
+        cause,
+      })
     let volume: PersistentVolume
     try {
       const claim = await client.resource(persistentvolumeclaims).get(claimName, { namespace })

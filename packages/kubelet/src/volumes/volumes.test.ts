@@ -102,24 +102,37 @@ const pod: Pod = {
 
 describe('projectVolume()', () => {
   const sources: ProjectionSources = {
-    getConfigMap: (_namespace, name) => Promise.resolve(name === 'cm' ? { metadata: { name }, data: { a: '1' }, binaryData: { b: Buffer.from([0, 255]).toString('base64') } } : undefined),
-    getSecret: (_namespace, name) => Promise.resolve(name === 's' ? { metadata: { name }, data: { pw: Buffer.from('x').toString('base64') } } : undefined),
+    getConfigMap: (_namespace, name) =>
+      Promise.resolve(
+        name === 'cm' ? { metadata: { name }, data: { a: '1' }, binaryData: { b: Buffer.from([0, 255]).toString('base64') } } : undefined,
+      ),
+    getSecret: (_namespace, name) =>
+      Promise.resolve(name === 's' ? { metadata: { name }, data: { pw: Buffer.from('x').toString('base64') } } : undefined),
     getToken: () => Promise.resolve('token'),
     addresses: { hostIps: [], podIps: [] },
     allocatable: {},
   }
   const project = async (volume: Omit<Volume, 'name'>): Promise<object> =>
     Object.fromEntries(
-      [...((await projectVolume(pod, { name: 'v', ...volume }, sources)) ?? [])].map(([path, { data, mode, uid }]) => [path, [Buffer.from(data).toString('latin1'), mode.toString(8), uid]]),
+      [...((await projectVolume(pod, { name: 'v', ...volume }, sources)) ?? [])].map(([path, { data, mode, uid }]) => [
+        path,
+        [Buffer.from(data).toString('latin1'), mode.toString(8), uid],
+      ]),
     )
   test.each<[string, Omit<Volume, 'name'>, object]>([
     ['a config map', { configMap: { name: 'cm' } }, { a: ['1', '644', undefined], b: ['\u0000ÿ', '644', undefined] }],
-    ['chosen keys', { configMap: { name: 'cm', defaultMode: 0o600, items: [{ key: 'a', path: 'x/y', mode: 0o400 }] } }, { 'x/y': ['1', '400', undefined] }],
+    [
+      'chosen keys',
+      { configMap: { name: 'cm', defaultMode: 0o600, items: [{ key: 'a', path: 'x/y', mode: 0o400 }] } },
+      { 'x/y': ['1', '400', undefined] },
+    ],
     ['an absent optional secret', { secret: { secretName: 'none', optional: true } }, {}],
     ['labels', { downwardAPI: { items: [{ path: 'l', fieldRef: { fieldPath: 'metadata.labels' } }] } }, { l: ['a="b"', '644', undefined] }],
     [
       'several at once, the token for its only reader',
-      { projected: { sources: [{ secret: { name: 's' } }, { serviceAccountToken: { path: 't' } }, { clusterTrustBundle: { path: 'c' } }] } },
+      {
+        projected: { sources: [{ secret: { name: 's' } }, { serviceAccountToken: { path: 't' } }, { clusterTrustBundle: { path: 'c' } }] },
+      },
       { pw: ['x', '644', undefined], t: ['token', '600', 5] },
     ],
   ])('%s', async (_title, volume, expected) => {
@@ -152,7 +165,12 @@ test('TokenSource renews a token after four fifths of its life, and keeps it whi
   const tokens = new TokenSource(client, clock)
   const get = (): Promise<string> => tokens.get(pod, 'aud', 1000)
   expect([await get(), await get()]).toEqual(['t1', 't1'])
-  expect(asked[0]).toMatchObject([true, 'sa', 'token', { spec: { audiences: ['aud'], expirationSeconds: 1000, boundObjectRef: { name: 'p', uid: 'u' } } }])
+  expect(asked[0]).toMatchObject([
+    true,
+    'sa',
+    'token',
+    { spec: { audiences: ['aud'], expirationSeconds: 1000, boundObjectRef: { name: 'p', uid: 'u' } } },
+  ])
   await clock.advance(801_000)
   isDown = true
   expect(await get()).toBe('t1')
