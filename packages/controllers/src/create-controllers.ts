@@ -4,6 +4,7 @@ import { createCloudNodeController } from './cloud-node/cloud-node-controller.ts
 import { createCronJobController } from './cronjob/cronjob-controller.ts'
 import { createDaemonSetController } from './daemonset/daemonset-controller.ts'
 import { createDeploymentController } from './deployment/deployment-controller.ts'
+import { createDisruptionController, type DisruptionControllerOptions } from './disruption/disruption-controller.ts'
 import { createEndpointsController } from './endpoints/endpoints-controller.ts'
 import { createEndpointSliceController, type EndpointSliceOptions } from './endpoints/endpointslice-controller.ts'
 import { createGarbageCollector, type GarbageCollectorOptions } from './garbage-collector/garbage-collector.ts'
@@ -16,9 +17,12 @@ import { createNodeLifecycleController, type NodeLifecycleOptions } from './node
 import { createPodGcController, type PodGcOptions } from './pod-gc/pod-gc-controller.ts'
 import { createReplicaSetController } from './replicaset/replicaset-controller.ts'
 import { createReplicationControllerController } from './replicaset/replication-controller-controller.ts'
+import { createResourceQuotaController, type ResourceQuotaOptions } from './resource-quota/resource-quota-controller.ts'
 import { createRootCaPublisher } from './serviceaccount/root-ca-publisher.ts'
 import { createServiceAccountController } from './serviceaccount/serviceaccount-controller.ts'
 import { createTokenSecretController, type TokenSecretOptions } from './serviceaccount/token-secret-controller.ts'
+import { createStatefulSetController } from './statefulset/statefulset-controller.ts'
+import { createClaimProtectionController, createVolumeProtectionController } from './storage-protection/storage-protection-controllers.ts'
 import { createTaintEvictionController } from './taint-eviction/taint-eviction-controller.ts'
 import { createTtlAfterFinishedController } from './ttl-after-finished/ttl-after-finished-controller.ts'
 
@@ -35,9 +39,14 @@ const users = {
   'replicaset-controller': 'replicaset-controller',
   'replicationcontroller-controller': 'replication-controller',
   'daemonset-controller': 'daemon-set-controller',
+  'statefulset-controller': 'statefulset-controller',
   'job-controller': 'job-controller',
   'cronjob-controller': 'cronjob-controller',
   'ttl-after-finished-controller': 'ttl-after-finished-controller',
+  'disruption-controller': 'disruption-controller',
+  'resourcequota-controller': 'resourcequota-controller',
+  'persistentvolumeclaim-protection-controller': 'pvc-protection-controller',
+  'persistentvolume-protection-controller': 'pv-protection-controller',
   'endpoints-controller': 'endpoint-controller',
   'endpointslice-controller': 'endpointslice-controller',
   'garbage-collector-controller': 'generic-garbage-collector',
@@ -60,6 +69,8 @@ export interface ControllersOptions {
   readonly cloudNode?: boolean | undefined
   readonly namespace?: NamespaceControllerOptions | undefined
   readonly garbageCollector?: GarbageCollectorOptions | undefined
+  readonly disruption?: DisruptionControllerOptions | undefined
+  readonly resourceQuota?: ResourceQuotaOptions | undefined
   readonly endpointSlice?: EndpointSliceOptions | undefined
   readonly nodeLifecycle?: NodeLifecycleOptions | undefined
   readonly podGc?: PodGcOptions | undefined
@@ -102,14 +113,21 @@ export function createControllers(given: CreateControllers): Service {
     'serviceaccount-controller': createServiceAccountController,
     'root-ca-certificate-publisher-controller': rootCa === undefined ? undefined : (context) => createRootCaPublisher(context, { rootCa }),
     'serviceaccount-token-controller':
-      rootCa === undefined || signToken === undefined ? undefined : (context) => createTokenSecretController(context, { rootCa, signToken }),
+      rootCa === undefined || signToken === undefined
+        ? undefined
+        : (context) => createTokenSecretController(context, { rootCa, signToken }),
     'deployment-controller': createDeploymentController,
     'replicaset-controller': createReplicaSetController,
     'replicationcontroller-controller': createReplicationControllerController,
     'daemonset-controller': createDaemonSetController,
+    'statefulset-controller': createStatefulSetController,
     'job-controller': createJobController,
     'cronjob-controller': createCronJobController,
     'ttl-after-finished-controller': createTtlAfterFinishedController,
+    'disruption-controller': (context) => createDisruptionController(context, options.disruption),
+    'resourcequota-controller': (context) => createResourceQuotaController(context, options.resourceQuota),
+    'persistentvolumeclaim-protection-controller': createClaimProtectionController,
+    'persistentvolume-protection-controller': createVolumeProtectionController,
     'endpoints-controller': createEndpointsController,
     'endpointslice-controller': (context) => createEndpointSliceController(context, options.endpointSlice),
     'garbage-collector-controller': (context) => createGarbageCollector(context, options.garbageCollector),

@@ -21,7 +21,8 @@ export function planCloudNode(node: Node): CloudNodePlan {
   const { name, labels = {}, annotations = {} } = node.metadata
   const taints = node.spec.taints ?? []
   const isNew = taints.some(({ key }) => key === uninitialized)
-  const listOf = (annotation: string): readonly string[] => (annotations[`k3s.io/${annotation}`] ?? '').split(',').filter((item) => item !== '')
+  const listOf = (annotation: string): readonly string[] =>
+    (annotations[`k3s.io/${annotation}`] ?? '').split(',').filter((item) => item !== '')
   const wanted: NodeAddress[] = [
     ...listOf('internal-ip').map((address) => ({ type: 'InternalIP', address })),
     ...listOf('external-ip').map((address) => ({ type: 'ExternalIP', address })),

@@ -65,7 +65,10 @@ describe('planCronJob()', () => {
   })
 
   it('drops finished Jobs from those that are active, and says so', () => {
-    const active = [{ name: 'done', uid: 'done' }, { name: 'gone', uid: 'gone' }]
+    const active = [
+      { name: 'done', uid: 'done' },
+      { name: 'gone', uid: 'gone' },
+    ]
     const { status, events } = plan(cronJob({}, { active }), at('00:03:00'), [job('done', 'Complete')])
     expect(status.active).toBeUndefined()
     expect(events.map(({ reason }) => reason)).toEqual(['SawCompletedJob', 'MissingJob'])
@@ -83,7 +86,10 @@ describe('parseSchedule()', () => {
   })
 
   it('finds the last time of a long silence without walking through all', () => {
-    expect(parseSchedule('* * * * *', undefined).last(at('00:00:00') - 30 * 86_400_000, at('00:10:30'))).toEqual({ atMs: at('00:10:00'), missed: 101 })
+    expect(parseSchedule('* * * * *', undefined).last(at('00:00:00') - 30 * 86_400_000, at('00:10:30'))).toEqual({
+      atMs: at('00:10:00'),
+      missed: 101,
+    })
   })
 
   it.each(['* * * *', '* * * * * *', 'nonsense'])('refuses %j', (text) => {

@@ -62,7 +62,8 @@ export function planCronJob({ cronJob, children, schedule, nowMs }: CronInput): 
     events.push({ type: 'Warning', reason: 'TooManyMissedTimes', message })
   }
   const name = `${cronJob.metadata.name}-${Math.floor(due.atMs / 60_000)}`
-  if (children.some(({ metadata }) => metadata.name === name)) return { ...waiting, status: { ...status, lastScheduleTime: formatTime(due.atMs) } }
+  if (children.some(({ metadata }) => metadata.name === name))
+    return { ...waiting, status: { ...status, lastScheduleTime: formatTime(due.atMs) } }
   const running = children.filter((job) => !isFinished(job) && job.metadata.deletionTimestamp === undefined)
   if (concurrencyPolicy === 'Forbid' && (status.active ?? []).length > 0) {
     const message = 'Not starting job because prior execution is running and concurrency policy is Forbid'
@@ -87,7 +88,11 @@ function statusOf(cronJob: CronJob, children: readonly Job[], events: CronEvent[
       lastSuccess = job.status.completionTime
     const wasActive = before.some(({ uid }) => uid === job.metadata.uid)
     if (ended !== undefined && wasActive)
-      events.push({ type: 'Normal', reason: 'SawCompletedJob', message: `Saw completed job: ${job.metadata.name}, condition: ${ended.type}` })
+      events.push({
+        type: 'Normal',
+        reason: 'SawCompletedJob',
+        message: `Saw completed job: ${job.metadata.name}, condition: ${ended.type}`,
+      })
   }
   for (const { uid, name } of before)
     if (!byUid.has(uid)) events.push({ type: 'Normal', reason: 'MissingJob', message: `Active job went missing: ${name}` })
@@ -111,10 +116,7 @@ function beyondHistory({ spec }: CronJob, children: readonly Job[]): readonly Jo
       .filter(({ status }) => status?.conditions?.some((condition) => condition.type === type && condition.status === 'True'))
       .toSorted((a, b) => (parseTime(a.status?.startTime) ?? 0) - (parseTime(b.status?.startTime) ?? 0) || byCreation(a, b))
   const oldest = (list: readonly Job[], limit: number): readonly Job[] => list.slice(0, Math.max(0, list.length - limit))
-  return [
-    ...oldest(ended('Complete'), spec.successfulJobsHistoryLimit ?? 3),
-    ...oldest(ended('Failed'), spec.failedJobsHistoryLimit ?? 1),
-  ]
+  return [...oldest(ended('Complete'), spec.successfulJobsHistoryLimit ?? 3), ...oldest(ended('Failed'), spec.failedJobsHistoryLimit ?? 1)]
 }
 
 function jobAt(cronJob: CronJob, name: string, atMs: number): Job {

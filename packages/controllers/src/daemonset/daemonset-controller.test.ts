@@ -5,7 +5,10 @@ import { makeReady, startWorld, type World } from '../../test/harness.ts'
 import { targetNodeOf } from './daemon-pod.ts'
 import { createDaemonSetController } from './daemonset-controller.ts'
 
-const node = (name: string, labels: Record<string, string> = {}, taints: Taint[] = []): Node => ({ metadata: { name, labels }, spec: { taints } })
+const node = (name: string, labels: Record<string, string> = {}, taints: Taint[] = []): Node => ({
+  metadata: { name, labels },
+  spec: { taints },
+})
 const set = (image = 'a:1', spec: Partial<DaemonSet['spec']> = {}): DaemonSet => ({
   metadata: { name: 'agent', namespace: 'default' },
   spec: {
@@ -34,7 +37,9 @@ describe('daemonset controller', () => {
   it('runs one pod on each node that fits, and follows nodes that come, change and go', async () => {
     await using world = await start('a', 'b')
     const nodeSelector = { role: 'edge' }
-    await world.client.resource(daemonsets).create(set('a:1', { template: { ...set().spec.template, spec: { nodeSelector, containers: [] } } }))
+    await world.client
+      .resource(daemonsets)
+      .create(set('a:1', { template: { ...set().spec.template, spec: { nodeSelector, containers: [] } } }))
     await world.quiet()
     expect(targets(world)).toEqual([])
     world.server.put(nodes, node('a', nodeSelector))
@@ -76,7 +81,9 @@ describe('daemonset controller', () => {
     const [revision] = world.server.all(controllerrevisions)
     expect(revision?.revision).toBe(1)
     expect(revision?.data).toEqual({ spec: { template: { ...set().spec.template, $patch: 'replace' } } })
-    expect(world.server.all(pods)[0]?.metadata.labels?.['controller-revision-hash']).toBe(revision?.metadata.labels?.['controller-revision-hash'])
+    expect(world.server.all(pods)[0]?.metadata.labels?.['controller-revision-hash']).toBe(
+      revision?.metadata.labels?.['controller-revision-hash'],
+    )
   })
 
   it('replaces pods one node after another, and counts revisions on when it goes back', async () => {
@@ -85,7 +92,9 @@ describe('daemonset controller', () => {
     await resource.create(set('a:1'))
     const settle = async (image: string): Promise<void> => {
       await world.eventually(() => {
-        const unavailable = world.server.all(pods).filter(({ status, metadata }) => status?.phase !== 'Running' || metadata.deletionTimestamp !== undefined)
+        const unavailable = world.server
+          .all(pods)
+          .filter(({ status, metadata }) => status?.phase !== 'Running' || metadata.deletionTimestamp !== undefined)
         if (world.server.peek(daemonsets, 'default/agent')?.status?.numberAvailable === 3) expect(unavailable.length).toBeLessThanOrEqual(1)
         terminate(world)
         bind(world)
@@ -99,7 +108,12 @@ describe('daemonset controller', () => {
     await settle('a:2')
     await resource.patch('agent', { spec: set('a:1').spec }, { type: 'merge', namespace: 'default' })
     await settle('a:1')
-    expect(world.server.all(controllerrevisions).map(({ revision }) => revision).toSorted()).toEqual([2, 3])
+    expect(
+      world.server
+        .all(controllerrevisions)
+        .map(({ revision }) => revision)
+        .toSorted(),
+    ).toEqual([2, 3])
   })
 
   it('starts the new pod before it stops the old one when it may surge', async () => {
@@ -116,7 +130,9 @@ describe('daemonset controller', () => {
     expect(world.server.all(pods).every(({ metadata }) => metadata.deletionTimestamp === undefined)).toBe(true)
     bind(world)
     makeReady(world.server)
-    await world.eventually(() => world.server.all(pods).some((pod: Pod) => pod.metadata.deletionTimestamp !== undefined && pod.spec.containers[0]?.image === 'a:1'))
+    await world.eventually(() =>
+      world.server.all(pods).some((pod: Pod) => pod.metadata.deletionTimestamp !== undefined && pod.spec.containers[0]?.image === 'a:1'),
+    )
   })
 
   it('replaces a pod that failed', async () => {

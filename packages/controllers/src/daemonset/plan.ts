@@ -29,7 +29,9 @@ const isUpdated = (pod: Pod, hash: string): boolean => pod.metadata.labels?.[rev
 
 function podsByNode(pods: readonly Pod[]): ReadonlyMap<string, readonly Pod[]> {
   const byNode = new Map<string, Pod[]>()
-  for (const pod of pods.toSorted((a, b) => Number((b.spec.nodeName ?? '') !== '') - Number((a.spec.nodeName ?? '') !== '') || byCreation(a, b)))
+  for (const pod of pods.toSorted(
+    (a, b) => Number((b.spec.nodeName ?? '') !== '') - Number((a.spec.nodeName ?? '') !== '') || byCreation(a, b),
+  ))
     (byNode.get(targetNodeOf(pod)) ?? byNode.set(targetNodeOf(pod), []).get(targetNodeOf(pod)))?.push(pod)
   return byNode
 }
@@ -86,10 +88,7 @@ function planPresence({ set, nodes, pods, hash, nowMs }: DaemonInput): DaemonPla
     const newest = running.find((pod) => isUpdated(pod, hash))
     const oldest = running.find((pod) => !isUpdated(pod, hash))
     const keepsBoth =
-      newest !== undefined &&
-      oldest !== undefined &&
-      isPodAvailable(oldest, minReady, nowMs) &&
-      !isPodAvailable(newest, minReady, nowMs)
+      newest !== undefined && oldest !== undefined && isPodAvailable(oldest, minReady, nowMs) && !isPodAvailable(newest, minReady, nowMs)
     const kept = keepsBoth ? [newest, oldest] : [newest ?? oldest]
     remove.push(...running.filter((pod) => !kept.includes(pod)))
   }
@@ -106,7 +105,10 @@ function pairsByNode(pods: readonly Pod[], hash: string): ReadonlyMap<string, { 
     const alive = here.filter((pod) => !isGoing(pod))
     const fresh = alive.filter((pod) => isUpdated(pod, hash))
     const old = alive.filter((pod) => !isUpdated(pod, hash))
-    pairs.set(node, fresh.length > 1 || old.length > 1 ? undefined : { ...(fresh[0] && { fresh: fresh[0] }), ...(old[0] && { old: old[0] }) })
+    pairs.set(
+      node,
+      fresh.length > 1 || old.length > 1 ? undefined : { ...(fresh[0] && { fresh: fresh[0] }), ...(old[0] && { old: old[0] }) },
+    )
   }
   return pairs
 }

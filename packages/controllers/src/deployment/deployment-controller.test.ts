@@ -127,7 +127,11 @@ describe('deployment controller with replicaset controller', () => {
     const sizes = (): readonly (number | undefined)[] =>
       world.server
         .all(replicasets)
-        .toSorted((a, b) => Number(a.metadata.annotations?.['deployment.kubernetes.io/revision']) - Number(b.metadata.annotations?.['deployment.kubernetes.io/revision']))
+        .toSorted(
+          (a, b) =>
+            Number(a.metadata.annotations?.['deployment.kubernetes.io/revision']) -
+            Number(b.metadata.annotations?.['deployment.kubernetes.io/revision']),
+        )
         .map(({ spec }) => spec.replicas)
     await world.eventually(() => {
       for (const { metadata } of world.server.all(pods))

@@ -102,4 +102,3 @@ export function newReplicaSet(deployment: Deployment, replicas: number, revision
     },
   }
 }
-

@@ -30,13 +30,13 @@ export function endpointsOf(service: Service, pods: readonly Pod[], previous: En
     if (group === undefined) groups.set(key, (group = { ports, ready: [], unready: [] }))
     ;(isReady ? group.ready : group.unready).push(addressOf(service, pod, ip))
   }
-  const subsets = [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(
-    ([, { ports, ready, unready }]): EndpointSubset => ({
+  const subsets = [...groups]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { ports, ready, unready }]): EndpointSubset => ({
       ...(ready.length === 0 ? {} : { addresses: ready }),
       ...(unready.length === 0 ? {} : { notReadyAddresses: unready }),
       ...(ports.length === 0 ? {} : { ports: [...ports] }),
-    }),
-  )
+    }))
   const { [overCapacity]: _mark, ...annotations } = previous?.metadata.annotations ?? {}
   const isOver = candidates.length > maxAddresses
   return {

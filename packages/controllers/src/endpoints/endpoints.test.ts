@@ -7,12 +7,23 @@ import { createEndpointSliceController } from './endpointslice-controller.ts'
 
 const service = (spec: Partial<Service['spec']> = {}): Service => ({
   metadata: { name: 'web', namespace: 'default', labels: { team: 'a' } },
-  spec: { clusterIP: '10.43.0.5', selector: { app: 'web' }, ports: [{ name: 'http', port: 80, targetPort: 'http' }], ipFamilies: ['IPv4'], ...spec },
+  spec: {
+    clusterIP: '10.43.0.5',
+    selector: { app: 'web' },
+    ports: [{ name: 'http', port: 80, targetPort: 'http' }],
+    ipFamilies: ['IPv4'],
+    ...spec,
+  },
 })
 const pod = (name: string, ip: string, options: { readonly ready?: boolean; readonly port?: number } = {}): Pod => ({
   metadata: { name, namespace: 'default', labels: { app: 'web' } },
   spec: { nodeName: 'n', containers: [{ name: 'c', image: 'a', ports: [{ name: 'http', containerPort: options.port ?? 8080 }] }] },
-  status: { phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions: [{ type: 'Ready', status: options.ready === false ? 'False' : 'True' }] },
+  status: {
+    phase: 'Running',
+    podIP: ip,
+    podIPs: [{ ip }],
+    conditions: [{ type: 'Ready', status: options.ready === false ? 'False' : 'True' }],
+  },
 })
 const start = (maxEndpointsPerSlice = 100): Promise<World> =>
   startWorld((context) => [createEndpointSliceController(context, { maxEndpointsPerSlice }), createEndpointsController(context)])
@@ -104,7 +115,11 @@ describe('endpoint controllers', () => {
     await using world = await start(3)
     world.server.put(services, service())
     for (let i = 1; i <= 7; i++) world.server.put(pods, pod(`p${i}`, `10.42.0.${i}`))
-    const sizes = (): readonly number[] => world.server.all(endpointslices).map(({ endpoints }) => endpoints?.length ?? 0).toSorted()
+    const sizes = (): readonly number[] =>
+      world.server
+        .all(endpointslices)
+        .map(({ endpoints }) => endpoints?.length ?? 0)
+        .toSorted()
     await world.eventually(() => sizes().reduce((sum, size) => sum + size, 0) === 7)
     await world.quiet()
     expect(sizes()).toEqual([1, 3, 3])
@@ -131,7 +146,8 @@ describe('endpoint controllers', () => {
     world.server.put(services, service())
     await world.eventually(() => world.server.all(endpointslices).length === 1 && world.server.all(endpoints).length === 1)
     await world.quiet()
-    const versions = (): string => JSON.stringify([...world.server.all(endpointslices), ...world.server.all(endpoints)].map(({ metadata }) => metadata.resourceVersion))
+    const versions = (): string =>
+      JSON.stringify([...world.server.all(endpointslices), ...world.server.all(endpoints)].map(({ metadata }) => metadata.resourceVersion))
     const before = versions()
     const same = world.server.peek(pods, 'default/a')
     if (same !== undefined) world.server.put(pods, { ...same, metadata: { ...same.metadata, annotations: { x: 'y' } } })

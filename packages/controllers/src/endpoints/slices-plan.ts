@@ -95,7 +95,9 @@ function planFamily(input: SlicesInput, family: string): SlicesPlan {
     const added = [...left.values()]
     // New ones go to slices that change anyway, the fullest first; a slice without change is only touched when that saves a new one.
     const hasChanged = (i: number): boolean => change(mine[i] ?? fresh(ports, []), ports, contents[i] ?? []).length > 0
-    const order = contents.map((_, i) => i).toSorted((a, b) => Number(hasChanged(b)) - Number(hasChanged(a)) || (contents[b]?.length ?? 0) - (contents[a]?.length ?? 0))
+    const order = contents
+      .map((_, i) => i)
+      .toSorted((a, b) => Number(hasChanged(b)) - Number(hasChanged(a)) || (contents[b]?.length ?? 0) - (contents[a]?.length ?? 0))
     for (const i of order) {
       const content = contents[i] ?? []
       content.push(...added.splice(0, maxEndpoints - content.length))

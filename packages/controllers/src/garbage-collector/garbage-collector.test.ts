@@ -9,7 +9,10 @@ import { createGarbageCollector } from './garbage-collector.ts'
 
 const widgets: ResourceType = { group: 'example.org', version: 'v1', resource: 'widgets', kind: 'Widget', namespaced: true }
 const verbs = ['get', 'list', 'watch', 'delete', 'patch']
-const discoveryOf = (...types: readonly ResourceType[]): Discovery => ({ resources: types.map((type) => ({ ...type, verbs })), failures: [] })
+const discoveryOf = (...types: readonly ResourceType[]): Discovery => ({
+  resources: types.map((type) => ({ ...type, verbs })),
+  failures: [],
+})
 const builtIn = [deployments, replicasets, configmaps, pods, clusterroles]
 
 const owner = (object: KubernetesObject, block = false) => ({
@@ -23,7 +26,11 @@ const start = (options: { readonly scene?: Parameters<typeof startWorld>[1] } = 
   startWorld((context) => [createGarbageCollector(context, { discover: async () => discoveryOf(...builtIn) })], options.scene)
 const make = (world: World, name: string, ...owners: readonly ReturnType<typeof owner>[]): KubernetesObject =>
   world.server.put(configmaps, { metadata: { name, namespace: 'default', ownerReferences: [...owners] } })
-const names = (world: World): readonly string[] => world.server.all(configmaps).map(({ metadata }) => metadata.name).toSorted()
+const names = (world: World): readonly string[] =>
+  world.server
+    .all(configmaps)
+    .map(({ metadata }) => metadata.name)
+    .toSorted()
 
 describe('garbage collector', () => {
   it('deletes what is owned, level by level, after a background deletion', async () => {
@@ -59,7 +66,9 @@ describe('garbage collector', () => {
     await world.eventually(() => names(world).join() === 'held,root')
     await world.quiet()
     expect(names(world)).toEqual(['held', 'root'])
-    await world.client.resource(configmaps).patch(held.metadata.name, { metadata: { finalizers: null } }, { type: 'merge', namespace: 'default' })
+    await world.client
+      .resource(configmaps)
+      .patch(held.metadata.name, { metadata: { finalizers: null } }, { type: 'merge', namespace: 'default' })
     await world.eventually(() => names(world).length === 0)
   })
 
@@ -107,7 +116,11 @@ describe('garbage collector', () => {
       scene: {
         scene: (server) =>
           void server.put(configmaps, {
-            metadata: { name: 'child', namespace: 'default', ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'x' }] },
+            metadata: {
+              name: 'child',
+              namespace: 'default',
+              ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'x' }],
+            },
           }),
       },
     })

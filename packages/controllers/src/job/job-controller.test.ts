@@ -48,7 +48,14 @@ describe('job controller', () => {
     await world.eventually(() => conditions(world.server).length === 2)
     await world.quiet()
     expect(conditions(world.server)).toEqual(['SuccessCriteriaMet=True CompletionsReached', 'Complete=True CompletionsReached'])
-    expect(status(world.server)).toMatchObject({ succeeded: 3, failed: 0, active: 0, ready: 0, terminating: 0, uncountedTerminatedPods: {} })
+    expect(status(world.server)).toMatchObject({
+      succeeded: 3,
+      failed: 0,
+      active: 0,
+      ready: 0,
+      terminating: 0,
+      uncountedTerminatedPods: {},
+    })
     expect(status(world.server)?.completionTime).toBeTruthy()
     expect(world.server.all(pods).every(({ metadata }) => metadata.finalizers?.length === 0)).toBe(true)
     expect(world.events.at(-1)).toMatchObject({ reason: 'Completed', message: 'Job completed' })
@@ -106,9 +113,7 @@ describe('job controller', () => {
     if (pod !== undefined) end(world.server, pod, 'Failed', 42)
     await world.eventually(() => conditions(world.server).includes('Failed=True PodFailurePolicy'))
     const message = status(world.server)?.conditions?.[0]?.message
-    expect(message).toBe(
-      `Container main for pod default/${pod?.metadata.name} failed with exit code 42 matching FailJob rule at index 0`,
-    )
+    expect(message).toBe(`Container main for pod default/${pod?.metadata.name} failed with exit code 42 matching FailJob rule at index 0`)
     expect(running(world.server)).toEqual([])
   })
 

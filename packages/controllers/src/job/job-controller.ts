@@ -142,7 +142,8 @@ export function createJobController(context: ControllerContext): Service {
     signal.throwIfAborted()
     const isManaged = plan.verdict === undefined && isCurrent && job.metadata.deletionTimestamp === undefined
     const wanted = job.spec.completions ?? 1
-    const isComplete = plan.verdict === undefined && plan.succeeded >= wanted && outcome.active === 0 && (plan.succeeded > 0 || wanted === 0)
+    const isComplete =
+      plan.verdict === undefined && plan.succeeded >= wanted && outcome.active === 0 && (plan.succeeded > 0 || wanted === 0)
     const verdict: Verdict | undefined = isComplete
       ? { type: 'SuccessCriteriaMet', reason: 'CompletionsReached', message: 'Reached expected number of succeeded pods' }
       : outcome.active === 0 && isCurrent && outcome.error === undefined

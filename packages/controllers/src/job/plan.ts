@@ -80,14 +80,17 @@ export function planJob(input: JobInput): JobPlan {
   const indexesOf = (some: readonly Pod[]): number[] =>
     some.map((pod) => completionIndexOf(pod, completions)).filter((index) => index !== undefined)
   const succeededIndexes = isIndexed(job)
-    ? mergeIndexes(parseIndexes(job.status?.completedIndexes, completions), indexesOf(countable.filter((pod) => pod.status?.phase === 'Succeeded')))
+    ? mergeIndexes(
+        parseIndexes(job.status?.completedIndexes, completions),
+        indexesOf(countable.filter((pod) => pod.status?.phase === 'Succeeded')),
+      )
     : undefined
   const failedIndexes = hasLimitPerIndex(job)
     ? mergeIndexes(parseIndexes(job.status?.failedIndexes, completions), indexesOf(countable.filter((pod) => failsIndex(job, pod))))
     : undefined
-  const succeeded =
-    succeededIndexes?.length ?? (job.status?.succeeded ?? 0) + newlySucceeded.length + (uncounted?.succeeded?.length ?? 0)
-  const held = failedIndexes === undefined ? new Map<number, Pod>() : heldPods(job, countable, active, succeededIndexes ?? [], failedIndexes)
+  const succeeded = succeededIndexes?.length ?? (job.status?.succeeded ?? 0) + newlySucceeded.length + (uncounted?.succeeded?.length ?? 0)
+  const held =
+    failedIndexes === undefined ? new Map<number, Pod>() : heldPods(job, countable, active, succeededIndexes ?? [], failedIndexes)
   const streak = nextStreak(input.streak, newlySucceeded, newlyFailed)
   const facts = { verdict: undefined, active, terminating, succeeded, succeededIndexes, failedIndexes, held, streak }
   const nothing = { ...facts, remove: [], discard: [], create: [], againMs: untilDeadlineMs(job, nowMs) }
@@ -108,8 +111,7 @@ export function planJob(input: JobInput): JobPlan {
 /** Pods that have the finalizer still and, of an Indexed Job, an index that it has. */
 export function countablePods({ job, pods, released }: Pick<JobInput, 'job' | 'pods' | 'released'>): readonly Pod[] {
   return pods.filter(
-    (pod) =>
-      isTracked(pod) && !released.has(uidOf(pod)) && (!isIndexed(job) || completionIndexOf(pod, completionsOf(job)) !== undefined),
+    (pod) => isTracked(pod) && !released.has(uidOf(pod)) && (!isIndexed(job) || completionIndexOf(pod, completionsOf(job)) !== undefined),
   )
 }
 
@@ -175,7 +177,8 @@ function ordersFor(
     const waitMs = remainingDelayMs(facts.streak, nowMs)
     if (waitMs > 0) return { create: [], waitMs }
   }
-  if (!isIndexed(job)) return { create: Array.from({ length: missing }, () => ({ index: undefined, failures: undefined })), waitMs: undefined }
+  if (!isIndexed(job))
+    return { create: Array.from({ length: missing }, () => ({ index: undefined, failures: undefined })), waitMs: undefined }
   const completions = completionsOf(job)
   const busy = [...facts.active, ...(waitsForFailure(job) ? facts.terminating : [])].map((pod) => completionIndexOf(pod, completions))
   const taken = new Set<number>(busy.filter((index) => index !== undefined))

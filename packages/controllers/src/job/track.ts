@@ -79,9 +79,7 @@ export function trackPods(input: TrackInput): Tracking {
       },
       ...(done === undefined ? {} : { succeeded: done.length, completedIndexes: done.length === 0 ? undefined : formatIndexes(done) }),
       ...(plan.failedIndexes === undefined ? {} : { failedIndexes: formatIndexes(plan.failedIndexes) }),
-      conditions: isNew
-        ? [...conditions, jobCondition(verdict.type, 'True', verdict.reason, verdict.message, nowMs)]
-        : [...conditions],
+      conditions: isNew ? [...conditions, jobCondition(verdict.type, 'True', verdict.reason, verdict.message, nowMs)] : [...conditions],
     },
   }
 }

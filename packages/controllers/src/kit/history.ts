@@ -17,6 +17,16 @@ export function revisionData(template: PodTemplateSpec): unknown {
   return { spec: { template: { ...template, $patch: 'replace' } } }
 }
 
+/** The template that a revision records; `undefined` when it is not one of ours. */
+export function templateOf(revision: ControllerRevision): PodTemplateSpec | undefined {
+  const { data } = revision
+  if (typeof data !== 'object' || data === null || !('spec' in data)) return undefined
+  const { spec } = data as { readonly spec?: { readonly template?: PodTemplateSpec & { readonly $patch?: string } } } // as revisionData made it
+  if (spec?.template === undefined) return undefined
+  const { $patch: _mark, ...template } = spec.template
+  return template
+}
+
 export interface HistoryPlan {
   /** The revision of the present template: found, renumbered, or to be created. */
   readonly current: ControllerRevision
@@ -61,22 +71,18 @@ export function planHistory({ owner, ownerType, template, collisionCount, revisi
   return { current, action: 'create', old }
 }
 
-/** Old revisions beyond `limit` that no pod is of, oldest first. */
+/** Old revisions beyond `limit` that no pod is of, oldest first. `inUse` holds hashes or names of revisions. */
 export function revisionsBeyondLimit(
   old: readonly ControllerRevision[],
   inUse: ReadonlySet<string>,
   limit: number,
 ): readonly ControllerRevision[] {
-  const unused = old.filter((revision) => !inUse.has(revisionHash(revision)))
+  const unused = old.filter((revision) => !inUse.has(revisionHash(revision)) && !inUse.has(revision.metadata.name))
   return unused.slice(0, Math.max(0, unused.length - limit))
 }
 
 /** Writes the plan's revision. `undefined` when its name is taken by a revision of something else: then the collision count must be raised. */
-export async function saveRevision(
-  client: Client,
-  plan: HistoryPlan,
-  signal: AbortSignal,
-): Promise<ControllerRevision | undefined> {
+export async function saveRevision(client: Client, plan: HistoryPlan, signal: AbortSignal): Promise<ControllerRevision | undefined> {
   const resource = client.resource(controllerrevisions)
   const { current } = plan
   if (plan.action === 'none') return current
@@ -103,4 +109,3 @@ export async function deleteRevisions(client: Client, revisions: readonly Contro
     }
   }
 }
-

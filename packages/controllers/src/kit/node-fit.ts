@@ -15,9 +15,7 @@ export function untoleratedTaint(
   tolerations: readonly Toleration[] | undefined,
   effects: readonly string[],
 ): Taint | undefined {
-  return taints?.find(
-    (taint) => effects.includes(taint.effect) && tolerations?.some((toleration) => tolerates(toleration, taint)) !== true,
-  )
+  return taints?.find((taint) => effects.includes(taint.effect) && tolerations?.some((toleration) => tolerates(toleration, taint)) !== true)
 }
 
 /** True when the pod's `nodeSelector` and required node affinity allow the node. */

@@ -15,7 +15,11 @@ export interface OwnedPods<T extends KubernetesObject> {
 }
 
 /** The key of the pod's controller when that is an object of the owners' kind which the cache holds. */
-export function ownerKeyOf<T extends KubernetesObject>(owners: Informer<T>, type: ResourceType<T>, pod: KubernetesObject): string | undefined {
+export function ownerKeyOf<T extends KubernetesObject>(
+  owners: Informer<T>,
+  type: ResourceType<T>,
+  pod: KubernetesObject,
+): string | undefined {
   const owner = controllerOf(pod)
   if (owner?.kind !== type.kind) return undefined
   const key = `${pod.metadata.namespace ?? ''}/${owner.name}`

@@ -68,4 +68,3 @@ export function deletionConditions(
 }
 
 const sorted = (items: readonly string[]): string => items.toSorted().join(', ')
-

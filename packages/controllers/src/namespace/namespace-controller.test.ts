@@ -62,9 +62,7 @@ describe('namespace controller', () => {
       createNamespaceController(context, { recheckMs: 5, discover: async () => ({ resources: [], failures }) }),
     ])
     doomed(world)
-    await world.eventually(() =>
-      world.server.peek(namespaces, 'a')?.status?.conditions?.some(({ reason }) => reason === 'DiscoveryFailed'),
-    )
+    await world.eventually(() => world.server.peek(namespaces, 'a')?.status?.conditions?.some(({ reason }) => reason === 'DiscoveryFailed'))
     expect(finalizers(world)).toEqual(['kubernetes'])
     failures = []
     await world.eventually(() => finalizers(world)?.length === 0)

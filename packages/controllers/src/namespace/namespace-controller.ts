@@ -30,9 +30,7 @@ export function createNamespaceController(context: ControllerContext, options: N
     context,
     concurrency: 10,
     informers: [informer],
-    watch: (queue) => [
-      enqueueOn(informer, queue, ({ metadata }) => (metadata.deletionTimestamp === undefined ? [] : [metadata.name])),
-    ],
+    watch: (queue) => [enqueueOn(informer, queue, ({ metadata }) => (metadata.deletionTimestamp === undefined ? [] : [metadata.name]))],
     async reconcile(name, signal, queue) {
       let namespace = await getOrUndefined(client, name, signal)
       if (namespace?.metadata.deletionTimestamp === undefined) return

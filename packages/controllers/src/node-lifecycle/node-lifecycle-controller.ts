@@ -20,8 +20,7 @@ export interface NodeLifecycleOptions {
 
 /** Index of pods by the node that they are bound to. */
 export const nodeIndex = 'node' as const
-export const byNodeName = ({ spec }: Pod): readonly string[] =>
-  (spec.nodeName ?? '') === '' ? [] : [spec.nodeName ?? '']
+export const byNodeName = ({ spec }: Pod): readonly string[] => ((spec.nodeName ?? '') === '' ? [] : [spec.nodeName ?? ''])
 
 /** The last sign of life of a kubelet, by our clock: its own may differ. */
 interface Heartbeat {

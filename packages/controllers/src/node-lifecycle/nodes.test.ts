@@ -14,7 +14,9 @@ import { evictionPeriodMs, nodeTaints } from './plan.ts'
 const node = (name: string, ready: string, extra: Partial<Node['spec']> = {}): Node => ({
   metadata: { name },
   spec: extra,
-  status: { conditions: [{ type: 'Ready', status: ready, lastHeartbeatTime: '2026-01-01T00:00:00Z', lastTransitionTime: '2026-01-01T00:00:00Z' }] },
+  status: {
+    conditions: [{ type: 'Ready', status: ready, lastHeartbeatTime: '2026-01-01T00:00:00Z', lastTransitionTime: '2026-01-01T00:00:00Z' }],
+  },
 })
 const pod = (name: string, spec: Partial<Pod['spec']> = {}): Pod => ({
   metadata: { name, namespace: 'default' },
@@ -39,7 +41,12 @@ describe('node lifecycle', () => {
     }
     await world.eventually(() => world.server.peek(nodes, 'a')?.spec.taints?.length === 2)
     const conditions = world.server.peek(nodes, 'a')?.status?.conditions
-    expect(conditions?.map(({ type, status }) => `${type}=${status}`)).toEqual(['Ready=Unknown', 'MemoryPressure=Unknown', 'DiskPressure=Unknown', 'PIDPressure=Unknown'])
+    expect(conditions?.map(({ type, status }) => `${type}=${status}`)).toEqual([
+      'Ready=Unknown',
+      'MemoryPressure=Unknown',
+      'DiskPressure=Unknown',
+      'PIDPressure=Unknown',
+    ])
     expect(conditions?.[0]).toMatchObject({ reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.' })
     expect(world.server.peek(nodes, 'a')?.spec.taints?.map(({ key, effect }) => `${key}:${effect}`)).toEqual([
       'node.kubernetes.io/unreachable:NoSchedule',
@@ -81,7 +88,14 @@ describe('taint eviction', () => {
     ['without toleration', [], 0],
     ['with a toleration for ever', [{ key: 'k', operator: 'Exists' }], undefined],
     ['with a toleration for a while', [{ key: 'k', operator: 'Equal', value: 'v', tolerationSeconds: 5 }], from + 5000],
-    ['with two, of which the shorter counts', [{ key: 'k', operator: 'Exists', tolerationSeconds: 9 }, { operator: 'Exists', tolerationSeconds: 3 }], from + 3000],
+    [
+      'with two, of which the shorter counts',
+      [
+        { key: 'k', operator: 'Exists', tolerationSeconds: 9 },
+        { operator: 'Exists', tolerationSeconds: 3 },
+      ],
+      from + 3000,
+    ],
     ['with a toleration of something else', [{ key: 'other', operator: 'Exists' }], 0],
   ])('evictionTime() of a pod %s', (_, tolerations, expected) => {
     expect(evictionTime(pod('p', { tolerations }), [taint], () => 0)).toBe(expected)
@@ -109,7 +123,10 @@ describe('pod garbage collection', () => {
     world.server.put(nodes, node('a', 'True'))
     world.server.put(pods, pod('good'))
     world.server.put(pods, { ...pod('lost', { nodeName: 'gone' }), metadata: { name: 'lost', namespace: 'default' } })
-    for (const [name, second] of [['old', 1], ['new', 2]] as const)
+    for (const [name, second] of [
+      ['old', 1],
+      ['new', 2],
+    ] as const)
       world.server.put(pods, {
         ...pod(name),
         metadata: { name, namespace: 'default', creationTimestamp: `2026-01-01T00:00:0${second}Z` },
@@ -119,7 +136,14 @@ describe('pod garbage collection', () => {
       ...pod('unbound', { nodeName: '' }),
       metadata: { name: 'unbound', namespace: 'default', deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 30 },
     })
-    await world.eventually(() => world.server.all(pods).map(({ metadata }) => metadata.name).toSorted().join() === 'good,new')
+    await world.eventually(
+      () =>
+        world.server
+          .all(pods)
+          .map(({ metadata }) => metadata.name)
+          .toSorted()
+          .join() === 'good,new',
+    )
   })
 })
 
@@ -129,7 +153,12 @@ describe('node set-up', () => {
     world.server.put(nodes, node('old', 'True', { podCIDR: '10.42.0.0/24', podCIDRs: ['10.42.0.0/24'] }))
     for (const name of ['a', 'b', 'c']) world.server.put(nodes, node(name, 'True'))
     await world.eventually(() => world.server.all(nodes).every(({ spec }) => spec.podCIDR !== undefined))
-    expect(world.server.all(nodes).map(({ spec }) => spec.podCIDRs?.[0]).toSorted()).toEqual(['10.42.0.0/24', '10.42.1.0/24', '10.42.2.0/24', '10.42.3.0/24'])
+    expect(
+      world.server
+        .all(nodes)
+        .map(({ spec }) => spec.podCIDRs?.[0])
+        .toSorted(),
+    ).toEqual(['10.42.0.0/24', '10.42.1.0/24', '10.42.2.0/24', '10.42.3.0/24'])
   })
 
   it('tells that no range is left', async () => {
@@ -144,7 +173,12 @@ describe('node set-up', () => {
     await using world = await startWorld((context) => [createCloudNodeController(context)])
     world.server.put(nodes, {
       metadata: { name: 'a', annotations: { 'k3s.io/internal-ip': '192.168.0.2,fd00::2', 'k3s.io/hostname': 'a.lan' } },
-      spec: { taints: [{ key: 'node.cloudprovider.kubernetes.io/uninitialized', value: 'true', effect: 'NoSchedule' }, { key: 'x', effect: 'NoSchedule' }] },
+      spec: {
+        taints: [
+          { key: 'node.cloudprovider.kubernetes.io/uninitialized', value: 'true', effect: 'NoSchedule' },
+          { key: 'x', effect: 'NoSchedule' },
+        ],
+      },
     })
     const done = await world.eventually(() => {
       const found = world.server.peek(nodes, 'a')

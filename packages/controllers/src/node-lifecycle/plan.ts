@@ -84,8 +84,11 @@ export function nodeTaints(node: Node, mayEvict: boolean, nowMs: number): Taint[
     return true
   })
   const has = (key: string, effect: string): boolean => kept.some((taint) => taint.key === key && taint.effect === effect)
-  const added: Taint[] = [...wanted].filter((key) => !has(key, 'NoSchedule')).map((key) => ({ key, effect: 'NoSchedule', timeAdded: formatTime(nowMs) }))
-  if (evicting !== undefined && !has(evicting, 'NoExecute')) added.push({ key: evicting, effect: 'NoExecute', timeAdded: formatTime(nowMs) })
+  const added: Taint[] = [...wanted]
+    .filter((key) => !has(key, 'NoSchedule'))
+    .map((key) => ({ key, effect: 'NoSchedule', timeAdded: formatTime(nowMs) }))
+  if (evicting !== undefined && !has(evicting, 'NoExecute'))
+    added.push({ key: evicting, effect: 'NoExecute', timeAdded: formatTime(nowMs) })
   return added.length === 0 && kept.length === taints.length ? undefined : [...kept, ...added]
 }
 

@@ -32,7 +32,11 @@ export function createRootCaPublisher(context: ControllerContext, options: RootC
       if (namespaceInformer.lister.get(namespace)?.status?.phase !== 'Active') return
       const current = mapInformer.lister.get(`${namespace}/${name}`)
       const annotations = { ...current?.metadata.annotations, 'kubernetes.io/description': description }
-      if (current !== undefined && isSemanticallyEqual(current.data, data) && isSemanticallyEqual(current.metadata.annotations, annotations))
+      if (
+        current !== undefined &&
+        isSemanticallyEqual(current.data, data) &&
+        isSemanticallyEqual(current.metadata.annotations, annotations)
+      )
         return
       const wanted: ConfigMap = { ...current, metadata: { ...current?.metadata, name, namespace, annotations }, data }
       try {

@@ -39,7 +39,9 @@ describe('service account controllers', () => {
       const secret = world.server.peek(secrets, 'a/s')
       return secret?.data === undefined ? undefined : secret
     })
-    const plain = Object.fromEntries(Object.entries(filled.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]))
+    const plain = Object.fromEntries(
+      Object.entries(filled.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+    )
     expect(plain).toEqual({ 'ca.crt': 'PEM', namespace: 'a', token: 'token of robot' })
     expect(filled.metadata.annotations?.['kubernetes.io/service-account.uid']).toBe(
       world.server.peek(serviceaccounts, 'a/robot')?.metadata.uid,

@@ -51,7 +51,9 @@ export function createTaintEvictionController(context: ControllerContext): Servi
           },
           delete: ({ metadata }) => void firstSeen.delete(metadata.name),
         }),
-        enqueueOn(podInformer, queue, (pod) => (noExecute(nodeInformer.lister.get(pod.spec.nodeName ?? '')).length > 0 ? [objectKey(pod)] : [])),
+        enqueueOn(podInformer, queue, (pod) =>
+          noExecute(nodeInformer.lister.get(pod.spec.nodeName ?? '')).length > 0 ? [objectKey(pod)] : [],
+        ),
         podInformer.addHandler({ delete: (pod) => void scheduled.delete(objectKey(pod)) }),
       ]
     },

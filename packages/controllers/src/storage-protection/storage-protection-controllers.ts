@@ -1,0 +1,72 @@
+import { objectKey } from '@k3s/api'
+import { persistentvolumeclaims, persistentvolumes, pods, type Pod } from '@k3s/api/types/core/v1'
+import type { Service } from '@k3s/lifecycle'
+import type { ControllerContext } from '../kit/context.ts'
+import { controllerService, enqueueOn } from '../kit/controller.ts'
+import { addFinalizer, hasFinalizer, removeFinalizer } from '../kit/finalizers.ts'
+import { isPodTerminal } from '../kit/pods.ts'
+
+const claimFinalizer = 'kubernetes.io/pvc-protection'
+const volumeFinalizer = 'kubernetes.io/pv-protection'
+
+/** Index function: pods by the claims that they use. */
+function byClaim({ metadata, spec }: Pod): readonly string[] {
+  const namespace = metadata.namespace ?? ''
+  return (spec.volumes ?? []).flatMap(({ name, persistentVolumeClaim, ephemeral }) => {
+    if (persistentVolumeClaim !== undefined) return [`${namespace}/${persistentVolumeClaim.claimName}`]
+    return ephemeral === undefined ? [] : [`${namespace}/${metadata.name}-${name}`]
+  })
+}
+
+/** Keeps PersistentVolumeClaims that are being deleted until no pod uses them. */
+export function createClaimProtectionController(context: ControllerContext): Service {
+  const { client, informers } = context
+  const claimInformer = informers.informer(persistentvolumeclaims)
+  const podInformer = informers.informer(pods)
+  const index = 'claim'
+  podInformer.addIndex(index, byClaim)
+  /** A pod that was never bound or has ended uses nothing. */
+  const uses = (pod: Pod): boolean => (pod.spec.nodeName ?? '') !== '' && !isPodTerminal(pod)
+  return controllerService({
+    name: 'persistentvolumeclaim-protection',
+    context,
+    informers: [claimInformer, podInformer],
+    watch: (queue) => [
+      enqueueOn(claimInformer, queue, (claim) => [objectKey(claim)]),
+      podInformer.addHandler({
+        update: (previous, pod) => {
+          if (uses(previous) && !uses(pod)) for (const key of byClaim(pod)) queue.add(key)
+        },
+        delete: (pod) => byClaim(pod).forEach((key) => queue.add(key)),
+      }),
+    ],
+    async reconcile(key, signal) {
+      const claim = claimInformer.lister.get(key)
+      if (claim === undefined) return
+      if (claim.metadata.deletionTimestamp === undefined) return addFinalizer(client, persistentvolumeclaims, claim, claimFinalizer, signal)
+      if (!hasFinalizer(claim, claimFinalizer) || podInformer.lister.byIndex(index, key).some(uses)) return
+      // A pod that was just bound may not be in the cache yet: letting the claim go would take its data.
+      const live = await client.resource(pods).list({ namespace: claim.metadata.namespace, signal })
+      if (live.items.some((pod) => uses(pod) && byClaim(pod).includes(key))) return
+      await removeFinalizer(client, persistentvolumeclaims, claim, claimFinalizer, signal)
+    },
+  })
+}
+
+/** Keeps PersistentVolumes that are being deleted while they are bound to a claim. */
+export function createVolumeProtectionController(context: ControllerContext): Service {
+  const { client, informers } = context
+  const informer = informers.informer(persistentvolumes)
+  return controllerService({
+    name: 'persistentvolume-protection',
+    context,
+    informers: [informer],
+    watch: (queue) => [enqueueOn(informer, queue, ({ metadata }) => [metadata.name])],
+    async reconcile(name, signal) {
+      const volume = informer.lister.get(name)
+      if (volume === undefined) return
+      if (volume.metadata.deletionTimestamp === undefined) return addFinalizer(client, persistentvolumes, volume, volumeFinalizer, signal)
+      if (volume.status?.phase !== 'Bound') await removeFinalizer(client, persistentvolumes, volume, volumeFinalizer, signal)
+    },
+  })
+}
