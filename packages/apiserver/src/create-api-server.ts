@@ -39,7 +39,15 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const lazyTable: { current: ResourceTable | undefined } = { current: undefined }
   const objects = createObjectReader(() => lazyTable.current)
   const admission: RegistryContext['admission'][number][] = []
-  const registry: RegistryContext = { datastore, clock, random, newUid: randomUUID, admission, leases: new EventLeases(datastore, clock) }
+  const registry: RegistryContext = {
+    datastore,
+    clock,
+    random,
+    newUid: randomUUID,
+    admission,
+    leases: new EventLeases(datastore, clock),
+    feed,
+  }
   const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
   const parts: ServerParts = { objects, operations, clock, logger }
   const table = new ResourceTable({

@@ -68,7 +68,7 @@ async function start(kubeletPort: number, connector: NodeConnector | undefined):
   const server = await startHttps({ nodeConnector: connector })
   await server.client
     .resource(nodes)
-    .create({ metadata: { name: 'node-1' }, status: { daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } } } })
+    .create({ metadata: { name: 'node-1' }, spec: {}, status: { daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } } } })
   await server.client.resource(pods).create(pod)
   return server
 }

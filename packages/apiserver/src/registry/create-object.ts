@@ -7,7 +7,7 @@ import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { generateName, maxGenerateNameRetries } from './generate-name.ts'
 import { fillSystemMetadata, metadataProblems } from './metadata-rules.ts'
-import { admit, validateAdmission, type RegistryContext } from './registry-context.ts'
+import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import type { ResourceStorage } from './served-resource.ts'
 import type { WriteScope } from './write-scope.ts'
 
@@ -90,6 +90,7 @@ async function writeNew(
   const created = CachedObject.fromStored(resource, key, revision, value)
   created.adopt(deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }))
   cache.offer(created)
+  await settle(context, storage, revision, scope.signal)
   return created
 }
 

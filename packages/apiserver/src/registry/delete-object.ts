@@ -10,7 +10,7 @@ import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { DeletionRequest } from './delete-options.ts'
 import { planDeletion } from './plan-deletion.ts'
 import { readNewest } from './read-newest.ts'
-import { admit, validateAdmission, type RegistryContext } from './registry-context.ts'
+import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import type { ResourceStorage } from './served-resource.ts'
 import type { WriteScope } from './write-scope.ts'
 
@@ -94,6 +94,7 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     marked.metadata.resourceVersion = formatResourceVersion(revision)
     object.adopt(deepFreeze(marked))
     storage.cache.offer(object)
+    await settle(context, storage, revision, scope.signal)
     return { object, isGone: false }
   }
   if (scope.dryRun) return { object: current, isGone: true }
@@ -101,6 +102,7 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     expectedRevision: current.revision,
     signal: scope.signal,
   })
+  await settle(context, storage, revision, scope.signal)
   await strategy.afterDelete?.(previous)
   return { object: current.atRevision(revision), isGone: true }
 }

@@ -68,6 +68,27 @@ export function defaultGarbageCollection(type: ResourceType): 'delete' | 'orphan
   return name === 'events' ? 'unsupported' : 'delete'
 }
 
+const judging = new Set([
+  'namespaces',
+  'nodes',
+  'serviceaccounts',
+  'limitranges',
+  'resourcequotas',
+  'roles.rbac.authorization.k8s.io',
+  'rolebindings.rbac.authorization.k8s.io',
+  'clusterroles.rbac.authorization.k8s.io',
+  'clusterrolebindings.rbac.authorization.k8s.io',
+  'priorityclasses.scheduling.k8s.io',
+  'runtimeclasses.node.k8s.io',
+  'storageclasses.storage.k8s.io',
+  'ingressclasses.networking.k8s.io',
+])
+
+/** Whether authorization or admission of other requests reads objects of this kind: who wrote one may count on it from the answer on. */
+export function judgesRequests(type: ResourceType): boolean {
+  return judging.has(groupResourceOf(type))
+}
+
 const createdByUpdate = new Set(['limitranges', 'endpoints', 'runtimeclasses.node.k8s.io'])
 
 const versionedUpdate = new Set([

@@ -2,7 +2,7 @@ import { groupInfos, resourceInfos, schemaOf, apiVersionOf, type ResourceInfo, t
 import type { CacheFeed } from '../watch-cache/cache-feed.ts'
 import { storedResource } from '../watch-cache/stored-resource.ts'
 import type { ResourceStorage, ServedResource, VersionConversion } from './served-resource.ts'
-import { defaultGarbageCollection, defaultRules, hasGenerationByDefault, returnsDeletedObject } from './resource-facts.ts'
+import { defaultGarbageCollection, defaultRules, hasGenerationByDefault, judgesRequests, returnsDeletedObject } from './resource-facts.ts'
 import type { ResourceStrategy } from './strategy.ts'
 import { versionConversions } from './versions/conversions.ts'
 
@@ -123,6 +123,7 @@ export class ResourceTable {
       hasGeneration: strategy.hasGeneration ?? hasGenerationByDefault(type),
       ttlSeconds: type.group === '' && type.resource === 'events' ? options.eventTtlSeconds : undefined,
       garbageCollection: defaultGarbageCollection(type),
+      judgesRequests: judgesRequests(type),
       returnsDeleted: returnsDeletedObject(type),
     }
   }

@@ -24,6 +24,8 @@ export interface ResourceStorage {
   /** Objects vanish by themselves after this long. */
   readonly ttlSeconds: number | undefined
   readonly garbageCollection: 'delete' | 'orphan' | 'unsupported'
+  /** Authorization and admission read these objects: a write is answered when the cache has it. */
+  readonly judgesRequests: boolean
   /** DELETE answers the object and not a Status. */
   readonly returnsDeleted: boolean
 }

@@ -11,7 +11,7 @@ import { createObject, dryRunObject } from './create-object.ts'
 import { invalidValue } from './field-error.ts'
 import { keepSystemMetadata, metadataProblems, metadataUpdateProblems } from './metadata-rules.ts'
 import { readNewest } from './read-newest.ts'
-import { admit, validateAdmission, type RegistryContext } from './registry-context.ts'
+import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import type { ResourceStorage } from './served-resource.ts'
 import type { FieldError } from './strategy.ts'
 import type { WriteScope } from './write-scope.ts'
@@ -119,6 +119,7 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
     object.metadata.resourceVersion = formatResourceVersion(revision)
     updated.adopt(deepFreeze({ ...object, apiVersion: previous.apiVersion, kind: type.kind }))
     storage.cache.offer(updated)
+    await settle(context, storage, revision, scope.signal)
     return { object: updated, isCreated: false, isDeleted: false }
   } catch (error) {
     await allocation?.release()
@@ -240,7 +241,11 @@ async function deleteFinished(
 ): Promise<UpdateResult> {
   const { resource, strategy } = storage
   if (!scope.dryRun) {
-    await context.datastore.delete(Buffer.from(resource.prefix + current.key), { expectedRevision: current.revision, signal: scope.signal })
+    const { revision } = await context.datastore.delete(Buffer.from(resource.prefix + current.key), {
+      expectedRevision: current.revision,
+      signal: scope.signal,
+    })
+    await settle(context, storage, revision, scope.signal)
     await strategy.afterDelete?.(object)
   }
   return {
