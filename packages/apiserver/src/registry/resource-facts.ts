@@ -1,4 +1,6 @@
 import { groupResourceOf, type ResourceType } from '@k3s/api'
+import { pathSegmentProblems } from './names.ts'
+import type { ResourceStrategy } from './strategy.ts'
 
 /** Facts about built-in resources that are in upstream's code and in no document. */
 
@@ -89,7 +91,9 @@ export function judgesRequests(type: ResourceType): boolean {
   return judging.has(groupResourceOf(type))
 }
 
-const createdByUpdate = new Set(['limitranges', 'endpoints', 'runtimeclasses.node.k8s.io'])
+const roleKinds = ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map((resource) => `${resource}.rbac.authorization.k8s.io`)
+
+const createdByUpdate = new Set(['limitranges', 'endpoints', 'runtimeclasses.node.k8s.io', ...roleKinds])
 
 const versionedUpdate = new Set([
   'runtimeclasses.node.k8s.io',
@@ -106,7 +110,11 @@ const versionedUpdate = new Set([
 ])
 
 /** Rules of a resource that has no strategy of its own, besides what its schema says. */
-export function defaultRules(type: ResourceType): { readonly allowCreateOnUpdate: boolean; readonly allowUnconditionalUpdate: boolean } {
+export function defaultRules(type: ResourceType): Pick<ResourceStrategy, 'allowCreateOnUpdate' | 'allowUnconditionalUpdate' | 'validateName'> {
   const name = groupResourceOf(type)
-  return { allowCreateOnUpdate: createdByUpdate.has(name), allowUnconditionalUpdate: !versionedUpdate.has(name) }
+  return {
+    allowCreateOnUpdate: createdByUpdate.has(name),
+    allowUnconditionalUpdate: !versionedUpdate.has(name),
+    ...(roleKinds.includes(name) ? { validateName: pathSegmentProblems } : {}),
+  }
 }
