@@ -123,11 +123,29 @@ class Http2Connection implements Connection {
   }
 }
 
-/** A stream that the loss of its session cuts short ends like one that is complete, but is closed with a code. */
+/**
+ * The chunks of a stream. Not the stream's own iterator: that takes one which is closed already, while its last bytes wait to be read, for one that
+ * was cut short. And one that the loss of its session did cut short ends like a complete one, but is closed with a code.
+ */
 async function* readBody(stream: ClientHttp2Stream): AsyncGenerator<Uint8Array, void, void> {
-  for await (const chunk of stream) yield chunk as Uint8Array // no encoding is set
-  if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve))
-  if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error(`HTTP/2 stream was closed before its end (code ${stream.rstCode})`)
+  let wake = (): void => {}
+  const onEvent = (): void => wake()
+  const events = ['readable', 'end', 'close', 'error'] as const
+  for (const event of events) stream.on(event, onEvent)
+  try {
+    for (;;) {
+      // No await between the read that finds nothing and the wait for an event: none is missed.
+      const chunk = stream.read() as Uint8Array | null // no encoding is set
+      if (chunk !== null) yield chunk
+      else if (stream.readableEnded || stream.destroyed) break
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+    while (!stream.closed) await new Promise<void>((resolve) => (wake = resolve))
+    if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error(`HTTP/2 stream was closed before its end (code ${stream.rstCode})`)
+  } finally {
+    for (const event of events) stream.off(event, onEvent)
+    if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL)
+  }
 }
 
 function failureOf(stream: ClientHttp2Stream, cause: Error): Error {
