@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { addQuantities, quantityOf } from '@k3s/api'
-import { pods, services, type Pod } from '@k3s/api/types/core/v1'
+import { nodes, pods, services, type Pod } from '@k3s/api/types/core/v1'
 import { createEventRecorder } from '@k3s/client'
 import { noLogger, noMetrics, systemClock, type Service } from '@k3s/lifecycle'
 import { ObjectStore } from './config/object-store.ts'
@@ -71,6 +71,7 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
   const wake = (uid: string): void => workers.wake(uid)
   const podInformer = informers.informer(pods, { fieldSelector: `spec.nodeName=${nodeName}` })
   const serviceInformer = informers.informer(services)
+  const nodeInformer = informers.informer(nodes, { fieldSelector: `metadata.name=${nodeName}` })
   const runtime = new RuntimeHealth({
     cri,
     clock,
@@ -275,9 +276,10 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
       cgroups,
       containerGc,
       pleg,
-      node: () => reporter.node,
-      admission: () => ({
-        allocatable: { ...reporter.node?.status?.allocatable, ...allocatable },
+      node: () => nodeInformer.lister.get(nodeName) ?? reporter.node,
+      freshNode: (stop) => reporter.refresh(stop),
+      admission: (node) => ({
+        allocatable: { ...node.status?.allocatable, ...allocatable },
         allowedUnsafeSysctls: options.allowedUnsafeSysctls ?? [],
         pressures: new Set([
           ...(evictions.memoryPressure ? (['MemoryPressure'] as const) : []),

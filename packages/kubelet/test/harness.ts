@@ -171,7 +171,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       const deadline = performance.now() + 20_000
       for (;;) {
         const value = await check()
-        if (value !== undefined && value !== false) return value as Exclude<typeof value, undefined | false> // just checked
+        if (value !== undefined && value !== false) return value as Exclude<T, undefined | false> // just checked
         if (performance.now() > deadline)
           throw new Error(
             `Not within 20 s: ${what}\n${logger.lines.slice(-5).join('\n')}\n${JSON.stringify(api.all(pods).map(({ status }) => status))}`,

@@ -41,6 +41,12 @@ export class NodeReporter {
     return this.#node
   }
 
+  /** Reads the node from the API server: what a cache says may be too old to turn a pod away. */
+  async refresh(signal: AbortSignal): Promise<Node> {
+    this.#node = await this.#options.client.resource(nodes).get(this.#options.nodeName, { signal })
+    return this.#node
+  }
+
   /** Looks now instead of in up to ten seconds. */
   check(): void {
     this.#wake()

@@ -26,8 +26,11 @@ export interface PodManagerOptions {
   readonly cgroups: CgroupManager
   readonly containerGc: ContainerGc
   readonly pleg: Pleg
+  /** From a cache; `undefined` before the registration. */
   readonly node: () => Node | undefined
-  readonly admission: () => Pick<AdmissionInput, 'allocatable' | 'allowedUnsafeSysctls' | 'pressures'>
+  /** From the API server. */
+  readonly freshNode: (signal: AbortSignal) => Promise<Node>
+  readonly admission: (node: Node) => Pick<AdmissionInput, 'allocatable' | 'allowedUnsafeSysctls' | 'pressures'>
 }
 
 // Upstream's housekeeping period; what has to read directories is done less often.
@@ -156,10 +159,10 @@ export class PodManager {
       return
     }
     if (workers.phaseOf(uid) === undefined && !this.#rejected.has(uid)) {
-      const failure = this.#admit(pod)
-      if (failure !== undefined) {
+      const node = this.#options.node()
+      if (node !== undefined && this.#admit(pod, node) !== undefined) {
         this.#rejected.add(uid)
-        this.#options.syncer.reject(pod, failure)
+        void this.#reconsider(pod) // never rejects
         return
       }
     }
@@ -171,16 +174,29 @@ export class PodManager {
     statuses.refresh(pod)
   }
 
-  #admit(pod: Pod): FailedVerdict | undefined {
-    const { admission, node, workers } = this.#options
+  /** Turns a pod away only after a look at the node as it is now: its labels may be newer than the cache. */
+  async #reconsider(pod: Pod): Promise<void> {
+    const { freshNode, informer, syncer } = this.#options
+    const known = this.#options.node()
+    const node = await freshNode(this.#signal).catch(() => known) // what is known has to do
+    const uid = podUid(pod)
+    if (node === undefined || !this.#rejected.has(uid) || this.#signal.aborted) return
+    const failure = this.#admit(pod, node)
+    if (failure !== undefined) return syncer.reject(pod, failure)
+    this.#rejected.delete(uid)
+    const latest = informer.lister.get(podKey(pod))
+    this.#options.workers.update(latest !== undefined && podUid(latest) === uid ? latest : pod)
+  }
+
+  #admit(pod: Pod, node: Node): FailedVerdict | undefined {
+    const { admission, workers } = this.#options
     // Let in before: a restart of the kubelet does not decide anew.
     const isNew = pod.status?.startTime === undefined && pod.metadata.deletionTimestamp === undefined && !isTerminalPhase(pod.status?.phase)
-    const present = node()
-    if (!isNew || present === undefined) return undefined
+    if (!isNew) return undefined
     const others = workers
       .active()
       .filter((other) => podUid(other) !== podUid(pod) && !isTerminalPhase(this.#options.statuses.current(other).phase))
-    return admit({ pod, others, node: present, ...admission() })
+    return admit({ pod, others, node, ...admission(node) })
   }
 
   #drop(pod: Pod): void {

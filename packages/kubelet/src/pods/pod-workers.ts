@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Pod } from '@k3s/api/types/core/v1'
 import { backoffDelay, type Clock, type Logger } from '@k3s/lifecycle'
 import type { PodSyncer, TerminateOptions } from '../sync/pod-syncer.ts'
@@ -74,13 +75,14 @@ export class PodWorkers {
       return
     }
     const before = worker.pod.metadata
+    const isNews = saysMore(worker.pod, pod)
     worker.pod = pod
     if (pod.metadata.deletionTimestamp !== undefined) {
       const grace = pod.metadata.deletionGracePeriodSeconds
       const isShorter = grace !== undefined && grace < (before.deletionGracePeriodSeconds ?? Number.POSITIVE_INFINITY)
       if (worker.termination === undefined || isShorter) this.#beginTermination(worker, worker.termination ?? {})
     } else if (isTerminalPhase(pod.status?.phase) && worker.termination === undefined) this.#beginTermination(worker, {})
-    this.#wake(worker)
+    if (isNews) this.#wake(worker)
   }
 
   /** Ends a pod that its source did not end: an eviction, a static pod whose file is gone, an orphan. */
@@ -218,4 +220,18 @@ export class PodWorkers {
     }
     return false
   }
+}
+
+/** False when nothing differs but the status, which this kubelet writes itself; conditions that readiness gates wait for are others' to write. */
+function saysMore(before: Pod, after: Pod): boolean {
+  const part = ({ metadata, spec, status }: Pod): unknown => ({
+    spec,
+    labels: metadata.labels,
+    annotations: metadata.annotations,
+    deletionTimestamp: metadata.deletionTimestamp,
+    gates: (spec.readinessGates ?? []).map(
+      ({ conditionType }) => status?.conditions?.find(({ type }) => type === conditionType)?.status,
+    ),
+  })
+  return !isDeepStrictEqual(part(before), part(after))
 }

@@ -308,10 +308,12 @@ export class KubeletServer {
     const streams = { stdin: flag('input', 'stdin'), stdout: flag('output', 'stdout'), stderr: !tty && flag('error', 'stderr'), tty }
     if (!streams.stdin && !streams.stdout && !streams.stderr)
       throw new HttpError(400, 'you must specify at least 1 of stdin, stdout, stderr')
+    // What is attached to is as it was made, whatever the client asks for.
+    const hasTty = findContainer(pod, target.container)?.container.tty === true
     const { url } =
       target.kind === 'exec'
         ? await cri.exec({ containerId, cmd: query.getAll('command'), ...streams })
-        : await cri.attach({ containerId, ...streams, tty: findContainer(pod, target.container)?.container.tty === true })
+        : await cri.attach({ containerId, ...streams, tty: hasTty, stderr: streams.stderr && !hasTty })
     return { url, streams }
   }
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readlink, realpath, stat, writeFile, type FileHandle } from 'node:fs/promises'
+import { chmod, mkdir, open, readlink, realpath, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import type { Mounter } from './mounter.ts'
 
@@ -40,7 +40,8 @@ async function makeMissing(root: string, wanted: string, mode: number): Promise<
     const next = join(path, part)
     const real = await realpath(next).catch(() => undefined) // absent: made here
     if (real === undefined) {
-      await mkdir(next, { mode })
+      await mkdir(next)
+      await chmod(next, mode) // mkdir takes the umask off
       path = next
     } else {
       if (!isInside(root, real)) throw new Error(`subpath "${relative(root, wanted)}" not within volume path ${root}`)
