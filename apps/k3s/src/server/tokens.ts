@@ -1,5 +1,5 @@
 import { rmSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { formatToken, generatePassword, parseToken } from '@k3s/pki'
 import { FatalError, UsageError } from '../errors.ts'
 import { readIfThere, writeAtomically, writeIfChanged } from '../files.ts'
@@ -59,7 +59,8 @@ export function ensureTokens(
   return { server, node }
 }
 
+/** Both stand in one folder, and the link says so: it goes on working where the folder is mounted or copied to. */
 function link(target: string, path: string): void {
   rmSync(path, { force: true })
-  symlinkSync(target, path)
+  symlinkSync(basename(target), path)
 }
