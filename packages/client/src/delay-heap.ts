@@ -23,11 +23,6 @@ export class DelayHeap {
     this.#onDue = onDue
   }
 
-  /** How many keys wait. */
-  get size(): number {
-    return this.#times.size
-  }
-
   add(key: string, delayMs: number): void {
     const at = this.#clock.monotonic() + delayMs
     const known = this.#times.get(key)

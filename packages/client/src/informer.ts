@@ -111,7 +111,7 @@ function dispatch<T>(registrations: readonly Registration<T>[], call: (handler: 
 }
 
 /** Rejects with the signal's reason if that comes first; the promise itself goes on. */
-export function untilAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+function untilAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason)
   const aborted = Promise.withResolvers<never>()
   const onAbort = (): void => aborted.reject(signal.reason)
