@@ -18,7 +18,7 @@ export default defineConfig({
       root,
       test: {
         name: basename(root),
-        include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+        include: root === 'e2e' ? ['*.test.ts'] : ['src/**/*.test.ts', 'test/**/*.test.ts'],
         isolate: root === 'e2e',
         fileParallelism: root !== 'e2e',
       },

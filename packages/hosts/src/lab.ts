@@ -213,6 +213,12 @@ function isThere(file: string): boolean {
   }
 }
 
+/** A lab whose maker was killed leaves its switch behind; one that is in use has programs on it and stays. */
+async function removeAbandoned(netns: string): Promise<void> {
+  const { code, stdout } = await execute('ip', ['netns', 'pids', netns])
+  if (code === 0 && stdout.trim() === '') await execute('ip', ['netns', 'del', netns])
+}
+
 /** Makes an empty lab. Needs root. */
 export async function createLab({ id }: LabOptions): Promise<Lab> {
   if (!/^[a-z0-9]{1,8}$/.test(id)) throw new Error(`Cannot make lab "${id}": at most 8 lower-case letters and digits are needed`)
@@ -221,6 +227,7 @@ export async function createLab({ id }: LabOptions): Promise<Lab> {
   const cgroups = detectCgroups()
   const hosts: LabHost[] = []
   await mkdir('/run/netns', { recursive: true })
+  await removeAbandoned(netns)
   await run('ip', ['netns', 'add', netns])
   const inside = (command: string, args: readonly string[]): readonly [string, readonly string[]] => [
     'nsenter',
