@@ -1,5 +1,5 @@
 /** Bundles the program into apps/k3s/build: main.js, its lazy chunks, the SQLite worker and the SQLite addon. */
-import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
@@ -31,3 +31,5 @@ await build({
 })
 const addon = join(dirname(datastore.resolve('better-sqlite3/package.json')), 'prebuilds', `linux-${process.arch}.node`)
 copyFileSync(addon, join(outdir, 'better_sqlite3.node'))
+const descriptions = join(root, 'packages/api/src/generated/descriptions.json')
+if (existsSync(descriptions)) copyFileSync(descriptions, join(outdir, 'descriptions.json'))

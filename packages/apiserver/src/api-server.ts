@@ -63,6 +63,8 @@ export interface ApiServerOptions {
   readonly metrics?: MetricsRegistry | undefined
   /** What `/metrics` answers; absent: 404. */
   readonly metricsText?: (() => Promise<{ readonly contentType: string; readonly text: string }>) | undefined
+  /** Field descriptions for OpenAPI documents; default: those that came with `@k3s/api`. A bundle names the copy that it carries. */
+  readonly descriptionsFile?: URL | string | undefined
   readonly clock?: Clock | undefined
   /** Uniform in [0, 1); for generated names and spread time-outs. */
   readonly random?: (() => number) | undefined

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { builtInParts, createApiServer, SigningKeys, type ApiServer, type UserInfo } from '@k3s/apiserver'
 import { createClient, type Client } from '@k3s/client'
@@ -8,6 +10,9 @@ import type { TunnelServer } from '@k3s/tunnel'
 import type { Metrics } from '../metrics.ts'
 import { addressOf, type ServerOptions } from './server-options.ts'
 import type { ServerTls } from './server-tls.ts'
+
+// Beside the bundle; from its sources, the program finds the package's own.
+const descriptionsFile = join(import.meta.dirname, 'descriptions.json')
 
 export interface ControlPlaneApiOptions {
   readonly options: ServerOptions
@@ -48,6 +53,7 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
     metrics: given.metrics,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: await given.metrics.text() }),
     version: { gitVersion: given.version },
+    ...(existsSync(descriptionsFile) ? { descriptionsFile } : {}),
     clientCa: () => tls.clientCa.cert,
     requestHeader: {
       clientCa: () => tls.requestHeaderCa.cert,

@@ -18,7 +18,7 @@ export function nonResourceHandlers({ core, options, isStopping }: NonResourceOp
   return [
     discoveryHandler(core),
     healthHandler(core, isStopping),
-    openApiHandler(core),
+    openApiHandler(core, options.descriptionsFile),
     (_call, { path }) =>
       path === '/version' || path === '/version/'
         ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: version }

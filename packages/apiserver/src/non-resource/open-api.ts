@@ -1,38 +1,49 @@
 import { createHash } from 'node:crypto'
-import { loadDescriptions, openApiV2, openApiV3, openApiV3Index, type OpenApiOptions } from '@k3s/api'
-import { notAcceptable, parseAccept } from '../http/negotiate.ts'
+import { encodeOpenApiV2, loadDescriptions, openApiV2, openApiV3, openApiV3Index, type OpenApiOptions } from '@k3s/api'
+import { parseAccept } from '../http/negotiate.ts'
 import type { Answer } from '../pipeline/answer.ts'
 import { headerOf, type ApiCall } from '../pipeline/api-call.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import type { NonResourceHandler } from '../pipeline/handle-call.ts'
 
 interface Document {
-  readonly body: Buffer
+  readonly body: Uint8Array
   readonly etag: string
+  readonly contentType: string
 }
 
-const gnosticType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+// What clients accept, and what upstream calls the answer: the two differ in one character.
+const protobufAccepted = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+const protobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
-/** `/openapi/v2` and `/openapi/v3`. Documents are made when they are first asked for, with the descriptions that came with the schema package. */
-export function openApiHandler(core: ApiCore): NonResourceHandler {
+// Documents hold no values that JSON changes.
+const json = (content: object): Uint8Array => Buffer.from(JSON.stringify(content))
+
+/** `/openapi/v2` and `/openapi/v3`. Documents are made when they are first asked for, with the descriptions of `descriptionsFile`, or those that came with the schema package. */
+export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): NonResourceHandler {
   let options: Promise<OpenApiOptions> | undefined
   const made = new Map<string, Promise<Document | undefined>>()
   const load = (): Promise<OpenApiOptions> =>
-    (options ??= loadDescriptions().then(
+    (options ??= loadDescriptions(descriptionsFile).then(
       (descriptions) => ({ descriptions }),
       (error: unknown) => {
         core.logger.warn({ err: error }, 'Field descriptions cannot be read')
         return {}
       },
     ))
-  const document = (key: string, make: (options: OpenApiOptions) => object | undefined): Promise<Document | undefined> => {
+  const document = (
+    key: string,
+    make: (options: OpenApiOptions) => object | undefined,
+    encode: (content: object) => Uint8Array = json,
+    contentType = 'application/json',
+  ): Promise<Document | undefined> => {
     const known = made.get(key)
     if (known !== undefined) return known
     const fresh = load().then((loaded) => {
       const content = make(loaded)
       if (content === undefined) return undefined
-      const body = Buffer.from(JSON.stringify(content))
-      return { body, etag: `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"` }
+      const body = encode(content)
+      return { body, contentType, etag: `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"` }
     })
     made.set(key, fresh)
     return fresh
@@ -40,9 +51,11 @@ export function openApiHandler(core: ApiCore): NonResourceHandler {
   return async (call, { path }) => {
     if (!path.startsWith('/openapi/')) return undefined
     if (path === '/openapi/v2') {
-      // Only protobuf asked for: clients that can do with JSON say so.
       const accepted = parseAccept(headerOf(call, 'accept') ?? '')
-      if (accepted.length > 0 && accepted.every(({ type }) => type === gnosticType)) throw notAcceptable()
+      if (accepted.some(({ type }) => type === protobufAccepted)) {
+        const encode = (content: object): Uint8Array => encodeOpenApiV2(content as Parameters<typeof encodeOpenApiV2>[0]) // made by openApiV2
+        return answer(call, await document('v2 protobuf', openApiV2, encode, protobufType), {})
+      }
       return answer(call, await document('v2', openApiV2), {})
     }
     if (path === '/openapi/v3' || path === '/openapi/v3/') return answer(call, await document('v3', openApiV3Index), {})
@@ -67,6 +80,6 @@ function answer(call: ApiCall, entry: Document | undefined, extra: Readonly<Reco
   if (entry === undefined) return undefined
   const headers = { etag: entry.etag, vary: 'Accept', ...extra }
   if (headerOf(call, 'if-none-match') === entry.etag)
-    return { type: 'bytes', code: 304, contentType: 'application/json', bytes: '', headers }
-  return { type: 'bytes', code: 200, contentType: 'application/json', bytes: entry.body, headers }
+    return { type: 'bytes', code: 304, contentType: entry.contentType, bytes: '', headers }
+  return { type: 'bytes', code: 200, contentType: entry.contentType, bytes: entry.body, headers }
 }
