@@ -7,7 +7,7 @@ import type { ApiCore } from '../pipeline/api-core.ts'
 import type { NonResourceHandler } from '../pipeline/handle-call.ts'
 
 interface Document {
-  readonly body: Uint8Array
+  readonly body: Buffer
   readonly etag: string
   readonly contentType: string
 }
@@ -17,7 +17,7 @@ const protobufAccepted = 'application/com.github.proto-openapi.spec.v2@v1.0+prot
 const protobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
 // Documents hold no values that JSON changes.
-const json = (content: object): Uint8Array => Buffer.from(JSON.stringify(content))
+const json = (content: object): Buffer => Buffer.from(JSON.stringify(content))
 
 /** `/openapi/v2` and `/openapi/v3`. Documents are made when they are first asked for, with the descriptions of `descriptionsFile`, or those that came with the schema package. */
 export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): NonResourceHandler {
@@ -34,7 +34,7 @@ export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): 
   const document = (
     key: string,
     make: (options: OpenApiOptions) => object | undefined,
-    encode: (content: object) => Uint8Array = json,
+    encode: (content: object) => Buffer = json,
     contentType = 'application/json',
   ): Promise<Document | undefined> => {
     const known = made.get(key)
@@ -53,7 +53,7 @@ export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): 
     if (path === '/openapi/v2') {
       const accepted = parseAccept(headerOf(call, 'accept') ?? '')
       if (accepted.some(({ type }) => type === protobufAccepted)) {
-        const encode = (content: object): Uint8Array => encodeOpenApiV2(content as Parameters<typeof encodeOpenApiV2>[0]) // made by openApiV2
+        const encode = (content: object): Buffer => Buffer.from(encodeOpenApiV2(content as Parameters<typeof encodeOpenApiV2>[0])) // made by openApiV2
         return answer(call, await document('v2 protobuf', openApiV2, encode, protobufType), {})
       }
       return answer(call, await document('v2', openApiV2), {})
