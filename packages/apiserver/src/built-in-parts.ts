@@ -57,7 +57,18 @@ export function builtInParts(
         disabled: options.disabledAdmission,
       })
     },
-    strategies: () => builtInStrategies(options),
+    strategies: (parts) => {
+      const { authorizer, rbac, serviceAccountTokens, tokenAuthenticators } = of(parts)
+      return builtInStrategies({
+        ...options,
+        operations: parts.operations,
+        authorizer,
+        rules: rbac,
+        tokens: serviceAccountTokens,
+        tokenAuthenticators,
+        audiences: serviceAccountTokens.audiences,
+      })
+    },
     extraPaths: (path) => (made === undefined ? undefined : issuerDocument(made.serviceAccountTokens, path, serviceAccounts)),
     prepare: async (server, signal) => {
       const client = createClient(server.transport(serverUser))

@@ -1,0 +1,48 @@
+import { type HorizontalPodAutoscaler, horizontalpodautoscalers } from '@k3s/api/types/autoscaling/v2'
+import type { ResourceStrategy } from '../../registry/strategy.ts'
+import { ageColumn, column, nameColumn } from '../shared/columns.ts'
+import { nonNegative } from '../shared/fields.ts'
+import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
+import { metricsText, validateAutoscalerSpec } from './metrics.ts'
+
+function defaults({ spec }: HorizontalPodAutoscaler): void {
+  spec.minReplicas ??= 1
+  if ((spec.metrics ?? []).length === 0) {
+    spec.metrics = [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 80 } } }]
+  }
+  const { behavior } = spec
+  if (behavior === undefined) return
+  const percent = { type: 'Percent', value: 100, periodSeconds: 15 }
+  behavior.scaleUp ??= {}
+  behavior.scaleUp.stabilizationWindowSeconds ??= 0
+  behavior.scaleUp.selectPolicy ??= 'Max'
+  behavior.scaleUp.policies ??= [{ type: 'Pods', value: 4, periodSeconds: 15 }, { ...percent }]
+  behavior.scaleDown ??= {}
+  behavior.scaleDown.selectPolicy ??= 'Max'
+  behavior.scaleDown.policies ??= [percent]
+}
+
+/** Rules for horizontal pod autoscalers. */
+export const horizontalPodAutoscalerStrategy: ResourceStrategy<HorizontalPodAutoscaler> = {
+  type: horizontalpodautoscalers,
+  hasGeneration: false,
+  defaults,
+  prepareForCreate(autoscaler) {
+    delete autoscaler.status
+  },
+  validate: ({ spec }) => validateAutoscalerSpec(spec),
+  update: { prepare: keepStatus },
+  status: statusUpdate(({ status }) => [
+    ...nonNegative('status.currentReplicas', status?.currentReplicas),
+    ...nonNegative('status.desiredReplicas', status?.desiredReplicas),
+  ]),
+  columns: [
+    nameColumn(),
+    column('Reference', ({ spec }) => `${spec.scaleTargetRef.kind}/${spec.scaleTargetRef.name}`, { description: 'What is scaled' }),
+    column('Targets', metricsText, { description: 'What is measured, and what is wanted' }),
+    column('MinPods', ({ spec }) => (spec.minReplicas === undefined ? '<unset>' : String(spec.minReplicas))),
+    column('MaxPods', ({ spec }) => spec.maxReplicas),
+    column('Replicas', ({ status }) => status?.currentReplicas ?? 0),
+    ageColumn(),
+  ],
+}
