@@ -40,7 +40,7 @@ function writerHandler(engine: SqlEngine, path: string): Handler<WriterCall> {
         return { value, transfer: [value.result.buffer], afterwards: () => opened().keepLogSmall() }
       }
       case 'compactSlice':
-        return { value: opened().compactSlice() }
+        return { value: opened().compactSlice(), afterwards: () => opened().keepLogSmall() }
       default:
         writer?.close()
         writer = undefined
@@ -86,7 +86,7 @@ function checkpointerHandler(engine: SqlEngine, path: string): Handler<Checkpoin
   let database: SqlDatabase | undefined
   return (call) => {
     if (call.method === 'open') database = openCheckpointer(engine, path)
-    if (call.method === 'checkpoint' && database !== undefined) checkpoint(database)
+    if (call.method === 'checkpoint' && database !== undefined) return { value: checkpoint(database) }
     if (call.method === 'close') database?.close()
     return {}
   }

@@ -13,7 +13,7 @@ import type {
 import { ByteReader, ByteWriter } from './byte-stream.ts'
 import { readBatchResult, readEvent, readItem, writeRequest } from './sqlite/codec.ts'
 import { Checkpointer } from './sqlite/checkpointer.ts'
-import type { CommitAnswer, ReaderCall, WriterCall } from './sqlite/messages.ts'
+import type { CommitAnswer, CompactAnswer, ReaderCall, WriterCall } from './sqlite/messages.ts'
 import type { ListEnd, LogPageMessage } from './sqlite/reader.ts'
 import { WorkerThread } from './sqlite/worker-thread.ts'
 
@@ -66,7 +66,7 @@ class SqliteBackend implements Backend {
     to.list(requests, (request) => writeRequest(to, request))
     const payload = to.finish()
     const answer = (await this.#writer.call({ method: 'commit', batchId: id, payload }, [payload.buffer])) as CommitAnswer
-    this.#checkpointer.note(answer.uncopiedFrames)
+    this.#checkpointer.note(answer.log)
     return readBatchResult(new ByteReader(answer.result))
   }
 
@@ -91,7 +91,9 @@ class SqliteBackend implements Backend {
   }
 
   async compactSlice(): Promise<boolean> {
-    return (await this.#writer.call({ method: 'compactSlice' })) as boolean
+    const answer = (await this.#writer.call({ method: 'compactSlice' })) as CompactAnswer
+    this.#checkpointer.note(answer.log)
+    return answer.isMore
   }
 
   async status(): Promise<BackendStatus> {

@@ -1,8 +1,10 @@
-import type { CheckpointerCall } from './messages.ts'
+import type { CheckpointerCall, LogSize } from './messages.ts'
 import type { WorkerThread } from './worker-thread.ts'
 
 /** Frames of the write-ahead log worth copying: 4 MiB. */
-const minimumFrames = 1000
+const enoughFrames = 1000
+/** How long a large log that has little left to copy may wait: in a lull it is copied whole, and then begins anew. */
+const lullMs = 100
 /** The thread costs about 10 MB, so it ends when there has been no work for this long. */
 const idleMs = 10_000
 
@@ -11,6 +13,7 @@ export class Checkpointer implements AsyncDisposable {
   readonly #start: () => WorkerThread<CheckpointerCall>
   #thread: WorkerThread<CheckpointerCall> | undefined
   #working: Promise<void> | undefined
+  #lull: NodeJS.Timeout | undefined
   #idle: NodeJS.Timeout | undefined
   #isClosed = false
 
@@ -18,13 +21,11 @@ export class Checkpointer implements AsyncDisposable {
     this.#start = start
   }
 
-  /** Says how much is to be copied; starts when that is much. */
-  note(uncopiedFrames: number): void {
-    if (uncopiedFrames < minimumFrames || this.#working !== undefined || this.#isClosed) return
-    // Owned by the disposal, which awaits it. A failure is none of the writes': the writer copies by itself when the log gets large.
-    this.#working = this.#copy()
-      .catch(() => this.#end())
-      .finally(() => (this.#working = undefined))
+  /** Says how large the log is, after each change: a large one is copied, at once or in a lull by how much there is to copy. */
+  note({ frames, copiedFrames }: LogSize): void {
+    if (frames < enoughFrames || copiedFrames === frames || this.#isClosed) return
+    if (frames - copiedFrames >= enoughFrames) this.#work()
+    else this.#lull ??= setTimeout(() => this.#work(), lullMs).unref()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -33,18 +34,34 @@ export class Checkpointer implements AsyncDisposable {
     await this.#end()
   }
 
-  async #copy(): Promise<void> {
+  #work(): void {
+    clearTimeout(this.#lull)
+    this.#lull = undefined
+    if (this.#working !== undefined || this.#isClosed) return
+    // Owned by the disposal, which awaits it. A failure is none of the writes': the writer copies by itself when the log gets large.
+    this.#working = this.#copy()
+      .catch(() => this.#end())
+      .then((size) => {
+        this.#working = undefined
+        if (size !== undefined) this.note(size)
+      })
+  }
+
+  async #copy(): Promise<LogSize> {
     clearTimeout(this.#idle)
     if (this.#thread === undefined) {
       this.#thread = this.#start()
       await this.#thread.call({ method: 'open' })
     }
-    await this.#thread.call({ method: 'checkpoint' })
-    this.#idle = setTimeout(() => void this.#end(), idleMs).unref() // end() does not reject
+    const size = (await this.#thread.call({ method: 'checkpoint' })) as LogSize // its answer
+    this.#idle = setTimeout(() => void this.#end(), idleMs).unref() // #end() does not reject
+    return size
   }
 
   async #end(): Promise<void> {
+    clearTimeout(this.#lull)
     clearTimeout(this.#idle)
+    this.#lull = undefined
     const thread = this.#thread
     this.#thread = undefined
     await thread?.call({ method: 'close' }).catch(() => {}) // it failed: it is ended all the same

@@ -12,7 +12,7 @@ export type WriterCall =
   | { readonly method: 'open' }
   /** `payload`: the list of requests. Answered with a {@link CommitAnswer}. */
   | { readonly method: 'commit'; readonly batchId: string; readonly payload: Uint8Array<ArrayBuffer> }
-  /** Answered with whether more is left. */
+  /** Answered with a {@link CompactAnswer}. */
   | { readonly method: 'compactSlice' }
   | { readonly method: 'close' }
 
@@ -31,11 +31,23 @@ export type ReaderCall =
 export interface CommitAnswer {
   /** An encoded batch result. */
   readonly result: Uint8Array<ArrayBuffer>
-  /** Frames of the write-ahead log that are not yet copied into the file. */
-  readonly uncopiedFrames: number
+  readonly log: LogSize
 }
 
-/** What the checkpointer is asked. */
+export interface CompactAnswer {
+  /** More is left to be freed. */
+  readonly isMore: boolean
+  readonly log: LogSize
+}
+
+/** The write-ahead log, in frames, each of which holds a page of the file. */
+export interface LogSize {
+  readonly frames: number
+  /** Those already copied into the file. When all are, the next write begins the log anew. */
+  readonly copiedFrames: number
+}
+
+/** What the checkpointer is asked. A checkpoint is answered with the {@link LogSize} after it. */
 export type CheckpointerCall = { readonly method: 'open' } | { readonly method: 'checkpoint' } | { readonly method: 'close' }
 
 export type Call = WriterCall | ReaderCall | CheckpointerCall

@@ -5,7 +5,7 @@ import { ByteReader, ByteWriter } from '../byte-stream.ts'
 import { readRequest, writeBatchResult } from './codec.ts'
 import { sqliteCode } from './database.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
-import type { CommitAnswer } from './messages.ts'
+import type { CommitAnswer, CompactAnswer } from './messages.ts'
 import { checkpoint, openOwnedFile, readNumber } from './schema.ts'
 import type { OwnedFile } from './schema.ts'
 import { SqliteStore, Statements } from './store.ts'
@@ -67,8 +67,7 @@ export class Writer {
     }
     const to = new ByteWriter(payload.length + 1024)
     writeBatchResult(to, result)
-    const { frames, copiedFrames } = this.#logSize()
-    return { result: to.finish(), uncopiedFrames: frames - copiedFrames }
+    return { result: to.finish(), log: checkpoint(this.#database, 'noop') }
   }
 
   /**
@@ -76,21 +75,15 @@ export class Writer {
    * whole, and only then it starts anew with the next write.
    */
   keepLogSmall(): void {
-    if (this.#logSize().frames >= maxFrames) checkpoint(this.#database)
-  }
-
-  #logSize(): { readonly frames: number; readonly copiedFrames: number } {
-    // An SQLite that does not know NOOP takes it for PASSIVE: it copies now what would be copied soon.
-    const row = this.#statements.of('pragma wal_checkpoint(noop)').get()
-    return { frames: Number(row?.[1]), copiedFrames: Number(row?.[2]) }
+    if (checkpoint(this.#database, 'noop').frames >= maxFrames) checkpoint(this.#database)
   }
 
   /**
-   * Drops compacted history for some milliseconds, or gives free pages back; true when more is left.
+   * Drops compacted history for some milliseconds, or gives free pages back.
    * Each row below the compact revision makes the row that it replaced superfluous, and itself when it is a tombstone:
    * so every row is visited once, whatever is alive. Rows that the compact revision itself replaced stay, as its events' previous values.
    */
-  compactSlice(): boolean {
+  compactSlice(): CompactAnswer {
     const deadline = performance.now() + sliceMs
     const of = (sql: string): ReturnType<Statements['of']> => this.#statements.of(sql)
     // Losing a slice in a crash costs nothing, so it waits for no fsync of its own.
@@ -112,14 +105,13 @@ export class Writer {
       }
       of('update state set compacted_id = ?').run(through)
       of('commit').run()
-      if (!isDone) return true
-      return this.#vacuumSlice()
+      const isMore = !isDone || this.#vacuumSlice()
+      return { isMore, log: checkpoint(this.#database, 'noop') }
     } catch (error) {
       this.#rollBack()
       throw failedCommit(this.#path, error)
     } finally {
       this.#database.exec('pragma synchronous = full')
-      this.keepLogSmall()
     }
   }
 
@@ -132,10 +124,7 @@ export class Writer {
     const superfluous = (): number => readNumber(this.#database, 'pragma freelist_count') - spareFreePages
     if (superfluous() <= 0) return false
     this.#database.exec(`pragma incremental_vacuum(${vacuumPages})`)
-    if (superfluous() > 0) return true
-    // The file shrinks when the log has been copied.
-    checkpoint(this.#database)
-    return false
+    return superfluous() > 0
   }
 
   #rollBack(): void {
