@@ -7,6 +7,7 @@ import { createDeploymentController } from './deployment/deployment-controller.t
 import { createDisruptionController, type DisruptionControllerOptions } from './disruption/disruption-controller.ts'
 import { createEndpointsController } from './endpoints/endpoints-controller.ts'
 import { createEndpointSliceController, type EndpointSliceOptions } from './endpoints/endpointslice-controller.ts'
+import { createEndpointSliceMirroringController } from './endpoints/endpointslice-mirroring-controller.ts'
 import { createGarbageCollector, type GarbageCollectorOptions } from './garbage-collector/garbage-collector.ts'
 import { createJobController } from './job/job-controller.ts'
 import type { ControllerContext } from './kit/context.ts'
@@ -18,6 +19,7 @@ import { createPodGcController, type PodGcOptions } from './pod-gc/pod-gc-contro
 import { createReplicaSetController } from './replicaset/replicaset-controller.ts'
 import { createReplicationControllerController } from './replicaset/replication-controller-controller.ts'
 import { createResourceQuotaController, type ResourceQuotaOptions } from './resource-quota/resource-quota-controller.ts'
+import { createBootstrapTokenCleaner } from './serviceaccount/bootstrap-token-cleaner.ts'
 import { createRootCaPublisher } from './serviceaccount/root-ca-publisher.ts'
 import { createServiceAccountController } from './serviceaccount/serviceaccount-controller.ts'
 import { createTokenSecretController, type TokenSecretOptions } from './serviceaccount/token-secret-controller.ts'
@@ -49,6 +51,8 @@ const users = {
   'persistentvolume-protection-controller': 'pv-protection-controller',
   'endpoints-controller': 'endpoint-controller',
   'endpointslice-controller': 'endpointslice-controller',
+  'endpointslice-mirroring-controller': 'endpointslicemirroring-controller',
+  'token-cleaner-controller': 'token-cleaner',
   'garbage-collector-controller': 'generic-garbage-collector',
   'node-ipam-controller': 'node-controller',
   'node-lifecycle-controller': 'node-controller',
@@ -130,6 +134,8 @@ export function createControllers(given: CreateControllers): Service {
     'persistentvolume-protection-controller': createVolumeProtectionController,
     'endpoints-controller': createEndpointsController,
     'endpointslice-controller': (context) => createEndpointSliceController(context, options.endpointSlice),
+    'endpointslice-mirroring-controller': createEndpointSliceMirroringController,
+    'token-cleaner-controller': createBootstrapTokenCleaner,
     'garbage-collector-controller': (context) => createGarbageCollector(context, options.garbageCollector),
     'node-ipam-controller': nodeIpam === undefined ? undefined : (context) => createNodeIpamController(context, nodeIpam),
     'node-lifecycle-controller': (context) => createNodeLifecycleController(context, options.nodeLifecycle),

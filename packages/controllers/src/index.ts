@@ -37,3 +37,5 @@ export type { DisruptionControllerOptions } from './disruption/disruption-contro
 export { createResourceQuotaController } from './resource-quota/resource-quota-controller.ts'
 export type { ResourceQuotaOptions } from './resource-quota/resource-quota-controller.ts'
 export { createClaimProtectionController, createVolumeProtectionController } from './storage-protection/storage-protection-controllers.ts'
+export { createEndpointSliceMirroringController } from './endpoints/endpointslice-mirroring-controller.ts'
+export { createBootstrapTokenCleaner } from './serviceaccount/bootstrap-token-cleaner.ts'

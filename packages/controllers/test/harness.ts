@@ -14,7 +14,7 @@ export interface ToldEvent {
 }
 
 /** An API server in memory with controllers running on it. */
-export interface World extends AsyncDisposable {
+export interface World {
   readonly server: FakeApiServer
   readonly client: Client
   readonly events: readonly ToldEvent[]
@@ -24,6 +24,8 @@ export interface World extends AsyncDisposable {
   eventually<T>(look: () => T): Promise<NonNullable<T>>
   /** Resolves when no request has been made for a while: whatever the controllers wanted to do is done. */
   quiet(): Promise<void>
+  /** Stops everything. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 const deadlineMs = 10_000

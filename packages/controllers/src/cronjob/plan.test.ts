@@ -93,6 +93,6 @@ describe('parseSchedule()', () => {
   })
 
   it.each(['* * * *', '* * * * * *', 'nonsense'])('refuses %j', (text) => {
-    expect(() => parseSchedule(text, undefined)).toThrow()
+    expect(() => parseSchedule(text, undefined)).toThrow(/CronPattern|unexpected|invalid/i)
   })
 })

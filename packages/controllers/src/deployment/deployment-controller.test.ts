@@ -56,10 +56,13 @@ describe('deployment controller with replicaset controller', () => {
     await using world = await startWorld(both)
     const resource = world.client.resource(deployments)
     await resource.create(deployment(4))
+    const [sizes, serving]: [number[], number[]] = [[], []]
     const settle = async (image: string): Promise<void> => {
       await world.eventually(() => {
         const all = world.server.all(pods)
-        expect(all.length).toBeLessThanOrEqual(5)
+        const alive = all.filter((pod) => pod.metadata.deletionTimestamp === undefined)
+        sizes.push(alive.length)
+        serving.push(alive.filter((pod) => pod.status?.phase === 'Running').length)
         makeReady(world.server)
         const { status, metadata } = world.server.peek(deployments, 'default/web') ?? {}
         return (
@@ -79,6 +82,7 @@ describe('deployment controller with replicaset controller', () => {
     }, 2)
     try {
       await settle('a:1')
+      serving.length = 0
       await resource.patch('web', { spec: deployment(4, 'a:2').spec }, { type: 'merge', namespace: 'default' })
       await settle('a:2')
       await resource.patch('web', { spec: deployment(4, 'a:1').spec }, { type: 'merge', namespace: 'default' })
@@ -86,6 +90,8 @@ describe('deployment controller with replicaset controller', () => {
     } finally {
       clearInterval(terminate)
     }
+    expect(Math.max(...sizes)).toBe(5)
+    expect(Math.min(...serving)).toBe(3)
     const sets = world.server.all(replicasets).map(({ metadata, spec }) => ({
       image: spec.template?.spec?.containers[0]?.image,
       replicas: spec.replicas,

@@ -2,6 +2,7 @@ import { deployments, type Deployment, type ReplicaSet } from '@k3s/api/types/ap
 import type { PodTemplateSpec } from '@k3s/api/types/core/v1'
 import { isSemanticallyEqual } from '../kit/equal.ts'
 import { templateHash } from '../kit/hash.ts'
+import { omit } from '../kit/omit.ts'
 import { byCreation, controllerReference } from '../kit/owners.ts'
 import { maxSurgeOf } from './rolling.ts'
 
@@ -33,7 +34,7 @@ export function revisionOf(set: ReplicaSet): number {
 }
 
 function withoutHash(template: PodTemplateSpec | undefined): PodTemplateSpec {
-  const { [hashLabel]: _hash, ...labels } = template?.metadata?.labels ?? {}
+  const labels = omit(template?.metadata?.labels ?? {}, hashLabel)
   const metadata = { ...template?.metadata, labels: Object.keys(labels).length === 0 ? undefined : labels }
   const isBare = Object.values(metadata).every((value) => value === undefined || value === null)
   return { spec: template?.spec, ...(isBare ? {} : { metadata }) }

@@ -78,7 +78,7 @@ export interface ProportionInput {
   /** ReplicaSets with a size above 0. */
   readonly active: readonly ReplicaSet[]
   /** The Deployment's size plus surge when the set was last sized; `undefined` when it is not known. */
-  maxBefore(set: ReplicaSet): number | undefined
+  readonly maxBefore: (set: ReplicaSet) => number | undefined
 }
 
 /** Spreads a change of the Deployment's size over several ReplicaSets in the middle of a rollout, in proportion to their sizes. */

@@ -1,6 +1,7 @@
 import { matchesSelector, selectorOf } from '@k3s/api'
 import type { EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Pod, Service } from '@k3s/api/types/core/v1'
 import { canonicalJson } from '../kit/equal.ts'
+import { omit } from '../kit/omit.ts'
 import { isPodReady, isPodTerminal } from '../kit/pods.ts'
 import { derivedLabels, familyOf, hostnameOf, podIpsOf, resolvedPorts } from './pod-endpoint.ts'
 
@@ -37,7 +38,7 @@ export function endpointsOf(service: Service, pods: readonly Pod[], previous: En
       ...(unready.length === 0 ? {} : { notReadyAddresses: unready }),
       ...(ports.length === 0 ? {} : { ports: [...ports] }),
     }))
-  const { [overCapacity]: _mark, ...annotations } = previous?.metadata.annotations ?? {}
+  const annotations = omit(previous?.metadata.annotations ?? {}, overCapacity)
   const isOver = candidates.length > maxAddresses
   return {
     ...previous,

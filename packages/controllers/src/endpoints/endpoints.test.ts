@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { startWorld, type World } from '../../test/harness.ts'
 import { createEndpointsController } from './endpoints-controller.ts'
 import { createEndpointSliceController } from './endpointslice-controller.ts'
+import { createEndpointSliceMirroringController } from './endpointslice-mirroring-controller.ts'
 
 const service = (spec: Partial<Service['spec']> = {}): Service => ({
   metadata: { name: 'web', namespace: 'default', labels: { team: 'a' } },
@@ -164,5 +165,36 @@ describe('endpoint controllers', () => {
     await world.quiet()
     expect(world.server.all(endpointslices)).toEqual([])
     expect(world.server.peek(endpoints, 'default/web')?.subsets).toHaveLength(1)
+  })
+
+  it('mirror Endpoints that are written by hand, and forget them with their Service', async () => {
+    await using world = await startWorld((context) => [
+      createEndpointSliceController(context),
+      createEndpointSliceMirroringController(context),
+    ])
+    world.server.put(services, { ...service(), spec: { ports: [{ port: 80 }] } })
+    const subsets = [
+      {
+        addresses: [{ ip: '1.2.3.4' }, { ip: 'fd00::1' }],
+        notReadyAddresses: [{ ip: '1.2.3.5' }],
+        ports: [{ name: 'http', port: 80, protocol: 'TCP' }],
+      },
+    ]
+    world.server.put(endpoints, { metadata: { name: 'web', namespace: 'default', labels: { x: 'y' } }, subsets })
+    await world.eventually(() => world.server.all(endpointslices).length === 2)
+    const slices = world.server.all(endpointslices)
+    const ipv4 = slices.find(({ addressType }) => addressType === 'IPv4')
+    expect(ipv4?.endpoints).toEqual([
+      { addresses: ['1.2.3.4'], conditions: { ready: true } },
+      { addresses: ['1.2.3.5'], conditions: { ready: false } },
+    ])
+    expect(ipv4?.metadata.labels).toEqual({
+      x: 'y',
+      'kubernetes.io/service-name': 'web',
+      'endpointslice.kubernetes.io/managed-by': 'endpointslicemirroring-controller.k8s.io',
+    })
+    expect(slices.find(({ addressType }) => addressType === 'IPv6')?.endpoints?.[0]?.addresses).toEqual(['fd00::1'])
+    world.server.remove(services, 'default/web')
+    await world.eventually(() => world.server.all(endpointslices).length === 0)
   })
 })

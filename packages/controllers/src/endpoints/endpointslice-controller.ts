@@ -1,14 +1,14 @@
-import { hasReason, objectKey } from '@k3s/api'
+import { objectKey } from '@k3s/api'
 import { nodes, pods, services } from '@k3s/api/types/core/v1'
 import { endpointslices, type EndpointSlice } from '@k3s/api/types/discovery/v1'
 import type { Service } from '@k3s/lifecycle'
 import type { ControllerContext } from '../kit/context.ts'
 import { clockOf, controllerService, enqueueOn } from '../kit/controller.ts'
 import { Expectations } from '../kit/expectations.ts'
-import { isNamespaceTerminating } from '../kit/pod-control.ts'
 import { selectsPods } from './pod-endpoint.ts'
 import { watchServicePods } from './service-pods.ts'
-import { managedByLabel, planSlices, serviceNameLabel, sliceManager } from './slices-plan.ts'
+import { planSlices, sliceManager } from './slices-plan.ts'
+import { sliceKeysOf, writeSlices } from './write-slices.ts'
 
 export interface EndpointSliceOptions {
   /** Endpoints of one slice, 1 to 1000; default 100. */
@@ -60,30 +60,12 @@ export function createEndpointSliceController(context: ControllerContext, option
         slices: sliceInformer.lister.byIndex(index, key).filter((slice) => isOwnedBy(slice, service.metadata.uid)),
         maxEndpoints: maxEndpointsPerSlice,
       })
-      const resource = client.resource(endpointslices)
-      expectations.expectCreations(key, plan.create.length)
-      const results = await Promise.allSettled(plan.create.map((slice) => resource.create(slice, { signal })))
-      for (const result of results) {
-        if (result.status === 'fulfilled') continue
-        expectations.creationObserved(key)
-        if (!isNamespaceTerminating(result.reason)) throw result.reason
-      }
-      for (const slice of plan.update) await resource.update(slice, { signal })
-      for (const { metadata } of plan.remove) {
-        const { name, uid } = metadata
-        await resource.delete(name, { namespace, preconditions: { uid }, signal }).catch((error: unknown) => {
-          if (!hasReason(error, 'NotFound', 'Conflict')) throw error
-        })
-      }
+      await writeSlices(client, plan, expectations, key, signal)
     },
   })
 }
 
-function serviceKeysOf({ metadata }: EndpointSlice): readonly string[] {
-  const name = metadata.labels?.[serviceNameLabel]
-  if (name === undefined || metadata.labels?.[managedByLabel] !== sliceManager) return []
-  return [`${metadata.namespace ?? ''}/${name}`]
-}
+const serviceKeysOf = sliceKeysOf(sliceManager)
 
 const isOwnedBy = (slice: EndpointSlice, uid: string | undefined): boolean =>
   slice.metadata.ownerReferences === undefined || slice.metadata.ownerReferences.some((owner) => owner.uid === uid)

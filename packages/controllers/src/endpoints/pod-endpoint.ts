@@ -1,4 +1,5 @@
 import type { Pod, Service, ServicePort } from '@k3s/api/types/core/v1'
+import { omit } from '../kit/omit.ts'
 
 /** A port of a Service as one pod answers it. */
 export interface ResolvedPort {
@@ -53,6 +54,9 @@ export function hostnameOf(service: Service, pod: Pod): string | undefined {
 
 /** Labels that the objects made for a Service have: its own and some that say what they are. */
 export function derivedLabels(service: Service, own: Readonly<Record<string, string>>): Record<string, string> {
-  const { 'service.kubernetes.io/headless': _headless, ...labels } = service.metadata.labels ?? {}
-  return { ...labels, ...(isHeadless(service) ? { 'service.kubernetes.io/headless': '' } : {}), ...own }
+  return {
+    ...omit(service.metadata.labels ?? {}, 'service.kubernetes.io/headless'),
+    ...(isHeadless(service) ? { 'service.kubernetes.io/headless': '' } : {}),
+    ...own,
+  }
 }

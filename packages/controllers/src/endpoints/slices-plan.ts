@@ -1,6 +1,7 @@
 import { matchesSelector, selectorOf } from '@k3s/api'
 import { services, type Node, type Pod, type Service } from '@k3s/api/types/core/v1'
 import type { Endpoint, EndpointPort, EndpointSlice } from '@k3s/api/types/discovery/v1'
+import type { OwnerReference } from '@k3s/api/types/meta/v1'
 import { canonicalJson, isSemanticallyEqual } from '../kit/equal.ts'
 import { byCreation, controllerReference } from '../kit/owners.ts'
 import { isPodReady, isPodTerminal } from '../kit/pods.ts'
@@ -27,7 +28,7 @@ export interface SlicesPlan {
 }
 
 /** Endpoints that share one list of ports. */
-interface PortGroup {
+export interface PortGroup {
   readonly ports: readonly EndpointPort[]
   readonly endpoints: Map<string, Endpoint>
 }
@@ -48,19 +49,40 @@ export function planSlices(input: SlicesInput): SlicesPlan {
 
 function planFamily(input: SlicesInput, family: string): SlicesPlan {
   const { service, maxEndpoints } = input
-  const labels = derivedLabels(service, { [serviceNameLabel]: service.metadata.name, [managedByLabel]: sliceManager })
-  const existing = input.slices
-    .filter(({ addressType, metadata }) => addressType === family && metadata.deletionTimestamp === undefined)
-    .toSorted(byCreation)
-  const groups = groupEndpoints(input, family)
+  return planGroups({
+    groups: groupEndpoints(input, family),
+    existing: input.slices.filter(({ addressType }) => addressType === family),
+    labels: derivedLabels(service, { [serviceNameLabel]: service.metadata.name, [managedByLabel]: sliceManager }),
+    owner: controllerReference(service, services),
+    name: service.metadata.name,
+    namespace: service.metadata.namespace,
+    family,
+    maxEndpoints,
+    // A Service without endpoints keeps one empty slice, so that consumers can tell it from one that was not looked at yet.
+    keepsEmpty: true,
+  })
+}
+
+export interface GroupsInput {
+  readonly groups: ReadonlyMap<string, PortGroup>
+  /** Slices that are ours, of this family. */
+  readonly existing: readonly EndpointSlice[]
+  readonly labels: Record<string, string>
+  readonly owner: OwnerReference
+  /** Of the Service: names of slices begin with it. */
+  readonly name: string
+  readonly namespace: string | undefined
+  readonly family: string
+  readonly maxEndpoints: number
+  readonly keepsEmpty: boolean
+}
+
+/** Spreads groups of endpoints over slices, changing as few as it can. */
+export function planGroups(input: GroupsInput): SlicesPlan {
+  const { groups, labels, owner, name, namespace, family, maxEndpoints, keepsEmpty } = input
+  const existing = input.existing.filter(({ metadata }) => metadata.deletionTimestamp === undefined).toSorted(byCreation)
   const fresh = (ports: readonly EndpointPort[], endpoints: readonly Endpoint[]): EndpointSlice => ({
-    metadata: {
-      name: '',
-      generateName: `${service.metadata.name}-`,
-      namespace: service.metadata.namespace,
-      labels,
-      ownerReferences: [controllerReference(service, services)],
-    },
+    metadata: { name: '', generateName: `${name}-`, namespace, labels, ownerReferences: [owner] },
     addressType: family,
     ports: [...ports],
     endpoints: [...endpoints],
@@ -71,8 +93,8 @@ function planFamily(input: SlicesInput, family: string): SlicesPlan {
     return [{ ...slice, metadata: { ...slice.metadata, labels }, ports: [...ports], endpoints: [...endpoints] }]
   }
   if (groups.size === 0) {
-    // A Service without endpoints keeps one empty slice, so that consumers can tell it from one that was not looked at yet.
     const [first, ...rest] = existing
+    if (!keepsEmpty) return { create: [], update: [], remove: existing }
     if (first === undefined) return { create: [fresh([], [])], update: [], remove: [] }
     return { create: [], update: change(first, [], []), remove: rest }
   }
@@ -152,10 +174,11 @@ function endpointOf(service: Service, pod: Pod, address: string, nodeOf: SlicesI
   }
 }
 
-const endpointKey = ({ targetRef, addresses }: Endpoint): string => targetRef?.uid ?? addresses.join()
+/** The same for one endpoint before and after a change. */
+export const endpointKey = ({ targetRef, addresses }: Endpoint): string => targetRef?.uid ?? addresses.join()
 
 /** Equal for lists with the same ports in any order. */
-const portsKey = (ports: readonly EndpointPort[]): string =>
+export const portsKey = (ports: readonly EndpointPort[]): string =>
   ports
     .map((port) => canonicalJson({ ...port, name: port.name ?? '', protocol: port.protocol ?? 'TCP' }))
     .toSorted()

@@ -151,6 +151,6 @@ describe('garbage collector', () => {
     await world.client.resource(widgets).delete('w', { namespace: 'default' })
     make(world, 'new', owner(world.server.put(widgets, { metadata: { name: 'v', namespace: 'default' } })))
     await world.client.resource(widgets).delete('v', { namespace: 'default' })
-    await world.eventually(() => names(world).includes('new') === false)
+    await world.eventually(() => !names(world).includes('new'))
   })
 })

@@ -41,7 +41,7 @@ const settleMs = 1000
 
 interface Monitor {
   readonly informer: Informer<KubernetesObject>
-  stop(): void
+  readonly stop: () => void
 }
 
 /** Informers of all resources that can be collected. */

@@ -10,7 +10,7 @@ export function parseIndexes(text: string | undefined, completions: number): Ind
     const last = Math.min(Number(match[2] ?? match[1]), completions - 1)
     for (let index = Number(match[1]); index <= last; index++) indexes.add(index)
   }
-  return [...indexes].sort((a, b) => a - b)
+  return [...indexes].toSorted((a, b) => a - b)
 }
 
 /** Writes `1,3-5,7`: runs of three and more as a range. */
@@ -28,7 +28,7 @@ export function formatIndexes(indexes: Indexes): string {
 }
 
 export function mergeIndexes(a: Indexes, b: Iterable<number>): Indexes {
-  return [...new Set([...a, ...b])].sort((first, second) => first - second)
+  return [...new Set([...a, ...b])].toSorted((first, second) => first - second)
 }
 
 /** The lowest indexes that are not taken, at most `count` of them. */

@@ -183,7 +183,7 @@ export function createJobController(context: ControllerContext): Service {
     const pod = podInformer.lister.get(key)
     const owner = pod === undefined ? undefined : controllerOf(pod)
     if (pod === undefined || !isTracked(pod) || owner?.kind !== 'Job') return
-    const { namespace = '' } = splitKey(key)
+    const { namespace } = splitKey(key)
     const job = jobInformer.lister.get(`${namespace}/${owner.name}`)
     if (job?.metadata.uid === owner.uid && !isFinished(job)) return
     if (job === undefined) {

@@ -28,23 +28,40 @@ export function controllerService(definition: ControllerDefinition): Service {
   return {
     name,
     async run({ signal, ready }) {
-      const queue = createWorkqueue({ name, clock: context.clock, metrics: context.metrics })
+      const source = createWorkqueue({ name, clock: context.clock, metrics: context.metrics })
+      const queue = withBoundedDelays(source)
       const removers = definition.watch(queue)
       try {
         await Promise.all(informers.map((informer) => informer.synced(signal)))
         ready()
         const reconcile = (key: string): Promise<void> => definition.reconcile(key, signal, queue)
         await Promise.all([
-          runWorkers({ queue, concurrency, reconcile, logger: loggerOf(context, name), signal }),
+          runWorkers({ queue: source, concurrency, reconcile, logger: loggerOf(context, name), signal }),
           definition.background?.(signal, queue),
         ])
       } catch (error) {
         if (!signal.aborted) throw error
       } finally {
         for (const remove of removers) remove()
-        queue.close()
+        source.close()
         definition.recorder?.[Symbol.dispose]()
       }
+    },
+  }
+}
+
+// Timers of JavaScript end at 24.8 days. Who is woken early looks at the time and waits on.
+const maxDelayMs = 24 * 60 * 60_000
+
+function withBoundedDelays(queue: Workqueue): Workqueue {
+  return {
+    add: (key) => queue.add(key),
+    addAfter: (key, delayMs) => queue.addAfter(key, Math.min(delayMs, maxDelayMs)),
+    addRateLimited: (key) => queue.addRateLimited(key),
+    forget: (key) => queue.forget(key),
+    failures: (key) => queue.failures(key),
+    get depth() {
+      return queue.depth
     },
   }
 }

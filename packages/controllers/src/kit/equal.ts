@@ -20,7 +20,7 @@ export function canonicalJson(value: unknown): string {
   if (!isObject(value)) return JSON.stringify(value ?? null)
   const fields = Object.keys(value)
     .filter((key) => !isNothing(value[key]))
-    .sort()
+    .toSorted()
     .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`)
   return `{${fields.join(',')}}`
 }

@@ -4,6 +4,7 @@ import type { PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { Client } from '@k3s/client'
 import { isSemanticallyEqual } from './equal.ts'
 import { templateHash } from './hash.ts'
+import { omit } from './omit.ts'
 import { byCreation, controllerReference } from './owners.ts'
 
 export const revisionHashLabel = 'controller-revision-hash'
@@ -23,8 +24,7 @@ export function templateOf(revision: ControllerRevision): PodTemplateSpec | unde
   if (typeof data !== 'object' || data === null || !('spec' in data)) return undefined
   const { spec } = data as { readonly spec?: { readonly template?: PodTemplateSpec & { readonly $patch?: string } } } // as revisionData made it
   if (spec?.template === undefined) return undefined
-  const { $patch: _mark, ...template } = spec.template
-  return template
+  return omit(spec.template, '$patch')
 }
 
 export interface HistoryPlan {

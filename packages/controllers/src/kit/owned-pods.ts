@@ -11,7 +11,7 @@ export interface OwnedPods<T extends KubernetesObject> {
   readonly queue: Workqueue
   readonly expectations?: Expectations | undefined
   /** Keys of owners in the pod's namespace that would adopt it. */
-  adopters(pod: Pod): readonly string[]
+  readonly adopters: (pod: Pod) => readonly string[]
 }
 
 /** The key of the pod's controller when that is an object of the owners' kind which the cache holds. */

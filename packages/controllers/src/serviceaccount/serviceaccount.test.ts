@@ -1,6 +1,7 @@
 import { configmaps, namespaces, secrets, serviceaccounts } from '@k3s/api/types/core/v1'
 import { describe, expect, it } from 'vitest'
 import { startWorld } from '../../test/harness.ts'
+import { createBootstrapTokenCleaner } from './bootstrap-token-cleaner.ts'
 import { createRootCaPublisher } from './root-ca-publisher.ts'
 import { createServiceAccountController } from './serviceaccount-controller.ts'
 import { createTokenSecretController } from './token-secret-controller.ts'
@@ -48,5 +49,18 @@ describe('service account controllers', () => {
     )
     await world.client.resource(serviceaccounts).delete('robot', { namespace: 'a' })
     await world.eventually(() => world.server.all(secrets).length === 0)
+  })
+
+  it('delete bootstrap tokens that have expired, and no others', async () => {
+    await using world = await startWorld((context) => [createBootstrapTokenCleaner(context)])
+    const token = (name: string, expiration: string): void => {
+      const data = { expiration: Buffer.from(expiration).toString('base64') }
+      world.server.put(secrets, { metadata: { name, namespace: 'kube-system' }, type: 'bootstrap.kubernetes.io/token', data })
+    }
+    token('old', '2020-01-01T00:00:00Z')
+    token('new', '2999-01-01T00:00:00Z')
+    await world.eventually(() => world.server.peek(secrets, 'kube-system/old') === undefined)
+    await world.quiet()
+    expect(world.server.peek(secrets, 'kube-system/new')).toBeDefined()
   })
 })

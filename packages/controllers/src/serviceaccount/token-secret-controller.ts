@@ -62,8 +62,10 @@ export function createTokenSecretController(context: ControllerContext, options:
           const live = await client.resource(serviceaccounts).list({ namespace, fieldSelector: `metadata.name=${account}`, signal })
           if (live.items.length > 0) throw new Error(`Cache is behind ServiceAccount "${account}"`)
         }
-        if (plan === 'delete' || account === undefined)
-          return void (await client.resource(secrets).delete(name, { namespace, preconditions: { uid }, signal }))
+        if (plan === 'delete' || account === undefined) {
+          await client.resource(secrets).delete(name, { namespace, preconditions: { uid }, signal })
+          return
+        }
         account = await client.resource(serviceaccounts).get(account.metadata.name, { namespace, signal })
         const token = secret.data?.['token'] || base64(await signToken(account, secret))
         const data = { ...secret.data, 'ca.crt': base64(rootCa), namespace: base64(namespace ?? ''), token }

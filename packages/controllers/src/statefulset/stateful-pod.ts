@@ -2,6 +2,7 @@ import { statefulsets, type StatefulSet } from '@k3s/api/types/apps/v1'
 import type { PersistentVolumeClaim, Pod, PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { OwnerReference } from '@k3s/api/types/meta/v1'
 import { revisionHashLabel } from '../kit/history.ts'
+import { omit } from '../kit/omit.ts'
 import { controllerReference } from '../kit/owners.ts'
 import { podOfTemplate } from '../kit/pods.ts'
 
@@ -18,8 +19,8 @@ const claimName = (set: StatefulSet, claim: PersistentVolumeClaim, ordinal: numb
 
 /** The pod with this ordinal, of this revision's template. */
 export function statefulPod(set: StatefulSet, template: PodTemplateSpec, revision: string, ordinal: number): Pod {
-  const { generateName: _random, ...metadata } = podOfTemplate(template, set, statefulsets).metadata
-  const { spec } = podOfTemplate(template, set, statefulsets)
+  const { metadata: random, spec } = podOfTemplate(template, set, statefulsets)
+  const metadata = omit(random, 'generateName')
   const name = `${set.metadata.name}-${ordinal}`
   const claims = set.spec.volumeClaimTemplates ?? []
   const volumes = [

@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest'
+
+it('exports what is meant to be public', async () => {
+  expect(Object.keys(await import('@k3s/controllers')).toSorted()).toMatchInlineSnapshot(`
+    [
+      "createBootstrapTokenCleaner",
+      "createClaimProtectionController",
+      "createCloudNodeController",
+      "createControllers",
+      "createCronJobController",
+      "createDaemonSetController",
+      "createDeploymentController",
+      "createDisruptionController",
+      "createEndpointSliceController",
+      "createEndpointSliceMirroringController",
+      "createEndpointsController",
+      "createGarbageCollector",
+      "createJobController",
+      "createNamespaceController",
+      "createNodeIpamController",
+      "createNodeLifecycleController",
+      "createPodGcController",
+      "createReplicaSetController",
+      "createReplicationControllerController",
+      "createResourceQuotaController",
+      "createRootCaPublisher",
+      "createServiceAccountController",
+      "createStatefulSetController",
+      "createTaintEvictionController",
+      "createTokenSecretController",
+      "createTtlAfterFinishedController",
+      "createVolumeProtectionController",
+      "discoverResources",
+    ]
+  `)
+})
