@@ -167,9 +167,9 @@ class LabHost implements Host {
 
   async closeInbound({ openUdpPorts }: { readonly openUdpPorts: readonly number[] }): Promise<void> {
     const open = openUdpPorts.length === 0 ? '' : `iifname "eth0" udp dport { ${openUdpPorts.join(', ')} } accept\n`
-    const chain = (hook: string): string =>
-      `chain ${hook} { type filter hook ${hook} priority -300\n iifname != "eth0" accept\n ct state established,related accept\n ${open} ct status dnat accept\n drop\n }\n`
-    const rules = `add table inet edge\ndelete table inet edge\ntable inet edge {\n${chain('input')}}\n`
+    // Before any port is translated, so that what others forward or publish on this host is closed to them as well.
+    const chain = `chain inbound { type filter hook prerouting priority -150\n iifname != "eth0" accept\n ct state established,related accept\n ${open} drop\n }\n`
+    const rules = `add table inet edge\ndelete table inet edge\ntable inet edge {\n${chain}}\n`
     const { code, stderr } = await this.exec('nft', ['-f', '-'], { input: rules })
     if (code !== 0) throw new Error(`Cannot close host "${this.name}": ${stderr}`)
   }
