@@ -209,6 +209,7 @@ async function runKubelet(options: KubeletOptions, outer: AbortSignal, ready: ()
     pods: () => workers.active(),
     evict: (pod, failure) => workers.terminate(podUid(pod), { graceSeconds: 1, failure }),
     reclaimDisk: (stop) => imageGc.removeUnused(stop),
+    onPressure: () => reporter.check(),
   })
   const problems = (): string[] =>
     [runtime.runtimeProblem, runtime.networkProblem, pleg.problem()].filter((problem) => problem !== undefined)

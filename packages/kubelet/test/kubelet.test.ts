@@ -1,11 +1,15 @@
-import { readFile, readdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { configmaps, nodes, pods, secrets } from '@k3s/api/types/core/v1'
+import { configmaps, nodes, persistentvolumeclaims, persistentvolumes, pods, secrets } from '@k3s/api/types/core/v1'
+import { runtimeclasses } from '@k3s/api/types/node/v1'
 import { leases } from '@k3s/api/types/coordination/v1'
 import { CriError } from '@k3s/cri-client'
 import { describe, expect, test } from 'vitest'
+import { parseThresholds } from '@k3s/kubelet'
 import { nodeName, startHarness } from './harness.ts'
 
+const cpus = availableParallelism()
 const image = 'busybox:1'
 const container = (name: string): { name: string; image: string } => ({ name, image })
 
@@ -237,7 +241,11 @@ describe('a pod', () => {
     await harness.start()
     harness.createPod('huge', { containers: [{ ...container('app'), resources: { requests: { cpu: '1000' } } }] })
     const huge = await harness.untilPhase('huge', 'Failed')
-    expect(huge.status?.reason).toBe('OutOfcpu')
+    expect(huge.status).toMatchObject({
+      reason: 'OutOfcpu',
+      message: "Node didn't have enough resource: cpu, requested: 1000000, used: 0, capacity: " + String(cpus * 1000),
+    })
+    expect(huge.status?.containerStatuses).toBeUndefined()
     harness.createPod('picky', { nodeSelector: { zone: 'moon' }, containers: [container('app')] })
     expect((await harness.untilPhase('picky', 'Failed')).status?.reason).toBe('NodeAffinity')
     expect(harness.cri.containers.size).toBe(0)
@@ -327,5 +335,146 @@ describe('a restart of the kubelet', () => {
       return status?.restartCount === 1 && status.ready
     })
     expect([...harness.cri.sandboxes.values()].filter(({ state }) => state === 'SANDBOX_READY')).toHaveLength(1)
+  })
+})
+
+describe('further pods', () => {
+  test('end their sidecars after the containers that they serve', async () => {
+    await using harness = await startHarness()
+    await harness.start()
+    const sidecar = (name: string): object => ({ ...container(name), restartPolicy: 'Always' })
+    harness.createPod('sides', { initContainers: [sidecar('s1'), sidecar('s2')], containers: [container('app')] } as Parameters<
+      typeof harness.createPod
+    >[1])
+    await harness.until(
+      'all run',
+      () => [...harness.cri.containers.values()].filter(({ state }) => state === 'CONTAINER_RUNNING').length === 3,
+    )
+    await harness.untilPhase('sides', 'Running')
+    const names = new Map([...harness.cri.containers.values()].map(({ id, config }) => [id, config.metadata?.name]))
+    await harness.deletePod('sides')
+    await harness.until('deleted', () => harness.pod('sides') === undefined)
+    const stopped = harness.cri.calls
+      .filter(({ method }) => method === 'StopContainer')
+      .map(({ request }) => names.get((request as { containerId: string }).containerId))
+    expect(stopped).toEqual(['app', 's2', 's1'])
+  })
+
+  test('get claims on host paths, and an event for drivers that are not there', async () => {
+    await using harness = await startHarness()
+    await harness.start()
+    for (const [name, source] of [
+      ['disk', { hostPath: { path: harness.dir } }],
+      ['cloud', { csi: { driver: 'x.csi', volumeHandle: 'h' } }],
+    ] as const) {
+      harness.api.put(persistentvolumes, { metadata: { name: `pv-${name}` }, spec: { accessModes: ['ReadWriteOnce'], ...source } })
+      harness.api.put(persistentvolumeclaims, {
+        metadata: { name, namespace: 'default' },
+        spec: { volumeName: `pv-${name}` },
+        status: { phase: 'Bound' },
+      })
+      harness.createPod(name, {
+        containers: [{ ...container('app'), volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
+        volumes: [{ name: 'v', persistentVolumeClaim: { claimName: name } }],
+      })
+    }
+    await harness.untilPhase('disk', 'Running')
+    const [created] = harness.cri.containers.values()
+    expect(created?.config.mounts[0]).toMatchObject({ containerPath: '/v', hostPath: harness.dir })
+    const event = await harness.until('event', () => harness.events('cloud').find(({ reason }) => reason === 'FailedMount'))
+    expect(event.message).toContain('driver name x.csi not found in the list of registered CSI drivers')
+    expect(harness.pod('cloud')?.status?.containerStatuses?.[0]?.state?.waiting?.reason).toBe('ContainerCreating')
+  })
+
+  test('run with the handler of their runtime class and the credentials of their pull secrets', async () => {
+    await using harness = await startHarness()
+    await harness.start()
+    harness.api.put(runtimeclasses, { metadata: { name: 'special' }, handler: 'special-handler' })
+    const auths = Buffer.from(JSON.stringify({ auths: { 'r.example': { username: 'u', password: 'p' } } })).toString('base64')
+    harness.api.put(secrets, { metadata: { name: 'pull', namespace: 'default' }, data: { '.dockerconfigjson': auths } })
+    harness.createPod('special', {
+      runtimeClassName: 'special',
+      imagePullSecrets: [{ name: 'pull' }, { name: 'absent' }],
+      containers: [{ name: 'app', image: 'r.example/app:1' }],
+    })
+    await harness.untilPhase('special', 'Running')
+    expect([...harness.cri.sandboxes.values()][0]?.runtimeHandler).toBe('special-handler')
+    expect(harness.cri.calls.find(({ method }) => method === 'PullImage')?.request).toMatchObject({
+      auth: { username: 'u', password: 'p' },
+    })
+    await harness.until('event', () => harness.events('special').some(({ reason }) => reason === 'FailedToRetrieveImagePullSecret'))
+  })
+
+  test('are evicted when the node runs out of memory', async () => {
+    let available = 1000
+    await using harness = await startHarness({
+      kubelet: {
+        evictionThresholds: parseThresholds('memory.available<100'),
+        evictionProbe: {
+          observe: () => Promise.resolve(new Map([['memory.available', { available, capacity: 1000 }]])),
+          usage: () => Promise.resolve(new Map()),
+        },
+      },
+    })
+    await harness.start()
+    harness.createPod('victim', { containers: [container('app')] })
+    await harness.untilPhase('victim', 'Running')
+    await harness.stop()
+    available = 1
+    await harness.start()
+    const pod = await harness.untilPhase('victim', 'Failed')
+    expect(pod.status?.reason).toBe('Evicted')
+    expect(pod.status?.conditions?.find(({ type }) => type === 'DisruptionTarget')).toMatchObject({
+      status: 'True',
+      reason: 'TerminationByKubelet',
+    })
+    await harness.until('pressure is told', () =>
+      harness.api.peek(nodes, nodeName)?.status?.conditions?.some(({ type, status }) => type === 'MemoryPressure' && status === 'True'),
+    )
+  })
+
+  test('come from files too, with a mirror that follows the file', async () => {
+    const files = join('/tmp', `static-${process.pid}`)
+    await mkdir(files)
+    try {
+      await using harness = await startHarness({ kubelet: { staticPodDir: files } })
+      const manifest = (image_: string): string =>
+        JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'static' },
+          spec: { containers: [{ name: 'app', image: image_ }] },
+        })
+      await writeFile(join(files, 'pod.yaml'), manifest('busybox:1'))
+      await harness.start()
+      const mirror = await harness.untilPhase(`static-${nodeName}`, 'Running')
+      await writeFile(join(files, 'pod.yaml'), manifest('other:2'))
+      await harness.until('a new mirror runs', () => {
+        const found = harness.pod(`static-${nodeName}`)
+        return (
+          found?.metadata.uid !== mirror.metadata.uid && found?.spec.containers[0]?.image === 'other:2' && found.status?.phase === 'Running'
+        )
+      })
+      await rm(join(files, 'pod.yaml'))
+      await harness.until('the mirror is gone', () => harness.pod(`static-${nodeName}`) === undefined)
+      await harness.until('the sandbox is gone', () => harness.cri.sandboxes.size === 0)
+    } finally {
+      await rm(files, { recursive: true })
+    }
+  })
+
+  test('wait while the runtime is away and go on when it is back', async () => {
+    await using harness = await startHarness()
+    await harness.start()
+    harness.createPod('before', { containers: [container('app')] })
+    await harness.untilPhase('before', 'Running')
+    await harness.cri.stop()
+    harness.createPod('during', { containers: [container('app')] })
+    await harness.until('the node is not ready', () =>
+      harness.api.peek(nodes, nodeName)?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'False'),
+    )
+    await harness.cri.start()
+    await harness.untilPhase('during', 'Running')
+    expect(harness.pod('before')?.status?.containerStatuses?.[0]?.restartCount).toBe(0)
   })
 })

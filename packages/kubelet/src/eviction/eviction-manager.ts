@@ -28,6 +28,8 @@ export interface EvictionManagerOptions {
   readonly evict: (pod: Pod, failure: FailedVerdict) => void
   /** Frees disk before pods have to go; gives the bytes freed. */
   readonly reclaimDisk: (signal: AbortSignal) => Promise<number>
+  /** Called when a shortage has come or gone. Must not throw. */
+  readonly onPressure: () => void
 }
 
 // Upstream's: measured every 10 s; a condition stays for 5 min after the shortage so that pods do not come and go with it.
@@ -57,9 +59,13 @@ export class EvictionManager {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options
+    const pressures = (): string => [this.memoryPressure, this.diskPressure, this.pidPressure].join()
+    let before = pressures()
     while (!signal.aborted) {
       try {
         await this.check(signal)
+        if (pressures() !== before) this.#options.onPressure()
+        before = pressures()
       } catch (err) {
         if (!signal.aborted) logger.warn({ err }, 'Cannot check for shortage')
       }

@@ -69,6 +69,7 @@ test('EvictionManager ends one pod at a time and tells of the pressure for five 
     evict: (pod, { reason, message, conditions }) =>
       evicted.push(`${pod.metadata.name} ${reason} ${conditions?.[0]?.type ?? ''}: ${message}`),
     reclaimDisk: () => Promise.resolve(0),
+    onPressure: () => {},
   })
   const { signal } = new AbortController()
   await manager.check(signal)

@@ -229,9 +229,7 @@ function saysMore(before: Pod, after: Pod): boolean {
     labels: metadata.labels,
     annotations: metadata.annotations,
     deletionTimestamp: metadata.deletionTimestamp,
-    gates: (spec.readinessGates ?? []).map(
-      ({ conditionType }) => status?.conditions?.find(({ type }) => type === conditionType)?.status,
-    ),
+    gates: (spec.readinessGates ?? []).map(({ conditionType }) => status?.conditions?.find(({ type }) => type === conditionType)?.status),
   })
   return !isDeepStrictEqual(part(before), part(after))
 }

@@ -142,8 +142,10 @@ export class PodSyncer {
     const uid = podUid(pod)
     const state = await this.read(pod, signal)
     if (isAnythingRunning(state)) throw new Error('Pod still has running containers or sandboxes')
-    const status = this.#generate(pod, state, { isTerminating: true })
-    if (!isStaticPod(pod) || pod.metadata.deletionTimestamp !== undefined) statuses.set(pod, finalStatus(pod, status))
+    const known = statuses.current(pod)
+    if (isOver(known, state)) statuses.set(pod, known)
+    else if (!isStaticPod(pod) || pod.metadata.deletionTimestamp !== undefined)
+      statuses.set(pod, finalStatus(pod, this.#generate(pod, state, { isTerminating: true })))
     probes.remove(uid)
     objects.unregister(uid)
     await volumes.tearDown(uid)
@@ -199,6 +201,8 @@ export class PodSyncer {
     state: PodRuntimeState,
     extra: { readonly failure?: FailedVerdict | undefined; readonly isTerminating?: boolean },
   ): PodStatus {
+    const known = this.#options.statuses.current(pod)
+    if (isOver(known, state)) return known
     const status = this.#generate(pod, state, extra)
     this.#options.statuses.set(pod, status)
     return status
@@ -271,6 +275,11 @@ export class PodSyncer {
       throw error
     }
   }
+}
+
+/** True for a pod that has ended and of which the runtime knows nothing (any more): what was told of it is all that there is to tell. */
+function isOver(status: PodStatus, state: PodRuntimeState): boolean {
+  return isTerminalPhase(status.phase) && state.containers.length === 0 && state.sandboxes.length === 0
 }
 
 export function identity(pod: Pod): { readonly uid: string; readonly name: string; readonly namespace: string } {
