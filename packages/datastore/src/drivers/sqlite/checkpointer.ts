@@ -4,7 +4,7 @@ import type { WorkerThread } from './worker-thread.ts'
 /** Frames of the write-ahead log worth copying: 4 MiB. */
 const enoughFrames = 1000
 /** How long a large log that has little left to copy may wait: in a lull it is copied whole, and then begins anew. */
-const lullMs = 100
+const lullMs = 25
 /** The thread costs about 10 MB, so it ends when there has been no work for this long. */
 const idleMs = 10_000
 
