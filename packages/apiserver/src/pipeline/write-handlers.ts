@@ -2,7 +2,7 @@ import { badRequest, type KubernetesObject } from '@k3s/api'
 import { decodeBody } from '../codec.ts'
 import { copyJson } from '../json.ts'
 import { createObject } from '../registry/create-object.ts'
-import { toServed, toStored } from '../registry/served-resource.ts'
+import { toStored } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
@@ -90,9 +90,4 @@ function checkNames({ metadata }: KubernetesObject, name: string, namespace: str
   if (own !== '' && own !== namespace)
     throw badRequest(`the namespace of the object (${own}) does not match the namespace on the request (${namespace})`)
   if (isNamespaced) metadata.namespace = namespace
-}
-
-/** The served form of what is stored, as a copy. */
-export function servedCopy(request: ResourceRequest, stored: KubernetesObject): KubernetesObject {
-  return copyJson(toServed(request.served, stored))
 }
