@@ -31,12 +31,13 @@ import { createTtlAfterFinishedController } from './ttl-after-finished/ttl-after
 /** Names by which controllers are turned off: upstream's, of `--controllers`. */
 export type ControllerName = (typeof controllerNames)[number]
 
-/** The ServiceAccount in `kube-system` that upstream's RBAC roles are bound to, for each controller. */
+/** The ServiceAccount in `kube-system` that upstream's RBAC roles are bound to, for each controller; `undefined`: the manager's own user. */
 const users = {
   'namespace-controller': 'namespace-controller',
   'serviceaccount-controller': 'service-account-controller',
   'root-ca-certificate-publisher-controller': 'root-ca-cert-publisher',
-  'serviceaccount-token-controller': 'tokens-controller',
+  // Upstream's tokens controller has no account of its own: it is what accounts get their tokens from.
+  'serviceaccount-token-controller': undefined,
   'deployment-controller': 'deployment-controller',
   'replicaset-controller': 'replicaset-controller',
   'replicationcontroller-controller': 'replication-controller',
@@ -83,7 +84,7 @@ export interface ControllersOptions {
 }
 
 export interface CreateControllers {
-  /** Used by all controllers, unless `clientFor` is given. */
+  /** Used by all controllers, unless `clientFor` is given; then by those alone that have no ServiceAccount (token Secrets). */
   readonly client: Client
   /** The client of one controller, by the name of its ServiceAccount in `kube-system` (`deployment-controller`). */
   readonly clientFor?: ((serviceAccount: string) => Client) | undefined
@@ -103,8 +104,9 @@ export interface CreateControllers {
  */
 export function createControllers(given: CreateControllers): Service {
   const { options = {}, clientFor = () => given.client } = given
+  const clientOf = (user: string | undefined): Client => (user === undefined ? given.client : clientFor(user))
   const contextOf = (name: ControllerName): ControllerContext => ({
-    client: clientFor(users[name]),
+    client: clientOf(users[name]),
     informers: given.informers,
     clock: given.clock,
     logger: given.logger,

@@ -19,13 +19,16 @@ export interface DisruptOptions {
 /** Marks a pod as the target of a disruption, so that Jobs and users can tell, and deletes it. Harmless when it is gone. */
 export async function disruptPod(pod: Pod, options: DisruptOptions): Promise<void> {
   const { client, signal, nowMs, reason, message, isLost = false } = options
-  const { name, namespace, uid } = pod.metadata
+  const { name, namespace, uid, resourceVersion } = pod.metadata
   const condition = { type: 'DisruptionTarget', status: 'True', reason, message, lastTransitionTime: formatTime(nowMs) }
   const conditions = withCondition(pod.status?.conditions, condition)
   const phase = isLost && !isPodTerminal(pod) ? 'Failed' : pod.status?.phase
   try {
-    if (!isPodTerminal(pod))
-      await client.resource(pods).update({ ...pod, status: { ...pod.status, phase, conditions } }, { subresource: 'status', signal })
+    if (!isPodTerminal(pod)) {
+      // With the version, because the list of conditions is replaced whole.
+      const patch = { metadata: { uid, resourceVersion }, status: { phase, conditions } }
+      await client.resource(pods).patch(name, patch, { type: 'merge', subresource: 'status', namespace, signal })
+    }
     const grace = isLost ? { gracePeriodSeconds: 0 } : {}
     await client.resource(pods).delete(name, { namespace, ...grace, preconditions: { uid }, signal })
   } catch (error) {

@@ -42,17 +42,3 @@ export async function removeFinalizer<T extends KubernetesObject>(
     if (current.metadata.uid !== uid) return false
   }
 }
-
-/** Adds a finalizer unless it is there or the object is being deleted. Fails with a Conflict when the object has changed. */
-export async function addFinalizer<T extends KubernetesObject>(
-  client: Client,
-  type: ResourceType<T>,
-  object: T,
-  finalizer: string,
-  signal: AbortSignal,
-): Promise<void> {
-  if (hasFinalizer(object, finalizer) || object.metadata.deletionTimestamp !== undefined) return
-  const { name, namespace, uid, resourceVersion, finalizers = [] } = object.metadata
-  const patch = { metadata: { uid, resourceVersion, finalizers: [...finalizers, finalizer] } }
-  await client.resource(type).patch(name, patch, { type: 'merge', namespace, signal })
-}

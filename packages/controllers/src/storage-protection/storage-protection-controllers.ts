@@ -1,9 +1,10 @@
-import { objectKey } from '@k3s/api'
+import { hasReason, objectKey, type KubernetesObject, type ResourceType } from '@k3s/api'
 import { persistentvolumeclaims, persistentvolumes, pods, type Pod } from '@k3s/api/types/core/v1'
+import type { Client } from '@k3s/client'
 import type { Service } from '@k3s/lifecycle'
 import type { ControllerContext } from '../kit/context.ts'
 import { controllerService, enqueueOn } from '../kit/controller.ts'
-import { addFinalizer, hasFinalizer, removeFinalizer } from '../kit/finalizers.ts'
+import { hasFinalizer } from '../kit/finalizers.ts'
 import { isPodTerminal } from '../kit/pods.ts'
 
 const claimFinalizer = 'kubernetes.io/pvc-protection'
@@ -16,6 +17,35 @@ function byClaim({ metadata, spec }: Pod): readonly string[] {
     if (persistentVolumeClaim !== undefined) return [`${namespace}/${persistentVolumeClaim.claimName}`]
     return ephemeral === undefined ? [] : [`${namespace}/${metadata.name}-${name}`]
   })
+}
+
+/** Adds a finalizer by an update, because the roles of these controllers do not include patches; a conflict is retried. */
+async function protect<T extends KubernetesObject>(
+  client: Client,
+  type: ResourceType<T>,
+  object: T,
+  finalizer: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (hasFinalizer(object, finalizer)) return
+  const finalizers = [...(object.metadata.finalizers ?? []), finalizer]
+  await client.resource(type).update({ ...object, metadata: { ...object.metadata, finalizers } }, { signal })
+}
+
+async function unprotect<T extends KubernetesObject>(
+  client: Client,
+  type: ResourceType<T>,
+  object: T,
+  finalizer: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!hasFinalizer(object, finalizer)) return
+  const finalizers = object.metadata.finalizers?.filter((other) => other !== finalizer) ?? []
+  try {
+    await client.resource(type).update({ ...object, metadata: { ...object.metadata, finalizers } }, { signal })
+  } catch (error) {
+    if (!hasReason(error, 'NotFound')) throw error
+  }
 }
 
 /** Keeps PersistentVolumeClaims that are being deleted until no pod uses them. */
@@ -43,12 +73,12 @@ export function createClaimProtectionController(context: ControllerContext): Ser
     async reconcile(key, signal) {
       const claim = claimInformer.lister.get(key)
       if (claim === undefined) return
-      if (claim.metadata.deletionTimestamp === undefined) return addFinalizer(client, persistentvolumeclaims, claim, claimFinalizer, signal)
+      if (claim.metadata.deletionTimestamp === undefined) return protect(client, persistentvolumeclaims, claim, claimFinalizer, signal)
       if (!hasFinalizer(claim, claimFinalizer) || podInformer.lister.byIndex(index, key).some(uses)) return
       // A pod that was just bound may not be in the cache yet: letting the claim go would take its data.
       const live = await client.resource(pods).list({ namespace: claim.metadata.namespace, signal })
       if (live.items.some((pod) => uses(pod) && byClaim(pod).includes(key))) return
-      await removeFinalizer(client, persistentvolumeclaims, claim, claimFinalizer, signal)
+      await unprotect(client, persistentvolumeclaims, claim, claimFinalizer, signal)
     },
   })
 }
@@ -65,8 +95,8 @@ export function createVolumeProtectionController(context: ControllerContext): Se
     async reconcile(name, signal) {
       const volume = informer.lister.get(name)
       if (volume === undefined) return
-      if (volume.metadata.deletionTimestamp === undefined) return addFinalizer(client, persistentvolumes, volume, volumeFinalizer, signal)
-      if (volume.status?.phase !== 'Bound') await removeFinalizer(client, persistentvolumes, volume, volumeFinalizer, signal)
+      if (volume.metadata.deletionTimestamp === undefined) return protect(client, persistentvolumes, volume, volumeFinalizer, signal)
+      if (volume.status?.phase !== 'Bound') await unprotect(client, persistentvolumes, volume, volumeFinalizer, signal)
     },
   })
 }
