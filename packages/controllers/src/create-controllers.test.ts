@@ -1,3 +1,4 @@
+import { notFound } from '@k3s/api'
 import { deployments } from '@k3s/api/types/apps/v1'
 import { endpointslices } from '@k3s/api/types/discovery/v1'
 import { configmaps, events, namespaces, nodes, pods, serviceaccounts, services } from '@k3s/api/types/core/v1'
@@ -96,5 +97,19 @@ describe('createControllers()', () => {
     world.server.put(namespaces, { metadata: { name: 'default' }, spec: {}, status: { phase: 'Active' } })
     await world.quiet()
     expect(world.server.all(serviceaccounts)).toEqual([])
+  })
+
+  it('lets the others work when one resource is not served, and says who waits', async () => {
+    await using world = await startWorld(
+      (context) => [createControllers({ ...context, options: { ...common, rootCa: 'PEM', readyTimeoutMs: 50 } })],
+      {
+        onRequest: ({ path }) => {
+          if (path.endsWith('/resourcequotas')) throw notFound({ resource: 'resourcequotas' }, '')
+        },
+      },
+    )
+    world.server.put(namespaces, { metadata: { name: 'default' }, spec: {}, status: { phase: 'Active' } })
+    await world.eventually(() => world.server.peek(configmaps, 'default/kube-root-ca.crt'))
+    expect(world.errors).toContainEqual({ controllers: ['resourcequota'] })
   })
 })

@@ -1,5 +1,5 @@
 import type { Client, InformerFactory } from '@k3s/client'
-import type { Clock, Logger, MetricsRegistry, Service } from '@k3s/lifecycle'
+import { noLogger, systemClock, type Clock, type Logger, type MetricsRegistry, type Service } from '@k3s/lifecycle'
 import { createCloudNodeController } from './cloud-node/cloud-node-controller.ts'
 import { createCronJobController } from './cronjob/cronjob-controller.ts'
 import { createDaemonSetController } from './daemonset/daemonset-controller.ts'
@@ -79,6 +79,8 @@ export interface ControllersOptions {
   readonly endpointSlice?: EndpointSliceOptions | undefined
   readonly nodeLifecycle?: NodeLifecycleOptions | undefined
   readonly podGc?: PodGcOptions | undefined
+  /** How long to wait for controllers whose resources the server does not answer for, before the others are called ready; default 15 s. */
+  readonly readyTimeoutMs?: number | undefined
   /** Controllers that do not run. */
   readonly disabled?: readonly ControllerName[] | undefined
 }
@@ -98,9 +100,11 @@ export interface CreateControllers {
   readonly options?: ControllersOptions | undefined
 }
 
+const defaultReadyTimeoutMs = 15_000
+
 /**
- * All controllers as one service. They start side by side; it is ready when every one of them works. One that fails stops all others,
- * and its error is thrown.
+ * All controllers as one service. They start side by side, and each works as soon as its own caches are full. The service is ready when all
+ * do, or after `readyTimeoutMs`, which is then logged. One that fails stops all others, and its error is thrown.
  */
 export function createControllers(given: CreateControllers): Service {
   const { options = {}, clientFor = () => given.client } = given
@@ -146,25 +150,50 @@ export function createControllers(given: CreateControllers): Service {
     'cloud-node-controller': options.cloudNode === true ? createCloudNodeController : undefined,
   }
   const services = controllerNames.filter((name) => !disabled.includes(name)).flatMap((name) => makers[name]?.(contextOf(name)) ?? [])
-  return { name: 'controllers', run: (run) => runTogether(services, run) }
+  const late = (names: readonly string[]): void =>
+    (given.logger ?? noLogger).warn({ controllers: names }, 'Controllers still wait for their caches')
+  const { readyTimeoutMs = defaultReadyTimeoutMs } = options
+  return {
+    name: 'controllers',
+    run: ({ signal, ready }) => runTogether(services, { signal, ready, late, clock: given.clock ?? systemClock, readyTimeoutMs }),
+  }
 }
 
-async function runTogether(services: readonly Service[], { signal, ready }: Parameters<Service['run']>[0]): Promise<void> {
+interface RunTogether {
+  readonly signal: AbortSignal
+  readonly ready: () => void
+  readonly late: (names: readonly string[]) => void
+  readonly clock: Clock
+  readonly readyTimeoutMs: number
+}
+
+async function runTogether(services: readonly Service[], { signal, ready, late, clock, readyTimeoutMs }: RunTogether): Promise<void> {
   const stop = new AbortController()
   const onAbort = (): void => stop.abort(signal.reason)
   if (signal.aborted) onAbort()
   signal.addEventListener('abort', onAbort, { once: true })
-  let starting = services.length
+  const starting = new Set(services.map(({ name }) => name))
+  let isReady = false
+  const beReady = (): void => {
+    if (!isReady) ready()
+    isReady = true
+  }
   const failures: unknown[] = []
+  const watchdog = clock.sleep(readyTimeoutMs, stop.signal).then(
+    () => {
+      if (starting.size > 0) late([...starting])
+      beReady()
+    },
+    () => {}, // stopped before
+  )
   try {
     await Promise.all(
       services.map(async (service) => {
-        let isReady = false
-        const onReady = (): void => {
-          if (!isReady && --starting === 0) ready()
-          isReady = true
-        }
         try {
+          const onReady = (): void => {
+            starting.delete(service.name)
+            if (starting.size === 0) beReady()
+          }
           await service.run({ signal: stop.signal, ready: onReady })
           if (!stop.signal.aborted) throw new Error('It ended by itself')
         } catch (cause) {
@@ -173,6 +202,7 @@ async function runTogether(services: readonly Service[], { signal, ready }: Para
         }
       }),
     )
+    await watchdog
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

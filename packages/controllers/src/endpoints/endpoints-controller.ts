@@ -42,7 +42,8 @@ export function createEndpointsController(context: ControllerContext): Service {
         if (current === undefined) await resource.create(wanted, { signal })
         else if (!isSemanticallyEqual(comparable(current), comparable(wanted))) await resource.update(wanted, { signal })
       } catch (error) {
-        if (!isNamespaceTerminating(error)) throw error
+        // One that exists already is on its way to the cache, which will tell.
+        if (!isNamespaceTerminating(error) && !hasReason(error, 'AlreadyExists')) throw error
       }
     },
   })

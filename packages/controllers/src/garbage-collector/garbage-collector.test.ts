@@ -153,4 +153,16 @@ describe('garbage collector', () => {
     await world.client.resource(widgets).delete('v', { namespace: 'default' })
     await world.eventually(() => !names(world).includes('new'))
   })
+
+  it('starts when discovery answers at last', async () => {
+    let failures = 2
+    const discover = async (): Promise<Discovery> => {
+      if (failures-- > 0) throw new Error('not yet')
+      return discoveryOf(...builtIn)
+    }
+    await using world = await startWorld((context) => [createGarbageCollector(context, { discover })])
+    make(world, 'child', { apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'x' })
+    await world.eventually(() => names(world).length === 0)
+    expect(world.errors).toHaveLength(2)
+  })
 })

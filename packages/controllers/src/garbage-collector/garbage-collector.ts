@@ -1,7 +1,7 @@
 import { apiVersionOf, groupResourceOf, hasReason, type KubernetesObject, type ResourceType } from '@k3s/api'
 import type { OwnerReference } from '@k3s/api/types/meta/v1'
 import { createWorkqueue, runWorkers, type Client } from '@k3s/client'
-import type { Service } from '@k3s/lifecycle'
+import { retry, type Service } from '@k3s/lifecycle'
 import type { ControllerContext } from '../kit/context.ts'
 import { clockOf, loggerOf } from '../kit/controller.ts'
 import { discoverResources, type Discovery } from '../kit/discovery.ts'
@@ -20,6 +20,8 @@ export interface GarbageCollectorOptions {
 // Upstream's number of workers, and its size of the cache of absent owners.
 const workers = 20
 const maxAbsentOwners = 500
+/** Upstream's bound of the wait for the first lists. */
+const initialSyncMs = 30_000
 /** How long to wait before an owner of an unserved kind is looked at again. */
 const unknownKindMs = 30_000
 
@@ -57,9 +59,14 @@ export function createGarbageCollector(context: ControllerContext, options: Garb
       }
       const collector = new Collector(client, graph, resources)
       try {
-        await refresh()
-        // Until everything was seen once, an owner that is not in the graph may only be late.
-        await monitors.synced(signal)
+        await retry(refresh, {
+          signal,
+          clock: context.clock,
+          onRetry: (err) => logger.warn({ err }, 'Discovery failed and will be repeated'),
+        })
+        // Until everything was seen once, an owner that is not in the graph may only be late. One resource that cannot be listed must not
+        // stop all collection, though: every decision is verified live anyway.
+        await monitors.synced(clockOf(context), initialSyncMs, signal)
         ready()
         const reconcile = async (key: string): Promise<void> => {
           const [work, uid = ''] = key.split(' ')

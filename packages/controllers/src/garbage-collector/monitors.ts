@@ -74,9 +74,21 @@ export class ResourceMonitors {
     for (const [path, type] of wanted) if (!this.#monitors.has(path)) this.#monitors.set(path, this.#start(type))
   }
 
-  /** Resolves when every resource that is watched now was listed once. */
-  async synced(signal: AbortSignal): Promise<void> {
-    await Promise.all([...this.#monitors.values()].map(({ informer }) => informer.synced(signal)))
+  /** Resolves when every resource that is watched now was listed once, or after `timeoutMs`. */
+  async synced(clock: Clock, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const stop = new AbortController()
+    const onAbort = (): void => stop.abort(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    const settled = Promise.all([...this.#monitors.values()].map(({ informer }) => informer.synced(stop.signal)))
+    const timeout = clock.sleep(timeoutMs, stop.signal)
+    try {
+      await Promise.race([settled, timeout])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      stop.abort()
+      // Whichever lost the race is rejected by the abort.
+      await Promise.allSettled([settled, timeout])
+    }
   }
 
   /** Resolves after `periodMs`, or soon after a definition of resources changed. */
