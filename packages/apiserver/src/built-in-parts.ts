@@ -3,8 +3,8 @@ import { builtInAdmission } from './admission/built-in.ts'
 import type { ApiServerOptions, ServerParts } from './api-server.ts'
 import type { Authenticator, Authorizer } from './auth/auth.ts'
 import { mastersAuthorizer, unionAuthorizer } from './auth/authorizers.ts'
-import { bootstrapPolicy } from './auth/bootstrap/policy.ts'
-import { reconcileBootstrapPolicy } from './auth/bootstrap/reconcile.ts'
+import { bootstrapPolicy, type BootstrapPolicy } from './auth/bootstrap/policy.ts'
+import { reconcileBootstrapPolicy, type PolicyWriter } from './auth/bootstrap/reconcile.ts'
 import { NodeAuthorizer } from './auth/node/node-authorizer.ts'
 import { RbacAuthorizer } from './auth/rbac/rbac-authorizer.ts'
 import { bootstrapTokenAuthenticator } from './auth/tokens/bootstrap-tokens.ts'
@@ -72,17 +72,30 @@ export function builtInParts(
     extraPaths: (path) => (made === undefined ? undefined : issuerDocument(made.serviceAccountTokens, path, serviceAccounts)),
     prepare: async (server, signal) => {
       const client = createClient(server.transport(serverUser))
-      await reconcileBootstrapPolicy(
-        {
-          get: (type, at) => client.resource(type).get(at.name, { namespace: at.namespace }),
-          create: (type, object) => client.resource(type).create(object),
-          update: (type, object) => client.resource(type).update(object),
-        },
-        bootstrapPolicy(),
-        signal,
-      )
+      const writer: PolicyWriter = {
+        get: (type, at) => client.resource(type).get(at.name, { namespace: at.namespace }),
+        create: (type, object) => client.resource(type).create(object),
+        update: (type, object) => client.resource(type).update(object),
+      }
+      await Promise.all(slicesOf(bootstrapPolicy()).map((slice) => reconcileBootstrapPolicy(writer, slice, signal)))
     },
   }
+}
+
+// Objects of the policy that are written at once: enough for the datastore to commit them in groups.
+const policySlices = 16
+
+/** The policy in parts that can be reconciled side by side: no object of it depends on another. */
+function slicesOf(policy: BootstrapPolicy): BootstrapPolicy[] {
+  return Array.from({ length: policySlices }, (_, slice) => {
+    const mine = <T>(objects: readonly T[]): readonly T[] => objects.filter((_object, index) => index % policySlices === slice)
+    return {
+      clusterRoles: mine(policy.clusterRoles),
+      clusterRoleBindings: mine(policy.clusterRoleBindings),
+      roles: mine(policy.roles),
+      roleBindings: mine(policy.roleBindings),
+    }
+  })
 }
 
 interface BuiltIns {

@@ -65,12 +65,26 @@ describe('builtInParts()', () => {
     const taken = { ...service('three'), spec: { ...service('three').spec, clusterIP: one?.spec.clusterIP } }
     await expect(client.resource(services).create(taken)).rejects.toMatchObject({ code: 422 })
     await client.resource(services).delete('one', { namespace: 'default' })
-    await expect.poll(() => client.resource(services).create(taken).then(() => true, () => false)).toBe(true)
+    await expect
+      .poll(() =>
+        client
+          .resource(services)
+          .create(taken)
+          .then(
+            () => true,
+            () => false,
+          ),
+      )
+      .toBe(true)
   })
 
   it('deletes pods without a node at once and others gracefully', async () => {
     const { client, datastore } = await startCluster()
-    await client.transport.request({ method: 'POST', path: '/api/v1/namespaces/default/serviceaccounts', body: { metadata: { name: 'default' } } })
+    await client.transport.request({
+      method: 'POST',
+      path: '/api/v1/namespaces/default/serviceaccounts',
+      body: { metadata: { name: 'default' } },
+    })
     const pod = (name: string, nodeName?: string) => ({
       metadata: { name, namespace: 'default' },
       spec: { containers: [{ name: 'c', image: 'i' }], ...(nodeName === undefined ? {} : { nodeName }) },

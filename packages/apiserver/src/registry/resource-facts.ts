@@ -91,7 +91,9 @@ export function judgesRequests(type: ResourceType): boolean {
   return judging.has(groupResourceOf(type))
 }
 
-const roleKinds = ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map((resource) => `${resource}.rbac.authorization.k8s.io`)
+const roleKinds = ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map(
+  (resource) => `${resource}.rbac.authorization.k8s.io`,
+)
 
 const createdByUpdate = new Set(['limitranges', 'endpoints', 'runtimeclasses.node.k8s.io', ...roleKinds])
 
@@ -110,7 +112,9 @@ const versionedUpdate = new Set([
 ])
 
 /** Rules of a resource that has no strategy of its own, besides what its schema says. */
-export function defaultRules(type: ResourceType): Pick<ResourceStrategy, 'allowCreateOnUpdate' | 'allowUnconditionalUpdate' | 'validateName'> {
+export function defaultRules(
+  type: ResourceType,
+): Pick<ResourceStrategy, 'allowCreateOnUpdate' | 'allowUnconditionalUpdate' | 'validateName'> {
   const name = groupResourceOf(type)
   return {
     allowCreateOnUpdate: createdByUpdate.has(name),
