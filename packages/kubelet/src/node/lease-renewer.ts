@@ -2,6 +2,7 @@ import { hasReason } from '@k3s/api'
 import { leases, type Lease } from '@k3s/api/types/coordination/v1'
 import type { Client } from '@k3s/client'
 import type { Clock, Logger } from '@k3s/lifecycle'
+import { fieldManager } from '../pods/pod-facts.ts'
 
 export interface LeaseRenewerOptions {
   readonly client: Client
@@ -57,14 +58,14 @@ export class LeaseRenewer {
     })
     if (this.#lease === undefined) {
       const metadata = { name: nodeName, namespace, ...(ownerReferences === undefined ? {} : { ownerReferences }) }
-      this.#lease = await api.create({ metadata, spec }, { signal })
+      this.#lease = await api.create({ metadata, spec }, { fieldManager, signal })
       return
     }
     const { metadata } = this.#lease
     const owners = (metadata.ownerReferences ?? []).length > 0 ? metadata.ownerReferences : ownerReferences
     this.#lease = await api.update(
       { metadata: { ...metadata, ...(owners === undefined ? {} : { ownerReferences: owners }) }, spec },
-      { signal },
+      { fieldManager, signal },
     )
   }
 }

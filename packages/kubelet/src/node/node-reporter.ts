@@ -4,6 +4,7 @@ import { nodes, type Node, type NodeStatus, type Taint } from '@k3s/api/types/co
 import type { Client } from '@k3s/client'
 import { backoffDelay, type Clock, type Logger } from '@k3s/lifecycle'
 import type { NodeEvents } from '../events.ts'
+import { fieldManager } from '../pods/pod-facts.ts'
 import { newNode, nodeLabels, nodeStatus, type Health, type NodeFacts } from './node-status.ts'
 
 export interface NodeReporterOptions {
@@ -102,7 +103,7 @@ export class NodeReporter {
     this.#node = await api.patch(
       nodeName,
       { status: statusPatch(node.status ?? {}, status) },
-      { type: 'strategic', subresource: 'status', signal },
+      { type: 'strategic', subresource: 'status', fieldManager, signal },
     )
     this.#lastReportAt = clock.monotonic()
   }
@@ -112,7 +113,7 @@ export class NodeReporter {
     const api = client.resource(nodes)
     const status = nodeStatus(await facts(), await health(), {}, clock.now())
     try {
-      return await api.create(newNode(this.#options, status), { signal })
+      return await api.create(newNode(this.#options, status), { fieldManager, signal })
     } catch (error) {
       if (!hasReason(error, 'AlreadyExists')) throw error
     }
@@ -122,7 +123,7 @@ export class NodeReporter {
     const needsProvider = providerId !== undefined && (existing.spec.providerID ?? '') === ''
     if (isLabelled && !needsProvider) return existing
     const patch = { metadata: { labels }, ...(needsProvider ? { spec: { providerID: providerId } } : {}) }
-    return await api.patch(nodeName, patch, { type: 'strategic', signal })
+    return await api.patch(nodeName, patch, { type: 'strategic', fieldManager, signal })
   }
 
   #tellTransitions(before: NodeStatus, after: NodeStatus): void {

@@ -1,7 +1,7 @@
 import { hasReason } from '@k3s/api'
 import { pods, type Pod } from '@k3s/api/types/core/v1'
 import type { Client } from '@k3s/client'
-import { configHashAnnotation, configMirrorAnnotation } from './pod-facts.ts'
+import { configHashAnnotation, configMirrorAnnotation, fieldManager } from './pod-facts.ts'
 
 /** The API object that shows a static pod to users. */
 export function mirrorOf(pod: Pod, nodeUid: string): Pod {
@@ -39,7 +39,7 @@ export async function reconcileMirror(
     await deleteMirror(client, existing, signal)
   }
   try {
-    await client.resource(pods).create(mirrorOf(pod, nodeUid), { signal })
+    await client.resource(pods).create(mirrorOf(pod, nodeUid), { fieldManager, signal })
   } catch (error) {
     if (!hasReason(error, 'AlreadyExists')) throw error // the next look decides what it shows
   }

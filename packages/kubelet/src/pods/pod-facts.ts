@@ -1,5 +1,8 @@
 import type { Container, EphemeralContainer, Pod } from '@k3s/api/types/core/v1'
 
+/** Whose writes `managedFields` says that they are. */
+export const fieldManager = 'kubelet'
+
 /** Annotations that tell where a pod came from; upstream's names. */
 export const configSourceAnnotation = 'kubernetes.io/config.source'
 export const configHashAnnotation = 'kubernetes.io/config.hash'

@@ -1,7 +1,7 @@
 import { isCriError, type CriClient } from '@k3s/cri-client'
-import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
+import type { Clock, Gauge, Logger, MetricsRegistry } from '@k3s/lifecycle'
 import { label } from './labels.ts'
-import { listSignature } from './runtime-state.ts'
+import { containerState, listSignature } from './runtime-state.ts'
 
 /** A pod as the runtime's records name it. */
 export interface RuntimePod {
@@ -34,9 +34,17 @@ export class Pleg {
   #lastListAt: number | undefined
   #hasEvents = false
   #kick: () => void = () => {}
+  readonly #runningPods: Gauge
+  readonly #runningContainers: Gauge
 
   constructor(options: PlegOptions) {
     this.#options = options
+    this.#runningPods = options.metrics.gauge({ name: 'kubelet_running_pods', help: 'Number of pods that have a running pod sandbox' })
+    this.#runningContainers = options.metrics.gauge({
+      name: 'kubelet_running_containers',
+      help: 'Number of containers by state',
+      labels: ['container_state'],
+    })
   }
 
   /** What the runtime had at the last list. */
@@ -83,6 +91,9 @@ export class Pleg {
       ]),
     )
     this.#lastListAt = clock.monotonic()
+    this.#runningPods.set(this.pods().filter(({ isRunning }) => isRunning).length)
+    for (const state of ['running', 'exited', 'created', 'unknown'] as const)
+      this.#runningContainers.set(containers.filter((container) => containerState(container) === state).length, { container_state: state })
     for (const [uid, { signature }] of this.#states) if (before.get(uid)?.signature !== signature) onChange(uid, signature)
     for (const uid of before.keys()) if (!this.#states.has(uid)) onChange(uid, '')
   }

@@ -95,6 +95,11 @@ const states = {
   UNRECOGNIZED: 'unknown',
 } as const
 
+/** The state of a listed container in this package's words. */
+export function containerState({ state }: Pick<CriContainer, 'state'>): ContainerRecord['state'] {
+  return states[state]
+}
+
 /** Reads what the runtime has of a pod now: two lists and one status for each sandbox and container. */
 export async function readPodState(
   cri: CriClient,

@@ -3,7 +3,7 @@ import { hasReason } from '@k3s/api'
 import { pods, type Pod, type PodStatus } from '@k3s/api/types/core/v1'
 import type { Client } from '@k3s/client'
 import type { Clock, Logger } from '@k3s/lifecycle'
-import { isStaticPod, isTerminalPhase, podKey, podUid } from '../pods/pod-facts.ts'
+import { fieldManager, isStaticPod, isTerminalPhase, podKey, podUid } from '../pods/pod-facts.ts'
 import { ownConditions } from './conditions.ts'
 import { statusPatch } from './status-patch.ts'
 
@@ -142,7 +142,7 @@ export class StatusManager {
           const answer = await api.patch(
             name,
             { metadata: { uid }, status: patch },
-            { type: 'strategic', namespace, subresource: 'status', signal },
+            { type: 'strategic', namespace, subresource: 'status', fieldManager, signal },
           )
           entry.lastResourceVersion = answer.metadata.resourceVersion
         }
