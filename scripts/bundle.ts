@@ -1,15 +1,15 @@
-/** Bundles the program into apps/k3s/build: main.js, its lazy chunks, the SQLite worker and the SQLite addon. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+/** Bundles the program into the given folder: main.js, its lazy chunks, the SQLite worker and the SQLite addon. */
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
-const outdir = join(root, 'apps/k3s/build')
+const [outdir] = process.argv.slice(2)
+if (outdir === undefined) throw new Error('Usage: bundle.ts FOLDER')
 const datastore = createRequire(join(root, 'packages/datastore/package.json'))
 
 mkdirSync(outdir, { recursive: true })
-for (const name of readdirSync(outdir)) if (name.endsWith('.js')) rmSync(join(outdir, name))
 await build({
   entryPoints: { main: join(root, 'apps/k3s/src/main.ts'), 'sqlite-worker': join(root, 'packages/datastore/src/drivers/sqlite-worker.ts') },
   outdir,

@@ -49,15 +49,19 @@ setup_workspace() {
   fi
 }
 
-# One file and its chunks, made anew when a source changed.
+# One file and its chunks, made anew when a source changed, in a folder of its own: a program that runs keeps finding its chunks.
+# Sets BUNDLE to that folder.
 setup_bundle() {
-  local sum stamp="$ROOT/apps/k3s/build/stamp"
-  sum=$(cd "$ROOT" && find packages/*/src packages/*/proto packages/*/package.json apps/k3s/src scripts/bundle.ts pnpm-lock.yaml -printf '%P %s %T@\n' 2>/dev/null | cksum)
-  if [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ]; then
-    say "Bundling the program"
-    (cd "$ROOT" && quietly node --conditions=@k3s/source scripts/bundle.ts) || die "Cannot bundle the program"
-    printf '%s' "$sum" >"$stamp"
-  fi
+  local sum builds="$ROOT/apps/k3s/build"
+  sum=$(cd "$ROOT" && find packages/*/src packages/*/package.json apps/k3s/src scripts/bundle.ts pnpm-lock.yaml ! -name '*.test.ts' -type f -printf '%P %s %T@\n' 2>/dev/null | cksum | tr ' ' -)
+  BUNDLE="$builds/$sum"
+  [ -f "$BUNDLE/main.js" ] && return
+  say "Bundling the program"
+  rm -rf "$BUNDLE" "$BUNDLE.tmp"
+  (cd "$ROOT" && quietly node --conditions=@k3s/source scripts/bundle.ts "$BUNDLE.tmp") || die "Cannot bundle the program"
+  mv "$BUNDLE.tmp" "$BUNDLE"
+  # Programs that started from an older one may still run; ten are enough for any of them.
+  (cd "$builds" && ls -dt [0-9]*-[0-9]*/ 2>/dev/null | tail -n +11 | xargs -r rm -rf)
 }
 
 # setup_apt PACKAGE...: installs those that are missing.

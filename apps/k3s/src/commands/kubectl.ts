@@ -23,7 +23,7 @@ function inPath(path: string): string | undefined {
 async function findKubectl(path: string): Promise<string> {
   const found = inPath(path)
   if (found !== undefined) return found
-  const unpacked = join(import.meta.dirname, 'bin/kubectl')
+  const unpacked = join(import.meta.dirname, '../bin/kubectl')
   if (existsSync(unpacked)) return unpacked
   let archive: string
   try {
