@@ -167,7 +167,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         .resource(pods)
         .delete(name, { namespace: 'default', ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }) })
     },
-    async until(what, check) {
+    async until<T>(what: string, check: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {
       const deadline = performance.now() + 20_000
       for (;;) {
         const value = await check()

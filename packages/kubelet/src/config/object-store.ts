@@ -34,11 +34,10 @@ export class ObjectStore {
   readonly #options: ObjectStoreOptions
   readonly #watched = new Map<string, Watched>()
   readonly #keysOfPod = new Map<string, Set<string>>()
-  #onChange: (podUid: string) => void
+  #isClosed = false
 
   constructor(options: ObjectStoreOptions) {
     this.#options = options
-    this.#onChange = options.onChange
   }
 
   /** Starts to watch what the pod refers to and forgets what it no longer does. Idempotent. */
@@ -73,7 +72,7 @@ export class ObjectStore {
   close(): void {
     for (const { stop } of this.#watched.values()) stop.abort()
     this.#watched.clear()
-    this.#onChange = () => {}
+    this.#isClosed = true
   }
 
   async #get<T extends KubernetesObject>(type: ResourceType<T>, namespace: string, name: string): Promise<T | undefined> {
@@ -157,7 +156,7 @@ export class ObjectStore {
     watched.object = object
     watched.isSynced = true
     watched.synced.resolve()
-    if (changed) for (const uid of watched.users) this.#onChange(uid)
+    if (changed && !this.#isClosed) for (const uid of watched.users) this.#options.onChange(uid)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Container, EphemeralContainer, Pod } from '@k3s/api/types/core/v1'
+import type { Container, Pod } from '@k3s/api/types/core/v1'
 
 /** Whose writes `managedFields` says that they are. */
 export const fieldManager = 'kubelet'
@@ -54,11 +54,6 @@ export interface PodContainer {
   readonly targetContainerName?: string | undefined
 }
 
-/** An ephemeral container has all fields of a container that this code reads; the rest is refused by validation. */
-export function ephemeralAsContainer(ephemeral: EphemeralContainer): Container {
-  return ephemeral
-}
-
 /** All containers in the order in which they start. */
 export function podContainers(pod: Pod): readonly PodContainer[] {
   return [
@@ -66,7 +61,7 @@ export function podContainers(pod: Pod): readonly PodContainer[] {
     ...pod.spec.containers.map((container) => ({ kind: 'regular' as const, container })),
     ...(pod.spec.ephemeralContainers ?? []).map((ephemeral) => ({
       kind: 'ephemeral' as const,
-      container: ephemeralAsContainer(ephemeral),
+      container: ephemeral,
       targetContainerName: ephemeral.targetContainerName,
     })),
   ]

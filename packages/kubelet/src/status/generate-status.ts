@@ -25,11 +25,7 @@ export function generateStatus(input: StatusInput): PodStatus {
   const { pod, state, previous, nodeIps, nowMs, failure } = input
   const init = containerStatuses(input, 'init', pod.spec.initContainers ?? [])
   const regular = containerStatuses(input, 'regular', pod.spec.containers)
-  const ephemeral = containerStatuses(
-    input,
-    'ephemeral',
-    (pod.spec.ephemeralContainers ?? []).map((container) => container),
-  )
+  const ephemeral = containerStatuses(input, 'ephemeral', pod.spec.ephemeralContainers ?? [])
   const phase = decidePhase(input, phaseOf(pod, init, regular, input.isTerminating))
   const wasTerminal = isTerminalPhase(previous.phase)
   const [sandbox] = state.sandboxes
