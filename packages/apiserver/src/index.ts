@@ -1,6 +1,7 @@
 export { builtInParts } from './built-in-parts.ts'
 export type { BuiltInPartsOptions } from './built-in-parts.ts'
 export { createApiServer } from './create-api-server.ts'
+export { http2ServerOptions } from './http/listen.ts'
 export type {
   AdvertisedEndpoint,
   ApiServer,

@@ -165,6 +165,21 @@ describe('HTTPS', () => {
     expect((await ask(server, '/api/v1/nodes', options)).headers['content-encoding']).toBeUndefined()
   })
 
+  it('answers many large lists over one connection', async () => {
+    const server = await startHttps()
+    const data = { a: 'x'.repeat(900_000) }
+    for (let index = 0; index < 4; index++)
+      await server.client.resource(configmaps).create({ metadata: { name: `m${index}`, namespace: 'default' }, data })
+    const session = openSession(server)
+    const list = async (): Promise<number> => {
+      let size = 0
+      for await (const chunk of session.request({ ':path': maps }) as AsyncIterable<Buffer>) size += chunk.length
+      return size
+    }
+    const sizes = await Promise.all(Array.from({ length: 12 }, list))
+    expect(Math.min(...sizes)).toBeGreaterThan(3_600_000)
+  })
+
   it('streams watches as lines, with Tables when asked', async () => {
     const server = await startHttps()
     const session = openSession(server)

@@ -11,6 +11,18 @@ export interface OwnListening extends Listening {
   cut(): Promise<void>
 }
 
+/**
+ * What an API server's `createSecureServer` needs besides a certificate: both versions of HTTP, client certificates that are asked for and not required.
+ * Clients send all their requests over one HTTP/2 session, and node refuses new streams of one that holds more than `maxSessionMemory`
+ * (in MB; 10 unless told): a client with a few large lists under way would get no more answers.
+ */
+export const http2ServerOptions: {
+  readonly allowHTTP1: true
+  readonly requestCert: true
+  readonly rejectUnauthorized: false
+  readonly maxSessionMemory: number
+} = { allowHTTP1: true, requestCert: true, rejectUnauthorized: false, maxSessionMemory: 2048 }
+
 // Requests that are running when a listener is disposed of get this long.
 const closeGraceMs = 2000
 
@@ -20,9 +32,7 @@ export async function listen(server: Pick<ApiServer, 'handleRequest' | 'handleUp
   const listener: Server | Http2SecureServer =
     tls === undefined
       ? createServer((request, response) => server.handleRequest(request, response))
-      : createSecureServer({ ...tls, allowHTTP1: true, requestCert: true, rejectUnauthorized: false }, (request, response) =>
-          server.handleRequest(request, response),
-        )
+      : createSecureServer({ ...tls, ...http2ServerOptions }, (request, response) => server.handleRequest(request, response))
   const sockets = new Set<Socket>()
   const sessions = new Set<ServerHttp2Session>()
   listener.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
