@@ -7,6 +7,7 @@ import {
 } from 'node:http2'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { http2ServerOptions } from '@k3s/apiserver'
 import type { KeyPair } from '@k3s/pki'
 import { FatalError } from '../errors.ts'
 
@@ -37,7 +38,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     requestCert: true,
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
-    settings: { maxConcurrentStreams: 1000, initialWindowSize: 1024 * 1024 },
+    ...http2ServerOptions,
   })
   const sessions = new Set<ServerHttp2Session>()
   const sockets = new Set<Duplex>()
