@@ -27,7 +27,7 @@ export interface CallOptions {
 }
 
 export interface ReadOptions extends CallOptions {
-  /** Reads the state at exactly this revision; absent: a linearizable read of the newest. Throws `Compacted` below the compact revision, `FutureRevision` above the newest. */
+  /** Reads the state at exactly this revision, 1 or more; absent: a linearizable read of the newest. Throws `Compacted` below the compact revision, `FutureRevision` above the newest. */
   readonly revision?: number | undefined
 }
 
@@ -128,7 +128,7 @@ export interface WatchBatch {
 export interface WatchOptions extends CallOptions {
   /** First revision wanted; absent: everything after the newest at the time of the call. */
   readonly fromRevision?: number | undefined
-  /** Fills {@link WatchEvent.previous}. */
+  /** Fills {@link WatchEvent.previous}; also of a deletion at the compact revision itself. */
   readonly previous?: boolean | undefined
   /** Sends a progress mark when nothing happened for this long, milliseconds; absent or 0: none. */
   readonly progressIntervalMs?: number | undefined
@@ -163,7 +163,7 @@ export interface DatastoreLimits {
 /**
  * A key-value store with revisions.
  *
- * Every accepted write has one revision of its own, one higher than the write before it; revisions become visible in order.
+ * Every accepted write has one revision of its own, one higher than the write before it; revisions become visible in order. An empty datastore is at revision 1.
  * A write that was answered survives a crash. A list at revision R and a watch from R + 1 together equal history.
  */
 export interface Datastore extends AsyncDisposable {
@@ -171,6 +171,7 @@ export interface Datastore extends AsyncDisposable {
   list(range: KeyRange, options?: ListOptions): Promise<ListResult>
   /** Throws `KeyExists` when the key has a value. */
   create(key: Bytes, value: Bytes, options?: CallOptions & { readonly leaseId?: bigint | undefined }): Promise<WriteResult>
+  /** Creates the key when it does not exist. Without `leaseId` the key is detached from its lease, as in etcd. */
   update(key: Bytes, value: Bytes, options?: UpdateOptions & { readonly leaseId?: bigint | undefined }): Promise<WriteResult>
   /** Deleting a missing key unconditionally writes nothing: `previous` is absent and `revision` is the newest. */
   delete(key: Bytes, options?: UpdateOptions): Promise<WriteResult>
@@ -181,13 +182,14 @@ export interface Datastore extends AsyncDisposable {
    * The watch is registered before the promise that the first `next()` returns settles; use {@link WatchOptions.fromRevision} to leave no gap.
    */
   watch(range: KeyRange, options?: WatchOptions): AsyncIterable<WatchBatch>
-  /** History below `revision` may go; reads and watches below it fail with `Compacted` at once, space is freed in slices afterwards. */
+  /** Throws `FutureRevision` above the newest revision; at or below the compact revision it does nothing. History below `revision` may go; reads and watches below it fail with `Compacted` at once, space is freed in slices afterwards. */
   compact(revision: number, options?: CallOptions): Promise<void>
   /** The newest revision, linearizable: no write that was answered before the call is newer. */
   currentRevision(options?: CallOptions): Promise<number>
   status(options?: CallOptions): Promise<DatastoreStatus>
+  /** A lease whose keys are deleted when it ends. `ttlSeconds` may be a fraction; `id`, 1 to 2^63 - 1, is chosen when absent, `LeaseExists` when taken. */
   grantLease(lease: { readonly id?: bigint | undefined; readonly ttlSeconds: number }, options?: CallOptions): Promise<Lease>
-  /** Deletes the lease's keys. Throws `LeaseNotFound`. */
+  /** Deletes the lease's keys, as one write. Throws `LeaseNotFound`. */
   revokeLease(id: bigint, options?: CallOptions): Promise<{ readonly revision: number }>
   /** Starts the time to live anew. Throws `LeaseNotFound`. */
   keepLeaseAlive(id: bigint, options?: CallOptions): Promise<Lease>

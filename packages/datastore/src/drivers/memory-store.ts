@@ -39,17 +39,16 @@ export class MemoryStore implements Store {
   }
 
   list(range: KeyRange, { revision, limit = 0, keysOnly = false, countOnly = false }: StoreListOptions): StoreList {
-    const current = revision === undefined || revision === this.revision
-    const at = current ? (key: string) => this.#live.get(key) : (key: string) => versionAt(this.#history.get(key), revision ?? 0)?.item
-    const items: KeyValue[] = []
-    let count = 0
-    for (const key of (current ? this.#liveKeys : this.#historyKeys).range(range)) {
-      const item = at(key)
-      if (item === undefined) continue
-      count++
-      if (!countOnly && (limit === 0 || items.length < limit)) items.push(keysOnly ? { ...item, value: emptyBytes } : item)
-    }
-    return { items, count, more: !countOnly && count > items.length }
+    const then =
+      revision === undefined || revision === this.revision
+        ? this.#liveKeys.range(range)
+        : this.#historyKeys.range(range).filter((key) => this.#at(key, revision) !== undefined)
+    const taken = countOnly ? [] : limit === 0 ? then : then.slice(0, limit)
+    const items = taken.flatMap((key) => {
+      const item = this.#at(key, revision ?? this.revision)
+      return item === undefined ? [] : [keysOnly ? { ...item, value: emptyBytes } : item]
+    })
+    return { items, count: then.length, more: !countOnly && then.length > items.length }
   }
 
   put(item: KeyValue, previous: KeyValue | undefined): void {
@@ -128,6 +127,11 @@ export class MemoryStore implements Store {
     this.#historyKeys.delete(key)
   }
 
+  #at(key: string, revision: number): KeyValue | undefined {
+    if (revision === this.revision) return this.#live.get(key)
+    return this.#history.get(key)?.findLast(({ modRevision }) => modRevision <= revision)?.item
+  }
+
   #record(key: string, version: Version): void {
     this.#sizeBytes += sizeOf(key, version.item)
     const versions = this.#history.get(key)
@@ -145,9 +149,4 @@ export class MemoryStore implements Store {
 
 function sizeOf(key: string, item: KeyValue | undefined): number {
   return key.length + (item?.value.length ?? 0)
-}
-
-/** The last version at or before `revision`. */
-function versionAt(versions: readonly Version[] | undefined, revision: number): Version | undefined {
-  return versions?.findLast(({ modRevision }) => modRevision <= revision)
 }
