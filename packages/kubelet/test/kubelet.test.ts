@@ -303,6 +303,37 @@ describe('probes', () => {
   })
 })
 
+describe('startup probes', () => {
+  test('hold liveness back, and restart a container that does not come up', async () => {
+    const asked: string[] = []
+    let isUp = false
+    await using harness = await startHarness({
+      cri: {
+        script: () => ({
+          exec: ([command = '']) => {
+            asked.push(command)
+            return { exitCode: command === 'up' && !isUp ? 1 : 0 }
+          },
+        }),
+      },
+    })
+    await harness.start()
+    const probe = (command: string): object => ({ exec: { command: [command] }, periodSeconds: 1, failureThreshold: 2 })
+    harness.createPod('slow', {
+      terminationGracePeriodSeconds: 1,
+      containers: [{ ...container('app'), startupProbe: probe('up'), livenessProbe: probe('alive') }],
+    })
+    const status = (): { started?: boolean | undefined; restartCount: number } | undefined =>
+      harness.pod('slow')?.status?.containerStatuses?.[0]
+    await harness.until('restarted', () => status()?.restartCount === 1)
+    expect(asked).not.toContain('alive')
+    expect(status()?.started).toBe(false)
+    isUp = true
+    await harness.until('started', () => status()?.started)
+    await harness.until('liveness', () => asked.includes('alive'))
+  })
+})
+
 describe('a restart of the kubelet', () => {
   test('adopts running containers, ends pods that were deleted meanwhile and finishes those that ended', async () => {
     await using harness = await startHarness()
@@ -380,7 +411,7 @@ describe('further pods', () => {
     }
     await harness.untilPhase('disk', 'Running')
     const [created] = harness.cri.containers.values()
-    expect(created?.config.mounts[0]).toMatchObject({ containerPath: '/v', hostPath: harness.dir })
+    expect(created?.config.mounts[0]).toMatchObject({ containerPath: '/v', hostPath: harness.dir, readonly: false })
     const event = await harness.until('event', () => harness.events('cloud').find(({ reason }) => reason === 'FailedMount'))
     expect(event.message).toContain('driver name x.csi not found in the list of registered CSI drivers')
     expect(harness.pod('cloud')?.status?.containerStatuses?.[0]?.state?.waiting?.reason).toBe('ContainerCreating')

@@ -182,7 +182,7 @@ export class VolumeManager {
           ? `MountVolume.SetUp failed for volume "${volume.metadata.name}" : no volume plugin matched`
           : `MountVolume.MountDevice failed for volume "${volume.metadata.name}" : kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: driver name ${csi.driver} not found in the list of registered CSI drivers`,
       )
-    const resolved = { path, readOnly: readOnly || (volume.spec.accessModes ?? []).every((mode) => mode === 'ReadOnlyMany') }
+    const resolved = { path, readOnly }
     if (local !== undefined) await this.#own(pod, volumeName, path, resolved.readOnly)
     this.#claims.set(key, resolved)
     return { kind: 'path', ...resolved }
