@@ -34,9 +34,6 @@ const explain: Readonly<Record<string, string>> = {
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const server: Http2SecureServer = createSecureServer({
     ...options.serving,
-    allowHTTP1: true,
-    requestCert: true,
-    rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
     ...http2ServerOptions,
   })
