@@ -59,7 +59,8 @@ const users = {
   'node-lifecycle-controller': 'node-controller',
   'taint-eviction-controller': 'node-controller',
   'pod-garbage-collector-controller': 'pod-garbage-collector',
-  'cloud-node-controller': 'cloud-node-controller',
+  // Not one of Kubernetes' own: K3s gives it a user with a role of its own, see `cloudClient`.
+  'cloud-node-controller': undefined,
 } as const
 const controllerNames = Object.keys(users) as readonly (keyof typeof users)[] // the object's own keys
 
@@ -86,7 +87,7 @@ export interface ControllersOptions {
 }
 
 export interface CreateControllers {
-  /** Used by all controllers, unless `clientFor` is given; then by those alone that have no ServiceAccount (token Secrets). */
+  /** Used by all controllers, unless `clientFor` is given; then by those alone that have no ServiceAccount (token Secrets, cloud node). */
   readonly client: Client
   /** The client of one controller, by the name of its ServiceAccount in `kube-system` (`deployment-controller`). */
   readonly clientFor?: ((serviceAccount: string) => Client) | undefined
@@ -97,6 +98,8 @@ export interface CreateControllers {
   readonly metrics?: MetricsRegistry | undefined
   /** Default: each controller writes Events with its own client. */
   readonly recorder?: EventRecorder | undefined
+  /** The client of the cloud controller, which is a user of its own in K3s (`k3s-cloud-controller-manager`); default: `client`. */
+  readonly cloudClient?: Client | undefined
   readonly options?: ControllersOptions | undefined
 }
 
@@ -147,7 +150,10 @@ export function createControllers(given: CreateControllers): Service {
     'node-lifecycle-controller': (context) => createNodeLifecycleController(context, options.nodeLifecycle),
     'taint-eviction-controller': createTaintEvictionController,
     'pod-garbage-collector-controller': (context) => createPodGcController(context, options.podGc),
-    'cloud-node-controller': options.cloudNode === true ? createCloudNodeController : undefined,
+    'cloud-node-controller':
+      options.cloudNode === true
+        ? (context) => createCloudNodeController({ ...context, client: given.cloudClient ?? context.client })
+        : undefined,
   }
   const services = controllerNames.filter((name) => !disabled.includes(name)).flatMap((name) => makers[name]?.(contextOf(name)) ?? [])
   const late = (names: readonly string[]): void =>

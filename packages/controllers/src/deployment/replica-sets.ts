@@ -6,7 +6,7 @@ import { omit } from '../kit/omit.ts'
 import { byCreation, controllerReference } from '../kit/owners.ts'
 import { maxSurgeOf } from './rolling.ts'
 
-export const hashLabel = 'pod-template-hash'
+const hashLabel = 'pod-template-hash'
 export const revisionAnnotation = 'deployment.kubernetes.io/revision'
 const historyAnnotation = 'deployment.kubernetes.io/revision-history'
 export const desiredAnnotation = 'deployment.kubernetes.io/desired-replicas'

@@ -9,7 +9,7 @@ export interface ResolvedPort {
   readonly appProtocol?: string | undefined
 }
 
-export const isHeadless = (service: Service): boolean => service.spec.clusterIP === 'None' || (service.spec.clusterIP ?? '') === ''
+const isHeadless = (service: Service): boolean => service.spec.clusterIP === 'None' || (service.spec.clusterIP ?? '') === ''
 
 /** True for Services whose endpoints follow from pods. */
 export function selectsPods(service: Service): boolean {
@@ -17,7 +17,7 @@ export function selectsPods(service: Service): boolean {
 }
 
 /** The container port that a Service port leads to; `undefined` when it names one that the pod does not have. */
-export function targetPortOf(pod: Pod, { targetPort, port, protocol = 'TCP' }: ServicePort): number | undefined {
+function targetPortOf(pod: Pod, { targetPort, port, protocol = 'TCP' }: ServicePort): number | undefined {
   if (targetPort === undefined || targetPort === 0 || targetPort === '') return port
   if (typeof targetPort === 'number') return targetPort
   const sidecars = (pod.spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')

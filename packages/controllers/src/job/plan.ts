@@ -109,7 +109,7 @@ export function planJob(input: JobInput): JobPlan {
 }
 
 /** Pods that have the finalizer still and, of an Indexed Job, an index that it has. */
-export function countablePods({ job, pods, released }: Pick<JobInput, 'job' | 'pods' | 'released'>): readonly Pod[] {
+function countablePods({ job, pods, released }: Pick<JobInput, 'job' | 'pods' | 'released'>): readonly Pod[] {
   return pods.filter(
     (pod) => isTracked(pod) && !released.has(uidOf(pod)) && (!isIndexed(job) || completionIndexOf(pod, completionsOf(job)) !== undefined),
   )

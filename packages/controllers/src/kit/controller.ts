@@ -2,6 +2,7 @@ import type { KubernetesObject } from '@k3s/api'
 import { createWorkqueue, runWorkers, type Informer, type Workqueue } from '@k3s/client'
 import { noLogger, systemClock, type Clock, type Logger, type Service } from '@k3s/lifecycle'
 import type { ControllerContext } from './context.ts'
+import { isNamespaceTerminating } from './pod-control.ts'
 
 /** A controller as its folder describes it; {@link controllerService} makes it run. */
 export interface ControllerDefinition {
@@ -34,7 +35,14 @@ export function controllerService(definition: ControllerDefinition): Service {
       try {
         await Promise.all(informers.map((informer) => informer.synced(signal)))
         ready()
-        const reconcile = (key: string): Promise<void> => definition.reconcile(key, signal, queue)
+        const reconcile = async (key: string): Promise<void> => {
+          try {
+            await definition.reconcile(key, signal, queue)
+          } catch (error) {
+            // Whatever was to be made there, it cannot be any more, and what is there is being deleted.
+            if (!isNamespaceTerminating(error)) throw error
+          }
+        }
         await Promise.all([
           runWorkers({ queue: source, concurrency, reconcile, logger: loggerOf(context, name), signal }),
           definition.background?.(signal, queue),

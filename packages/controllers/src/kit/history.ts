@@ -14,7 +14,7 @@ export const revisionHash = (revision: ControllerRevision): string =>
   revision.metadata.labels?.[revisionHashLabel] ?? revision.metadata.name
 
 /** What a revision records: a strategic merge patch that brings the template back, as `kubectl rollout undo` applies it. */
-export function revisionData(template: PodTemplateSpec): unknown {
+function revisionData(template: PodTemplateSpec): unknown {
   return { spec: { template: { ...template, $patch: 'replace' } } }
 }
 

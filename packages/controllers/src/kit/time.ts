@@ -3,11 +3,6 @@ export function formatTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`
 }
 
-/** A `metav1.MicroTime`, as Leases and Events carry it. */
-export function formatMicroTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 23)}000Z`
-}
-
 /** Milliseconds since the epoch; `undefined` when the text is absent or no time. */
 export function parseTime(text: string | undefined): number | undefined {
   if (text === undefined) return undefined

@@ -69,12 +69,7 @@ async function getOrUndefined(client: Client, name: string, signal: AbortSignal)
 }
 
 /** Deletes what is in a namespace and tells what is left. While pods are left, nothing else is touched: they may need it to end well. */
-export async function emptyNamespace(
-  client: Client,
-  namespace: string,
-  discovery: Discovery,
-  signal: AbortSignal,
-): Promise<EmptyingReport> {
+async function emptyNamespace(client: Client, namespace: string, discovery: Discovery, signal: AbortSignal): Promise<EmptyingReport> {
   const types = discovery.resources.filter(({ namespaced, verbs }) => namespaced && verbs.includes('delete') && verbs.includes('list'))
   const isPods = ({ group, resource }: Pick<ResourceType, 'group' | 'resource'>): boolean => group === '' && resource === 'pods'
   const phases = [types.filter(isPods), types.filter((type) => !isPods(type))]

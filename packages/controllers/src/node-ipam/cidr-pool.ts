@@ -38,10 +38,6 @@ export class CidrPool {
     this.#prefix = prefix
   }
 
-  get isIpv6(): boolean {
-    return this.#range.bits === 128
-  }
-
   /** Marks every subrange that overlaps `cidr` as used, once more for each call. Others, and what is no CIDR, are ignored. */
   occupy(cidr: string): void {
     for (const index of this.#indexesOf(cidr)) this.#used.set(index, (this.#used.get(index) ?? 0) + 1)

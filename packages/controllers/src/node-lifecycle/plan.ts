@@ -92,10 +92,10 @@ export function nodeTaints(node: Node, mayEvict: boolean, nowMs: number): Taint[
   return added.length === 0 && kept.length === taints.length ? undefined : [...kept, ...added]
 }
 
-export type ZoneState = 'Normal' | 'PartialDisruption' | 'FullDisruption'
+type ZoneState = 'Normal' | 'PartialDisruption' | 'FullDisruption'
 
 /** How a zone fares, by its nodes. Follows upstream: partial is more than two nodes and 55 % of all. */
-export function zoneState(nodes: readonly Node[]): ZoneState {
+function zoneState(nodes: readonly Node[]): ZoneState {
   const notReady = nodes.filter((node) => readinessTaint(node) !== undefined).length
   if (notReady > 0 && notReady === nodes.length) return 'FullDisruption'
   return notReady > 2 && notReady / nodes.length >= 0.55 ? 'PartialDisruption' : 'Normal'

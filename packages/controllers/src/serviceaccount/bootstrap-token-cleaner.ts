@@ -6,7 +6,7 @@ import { clockOf, controllerService, enqueueOn } from '../kit/controller.ts'
 import { parseTime } from '../kit/time.ts'
 
 /** When a bootstrap token ends, in milliseconds since the epoch; `undefined` when it does not, or the Secret holds none. */
-export function tokenExpiry({ type, data }: Secret): number | undefined {
+function tokenExpiry({ type, data }: Secret): number | undefined {
   const expiration = data?.['expiration']
   if (type !== 'bootstrap.kubernetes.io/token' || expiration === undefined) return undefined
   // A time that cannot be read counts as past, as it does upstream.
