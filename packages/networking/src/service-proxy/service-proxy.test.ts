@@ -1,100 +1,83 @@
-import type { Service } from '@k3s/api/types/core/v1'
-import type { Endpoint, EndpointSlice } from '@k3s/api/types/discovery/v1'
-import { describe, expect, it } from 'vitest'
-import { renderRules } from './render.ts'
-import { servicePorts, type ServicePortRules } from './snapshot.ts'
+import { services } from '@k3s/api/types/core/v1'
+import { createClient, createInformerFactory } from '@k3s/client'
+import { FakeApiServer } from '@k3s/client/fake'
+import { FakeClock } from '@k3s/lifecycle'
+import { afterEach, describe, expect, it } from 'vitest'
+import { CommandError, type RunCommand } from '../command.ts'
+import { createServiceProxy } from './service-proxy.ts'
 
-const service = (spec: Partial<Service['spec']>): Service => ({
-  metadata: { name: 'web', namespace: 'default' },
-  spec: { clusterIP: '10.43.0.7', clusterIPs: ['10.43.0.7'], ports: [{ name: 'http', port: 80, protocol: 'TCP' }], ...spec },
-})
-const slice = (endpoints: Endpoint[]): EndpointSlice => ({
-  metadata: { name: 'web-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'web' } },
-  addressType: 'IPv4',
-  ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
-  endpoints,
-})
-const endpoint = (ip: string, nodeName: string, conditions: Endpoint['conditions'] = { ready: true }): Endpoint => ({
-  addresses: [ip],
-  nodeName,
-  conditions,
-})
-const rulesOf = (services: readonly Service[], slices: readonly EndpointSlice[]): readonly ServicePortRules[] =>
-  servicePorts({ services, slices, nodeName: 'a', family: 'IPv4' })
-
-describe('servicePorts()', () => {
-  it('takes ready endpoints', () => {
-    const [rules] = rulesOf(
-      [service({})],
-      [slice([endpoint('10.42.0.2', 'a'), endpoint('10.42.1.2', 'b'), endpoint('10.42.1.3', 'b', { ready: false })])],
-    )
-    expect(rules?.internal).toEqual([
-      { ip: '10.42.0.2', port: 8080, isLocal: true },
-      { ip: '10.42.1.2', port: 8080, isLocal: false },
-    ])
-  })
-  it('falls back to those that terminate but still serve', () => {
-    const [rules] = rulesOf(
-      [service({})],
-      [
-        slice([
-          endpoint('10.42.0.2', 'a', { ready: false, serving: true, terminating: true }),
-          endpoint('10.42.1.2', 'b', { ready: false }),
-        ]),
-      ],
-    )
-    expect(rules?.internal.map(({ ip }) => ip)).toEqual(['10.42.0.2'])
-  })
-  it('keeps to the node for local policies', () => {
-    const both = [slice([endpoint('10.42.0.2', 'a'), endpoint('10.42.1.2', 'b')])]
-    const [rules] = rulesOf(
-      [
-        service({
-          internalTrafficPolicy: 'Local',
-          externalTrafficPolicy: 'Local',
-          type: 'NodePort',
-          ports: [{ name: 'http', port: 80, nodePort: 30080 }],
-        }),
-      ],
-      both,
-    )
-    expect(rules?.internal.map(({ ip }) => ip)).toEqual(['10.42.0.2'])
-    expect(rules?.external.map(({ ip }) => ip)).toEqual(['10.42.0.2'])
-    expect(rules).toMatchObject({ isExternalLocal: true, nodePort: 30080 })
-  })
-  it.each([
-    ['headless', { clusterIP: 'None', clusterIPs: ['None'] }],
-    ['an external name', { type: 'ExternalName' }],
-  ])('has no rules for a service that is %s', (_, spec) => {
-    expect(rulesOf([service(spec)], [])).toEqual([])
-  })
+const cleanups: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const clean of cleanups.splice(0)) await clean()
 })
 
-describe('renderRules()', () => {
-  const options = { family: 'IPv4', clusterCidr: '10.42.0.0/16', ownServiceIps: [] } as const
-  const ports = rulesOf([service({})], [slice([endpoint('10.42.0.2', 'a'), endpoint('10.42.1.2', 'b')])])
+/** A proxy on a fake cluster; `calls` are the inputs of nft, `fail` makes the next command fail. */
+async function start() {
+  const client = createClient(new FakeApiServer())
+  const informers = createInformerFactory(client)
+  const clock = new FakeClock()
+  const calls: string[] = []
+  const state = { fails: '' }
+  const run: RunCommand = (command, args, options) => {
+    calls.push(options?.input ?? [command, ...args].join(' '))
+    if (state.fails !== '' && (options?.input ?? args.join(' ')).includes(state.fails)) {
+      state.fails = ''
+      return Promise.reject(new CommandError(command, args, 'no'))
+    }
+    return Promise.resolve('')
+  }
+  const stop = new AbortController()
+  const proxy = createServiceProxy({ informers, nodeName: 'a', clusterCidrs: ['10.42.0.0/16'], clock, run })
+  const ready = Promise.withResolvers<void>()
+  const running = [informers.run({ signal: stop.signal, ready() {} }), proxy.run({ signal: stop.signal, ready: ready.resolve })]
+  cleanups.push(() => {
+    stop.abort()
+    return Promise.all(running)
+  })
+  await ready.promise
+  const addService = (name: string, ip: string): Promise<unknown> =>
+    client.resource(services).create({
+      metadata: { name, namespace: 'default' },
+      spec: { clusterIP: ip, clusterIPs: [ip], ports: [{ port: 80, protocol: 'TCP' }] },
+    })
+  return { clock, calls, state, addService }
+}
 
-  it('maps the service address to a chain that rewrites to an endpoint', () => {
-    const { text, chains } = renderRules(ports, options)
-    const [chain = ''] = chains.filter((name) => name.startsWith('svc-'))
-    expect(text).toContain(`add element ip k3s-proxy service-ips { 10.43.0.7 . tcp . 80 : goto ${chain} }`)
-    expect(text).toContain('numgen random mod 2 vmap')
-    expect(text).toContain('meta l4proto tcp dnat to 10.42.1.2:8080')
+const isRuleset = (call: string): boolean => call.includes('add table')
+
+describe('createServiceProxy()', () => {
+  it('programs the rules at its start and after changes', async () => {
+    const { clock, calls, addService } = await start()
+    expect(calls.filter(isRuleset)).toHaveLength(1)
+    await addService('web', '10.43.0.7')
+    await expect
+      .poll(async () => {
+        await clock.advance(100)
+        return calls.some((call) => call.includes('10.43.0.7'))
+      })
+      .toBe(true)
   })
-  it('rejects a service without endpoints', () => {
-    const { text } = renderRules(rulesOf([service({})], []), options)
-    expect(text).toContain('add element ip k3s-proxy no-endpoint-services { 10.43.0.7 . tcp . 80 : goto reject-chain }')
+
+  it('programs them again when somebody removed them', async () => {
+    const { clock, calls, state } = await start()
+    state.fails = 'list chain'
+    await expect
+      .poll(async () => {
+        await clock.advance(30_000)
+        return calls.filter((call) => isRuleset(call) && call.includes('delete table')).length
+      })
+      .toBe(2)
   })
-  it('leaves addresses alone that the node answers itself', () => {
-    expect(renderRules(ports, { ...options, ownServiceIps: ['10.43.0.7'] }).chains).toEqual([])
-  })
-  it('removes what an earlier ruleset made and keeps affinity sets that stay', () => {
-    const sticky = rulesOf([service({ sessionAffinity: 'ClientIP' })], [slice([endpoint('10.42.0.2', 'a')])])
-    const first = renderRules(sticky, options)
-    expect(first.sets).toHaveLength(1)
-    expect(renderRules(sticky, options, first).text).not.toContain('delete')
-    const last = renderRules([], options, first).text
-    for (const name of first.chains) expect(last).toContain(`delete chain ip k3s-proxy ${name}`)
-    expect(last).toContain(`delete set ip k3s-proxy ${first.sets[0]}`)
+
+  it('makes the table anew after a transaction that failed', async () => {
+    const { clock, calls, state, addService } = await start()
+    state.fails = '10.43.0.7'
+    await addService('web', '10.43.0.7')
+    await expect
+      .poll(async () => {
+        await clock.advance(1000)
+        return calls.filter((call) => call.includes('10.43.0.7')).at(-1)
+      })
+      .toContain('delete table')
   })
 })

@@ -3,7 +3,7 @@ import { services } from '@k3s/api/types/core/v1'
 import type { InformerFactory } from '@k3s/client'
 import { noLogger, noMetrics, systemClock, type Clock, type Logger, type MetricsRegistry, type Service } from '@k3s/lifecycle'
 import { runCommand, type RunCommand } from '../command.ts'
-import { renderRules, type Ruleset } from './render.ts'
+import { renderRules, tableName, type Ruleset } from './render.ts'
 import { servicePorts, type Family, type ServicePortRules } from './snapshot.ts'
 
 export interface ServiceProxyOptions {
@@ -22,6 +22,8 @@ export interface ServiceProxyOptions {
 // Changes come in bursts when a Deployment rolls: one transaction for all within this time.
 const settleMs = 50
 const retryMs = 5000
+// Another program may flush the rules of the whole machine: this long, at most, they stay away. kube-proxy's sync period.
+const checkMs = 30_000
 
 /** UDP flows whose endpoint is gone: the kernel would go on sending them there. */
 function staleFlows(previous: readonly ServicePortRules[], next: readonly ServicePortRules[]): readonly (readonly [string, string])[] {
@@ -87,6 +89,20 @@ export function createServiceProxy(options: ServiceProxyOptions): Service {
     }
   }
 
+  /** Forgets what was programmed when the kernel does not have it any more. */
+  async function check(signal: AbortSignal): Promise<void> {
+    for (const { family } of families) {
+      if (!applied.has(family)) continue
+      try {
+        await run('nft', ['list', 'chain', family === 'IPv6' ? 'ip6' : 'ip', tableName, 'services'], { signal })
+      } catch {
+        signal.throwIfAborted()
+        logger.warn({ family }, 'Service rules were removed by somebody; programming them again')
+        applied.delete(family)
+      }
+    }
+  }
+
   return {
     name: 'service-proxy',
     async run({ signal, ready }) {
@@ -108,8 +124,15 @@ export function createServiceProxy(options: ServiceProxyOptions): Service {
             await clock.sleep(retryMs, signal)
             continue
           }
-          await Promise.race([changed.promise, aborted])
-          if (!signal.aborted) await clock.sleep(settleMs, signal)
+          const idle = new AbortController()
+          const due = clock.sleep(checkMs, AbortSignal.any([signal, idle.signal])).then(
+            () => true,
+            () => false, // a change came first, or the end
+          )
+          const isDue = await Promise.race([due, changed.promise.then(() => false), aborted.then(() => false)])
+          idle.abort()
+          if (isDue) await check(signal)
+          else if (!signal.aborted) await clock.sleep(settleMs, signal)
         }
       } catch (error) {
         if (!signal.aborted) throw error
