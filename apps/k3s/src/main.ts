@@ -110,8 +110,5 @@ function explain(error: unknown): number {
   return exitCodes.failure
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2))
-} catch (error) {
-  process.exitCode = explain(error)
-}
+// What a library still waits for when our work is done, such as a timer of a closed connection, must not hold the process.
+process.exit(await main(process.argv.slice(2)).catch(explain))

@@ -92,10 +92,23 @@ export async function runAgent(
       const local = `https://127.0.0.1:${balancer.port}`
       const joined = await joinOrExplain(options, node, agentDir, local, logger, stop)
       await balancer.setServers(joined.apiservers)
+      await using stack = new AsyncDisposableStack()
+      const clientOf = (pair: KeyPair): Client =>
+        createClient(
+          stack.use(
+            createRestTransport({
+              server: local,
+              ca: joined.serverCa,
+              cert: pair.cert,
+              key: pair.key,
+              userAgent: `k3s-agent/${kubernetesVersion}`,
+            }),
+          ),
+        )
       const clients = {
-        kubelet: clientOf(local, joined, joined.kubelet),
-        kubeProxy: clientOf(local, joined, joined.kubeProxy),
-        k3sController: clientOf(local, joined, joined.k3sController),
+        kubelet: clientOf(joined.kubelet),
+        kubeProxy: clientOf(joined.kubeProxy),
+        k3sController: clientOf(joined.k3sController),
       }
       for (const [name, pair] of [
         ['kubelet', joined.kubelet],
@@ -126,12 +139,6 @@ export async function runAgent(
     },
   }
   await runAll([balancer, asNode], signal, context.onReady)
-}
-
-function clientOf(server: string, joined: JoinResult, pair: KeyPair): Client {
-  return createClient(
-    createRestTransport({ server, ca: joined.serverCa, cert: pair.cert, key: pair.key, userAgent: `k3s-agent/${kubernetesVersion}` }),
-  )
 }
 
 interface TunnelsOptions {
