@@ -6,7 +6,8 @@ import { writeBusyboxImage } from './images.ts'
 
 export const busybox = 'test.local/busybox:1'
 
-const program = join(import.meta.dirname, '../../k3s')
+/** The launcher of the program under test. */
+export const program: string = join(import.meta.dirname, '../../k3s')
 const readyMs = 90_000
 
 /** A k3s process on a host. */
@@ -21,6 +22,10 @@ export interface Cluster extends AsyncDisposable {
   readonly lab: Lab
   readonly server: Member
   readonly agents: readonly Member[]
+  /** A host with the busybox image in place and nothing running. */
+  addHost(name: string): Promise<Host>
+  /** The content of the server's token file. */
+  token(): Promise<string>
   addAgent(name: string, options?: { readonly isClosed?: boolean; readonly args?: readonly string[] }): Promise<Member>
   /** Starts a member again that was killed. */
   start(member: Member, args?: readonly string[]): void
@@ -74,11 +79,14 @@ export async function startCluster(id: string, options: { readonly args?: readon
     lab,
     server,
     agents,
+    addHost: prepare,
+    async token() {
+      return (await readFile(server.host.path('/var/lib/rancher/k3s/server/node-token'), 'utf8')).trim()
+    },
     async addAgent(name, { isClosed = false, args = [] } = {}) {
       const host = await prepare(name)
       if (isClosed) await host.closeInbound({ openUdpPorts: [8472] })
-      const token = (await readFile(server.host.path('/var/lib/rancher/k3s/server/node-token'), 'utf8')).trim()
-      const member = launch(host, ['agent', '--server', `https://${server.host.ip}:6443`, '--token', token, ...args])
+      const member = launch(host, ['agent', '--server', `https://${server.host.ip}:6443`, '--token', await cluster.token(), ...args])
       agents.push(member)
       return member
     },
