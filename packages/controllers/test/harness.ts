@@ -13,8 +13,7 @@ export interface ToldEvent {
   readonly message: string
 }
 
-/** An API server in memory with controllers running on it. */
-export interface World {
+interface WorldParts {
   readonly server: FakeApiServer
   readonly client: Client
   readonly events: readonly ToldEvent[]
@@ -24,9 +23,11 @@ export interface World {
   eventually<T>(look: () => T): Promise<NonNullable<T>>
   /** Resolves when no request has been made for a while: whatever the controllers wanted to do is done. */
   quiet(): Promise<void>
-  /** Stops everything. */
-  [Symbol.asyncDispose](): Promise<void>
 }
+
+/** An API server in memory with controllers running on it. Disposing it stops them. */
+// oxlint-disable-next-line typescript/no-redundant-type-constituents -- the linter reads tests without the library that declares AsyncDisposable
+export type World = WorldParts & AsyncDisposable
 
 const deadlineMs = 10_000
 
