@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { backoffDelay, retry } from './backoff.ts'
-import { FakeClock } from './clock.ts'
+import { FakeClock, systemClock } from './clock.ts'
 
 describe('FakeClock', () => {
   it('wakes sleepers in order of their time', async () => {
@@ -40,5 +40,22 @@ describe('retry()', () => {
     await clock.advance(1000)
     await failed
     expect(tries).toEqual([0, 100, 300])
+  })
+})
+
+describe('systemClock', () => {
+  it('waits longer than one timer can', async () => {
+    const stop = new AbortController()
+    const sleeping = systemClock.sleep(2 ** 40, stop.signal).then(
+      () => 'woke',
+      () => 'aborted',
+    )
+    // With one timer only it would wake after a millisecond.
+    expect(await Promise.race([sleeping, systemClock.sleep(30).then(() => 'asleep')])).toBe('asleep')
+    stop.abort()
+    expect(await sleeping).toBe('aborted')
+  })
+  it('takes a wait that is over as none', async () => {
+    await expect(systemClock.sleep(-5)).resolves.toBeUndefined()
   })
 })

@@ -12,20 +12,31 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      signal?.throwIfAborted()
-      const onAbort = (): void => {
-        clearTimeout(timer)
-        reject(signal?.reason)
-      }
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', onAbort)
-        resolve()
-      }, ms)
-      timer.unref()
-      signal?.addEventListener('abort', onAbort, { once: true })
-    }),
+  async sleep(ms, signal) {
+    // A timer holds at most 2^31 - 1 ms: longer waits take several.
+    for (let rest = ms; ; rest -= maxTimerMs) {
+      await waitOnce(Math.max(0, Math.min(rest, maxTimerMs)), signal)
+      if (rest <= maxTimerMs) return
+    }
+  },
+}
+
+const maxTimerMs = 2 ** 31 - 1
+
+function waitOnce(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const onAbort = (): void => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    }, ms)
+    timer.unref()
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
 }
 
 /** A clock for tests that moves only by {@link FakeClock.advance}. */
