@@ -23,9 +23,16 @@ function dnsService(clusterIP: string): Service {
 
 /** Makes the Service if there is none. One that is there with another address stays: pods were given that one. */
 export async function ensureDnsService(client: Client, clusterIp: string, signal: AbortSignal): Promise<void> {
-  try {
-    await client.resource(services).create(dnsService(clusterIp), { signal })
-  } catch (error) {
-    if (!hasReason(error, 'AlreadyExists')) throw error
-  }
+  const all = client.resource(services)
+  const wanted = dnsService(clusterIp)
+  const { namespace = '', name } = wanted.metadata
+  // Asked first: a second create of an address that is taken is Invalid before it is a name that exists.
+  const isThere = await all.get(name, { namespace, signal }).then(
+    () => true,
+    (error: unknown) => {
+      if (hasReason(error, 'NotFound')) return false
+      throw error
+    },
+  )
+  if (!isThere) await all.create(wanted, { signal })
 }
