@@ -11,6 +11,8 @@ export interface RequestHandler {
   close(): Promise<void>
 }
 
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+
 /** One wildcard route: the server's own router stands behind it, because paths come and go with the resources that are served. */
 export async function createRequestHandler(front: HttpFront): Promise<RequestHandler> {
   let handler: ((request: IncomingMessage, response: ServerResponse) => void) | undefined
@@ -31,7 +33,7 @@ export async function createRequestHandler(front: HttpFront): Promise<RequestHan
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined))
   app.route({
-    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    method: [...methods],
     url: '*',
     handler: (request, reply) => {
       reply.hijack()
@@ -43,7 +45,10 @@ export async function createRequestHandler(front: HttpFront): Promise<RequestHan
   const handle = handler
   return {
     // Fastify reads nothing of a request that node's two kinds of it do not both have.
-    handle: (request, response) => handle(request as IncomingMessage, response as ServerResponse),
+    handle: (request, response) => {
+      if (methods.has(request.method ?? '')) handle(request as IncomingMessage, response as ServerResponse)
+      else void front.handle(request, response) // HTTP/2 takes any word for a method; never rejects
+    },
     // bind() loses the overloads.
     inject: app.inject.bind<FastifyInstance['inject']>(app),
     close: () => app.close(),

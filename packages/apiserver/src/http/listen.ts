@@ -21,7 +21,15 @@ export const http2ServerOptions: {
   readonly requestCert: true
   readonly rejectUnauthorized: false
   readonly maxSessionMemory: number
-} = { allowHTTP1: true, requestCert: true, rejectUnauthorized: false, maxSessionMemory: 2048 }
+  readonly settings: { readonly maxConcurrentStreams: number }
+} = {
+  allowHTTP1: true,
+  requestCert: true,
+  rejectUnauthorized: false,
+  maxSessionMemory: 2048,
+  // Upstream's --http2-max-streams-per-connection; node's own default has no bound.
+  settings: { maxConcurrentStreams: 1000 },
+}
 
 // Requests that are running when a listener is disposed of get this long.
 const closeGraceMs = 2000

@@ -51,7 +51,7 @@ export function parseRequestInfo(method: string, path: string, query: URLSearchP
   const version = parts[isGrouped ? 2 : 1] ?? ''
   parts = parts.slice(isGrouped ? 3 : 2)
 
-  let verb = verbs[method] ?? ''
+  let verb = (Object.hasOwn(verbs, method) ? verbs[method] : undefined) ?? '' // HTTP/2 takes any word for a method
   const isPrefixedWatch = parts[0] === 'watch'
   if (isPrefixedWatch) {
     if (parts.length < 2) throw badRequest(`unable to determine kind and namespace from url, ${path}`)
@@ -90,10 +90,13 @@ export function parseRequestInfo(method: string, path: string, query: URLSearchP
 }
 
 function splitPath(path: string): string[] {
-  const trimmed = path.replace(/^\/+|\/+$/g, '')
-  if (trimmed === '') return []
+  const parts = path.split('/')
+  const first = parts.findIndex((part) => part !== '')
+  if (first < 0) return []
   try {
-    return trimmed.split('/').map((part) => (part.includes('%') ? decodeURIComponent(part) : part))
+    return parts
+      .slice(first, parts.findLastIndex((part) => part !== '') + 1)
+      .map((part) => (part.includes('%') ? decodeURIComponent(part) : part))
   } catch (cause) {
     throw Object.assign(badRequest(`invalid URL escape in ${JSON.stringify(path)}`), { cause })
   }
@@ -102,6 +105,7 @@ function splitPath(path: string): string[] {
 /** Everything behind the first `count` segments, still encoded. */
 function restOfPath(path: string, count: number): string {
   let at = 0
+  while (path[at + 1] === '/') at++
   for (let segment = 0; segment < count && at >= 0; segment++) at = path.indexOf('/', at + 1)
   return at < 0 ? '' : path.slice(at)
 }

@@ -14,9 +14,14 @@ export function agentName(header: string | undefined): string {
   return name.slice(0, 128) === '' ? 'unknown' : name.slice(0, 128)
 }
 
+// The longest that makes sense, such as `2562047h47m16.854775807s`, has 25.
+const maxDurationLength = 64
+
 /** Go's notation, such as `30s` or `1m30s`, in milliseconds; 0 for none. Throws BadRequest for anything else. */
 export function parseDurationMs(text: string): number {
   if (text === '') return 0
+  // Anyone may send one, and the pattern below takes quadratic time.
+  if (text.length > maxDurationLength) throw badRequest('invalid timeout specified in the request URL')
   if (/^\d+$/.test(text)) return Number(text) * 1000
   const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
   let total = 0

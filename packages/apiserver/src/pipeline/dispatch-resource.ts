@@ -12,12 +12,17 @@ import { handleCreate, handleUpdate } from './write-handlers.ts'
 /** Sends an authorized request on a resource to its handler. Throws StatusErrors. */
 export async function dispatchResource(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { info, served } = request
-  if (info.subresource !== '') return handleSubresource(core, request)
+  // Before anything else: the request was authorized for this namespace, and what is outside of it must not be reached. A namespace is in itself.
+  const isItself = info.resource === 'namespaces' && info.name === info.namespace
+  if (!served.type.namespaced && info.namespace !== '' && !isItself) throw pathNotFound()
+  if (info.subresource !== '') {
+    if (served.type.namespaced && info.namespace === '') throw pathNotFound()
+    return handleSubresource(core, request)
+  }
   if (!served.info.verbs.includes(info.verb)) throw methodNotAllowed(served.type, info.verb)
   // Lists go over all namespaces; everything else on a namespaced resource happens in one.
   const needsNamespace = served.type.namespaced && info.verb !== 'list' && info.verb !== 'watch' && info.verb !== 'deletecollection'
   if (needsNamespace && info.namespace === '' && info.verb !== 'create') throw pathNotFound()
-  if (!served.type.namespaced && info.namespace !== '' && info.resource !== 'namespaces') throw pathNotFound()
   switch (info.verb) {
     case 'get':
       return handleGet(core, request)

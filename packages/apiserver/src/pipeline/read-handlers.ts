@@ -69,12 +69,12 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
 
 /** The selectors of a request on a collection. */
 export function selectionOf({ info, served, call }: ResourceRequest): Selection {
-  const isByPath = info.name !== '' && info.verb === 'watch' && !/metadata\.name/.test(call.query.get('fieldSelector') ?? '')
   return parseSelection(storageOf({ served, info }).strategy, {
     namespace: info.namespace,
     labelSelector: call.query.get('labelSelector') ?? '',
     fieldSelector: call.query.get('fieldSelector') ?? '',
-    name: isByPath ? info.name : undefined,
+    // From the path or the field selector: it is what the request was authorized for, so nothing else may be selected.
+    name: info.name,
     fieldLabels: served.conversion?.fieldLabels,
   })
 }

@@ -1,0 +1,103 @@
+import { configmaps, namespaces, nodes, persistentvolumes } from '@k3s/api/types/core/v1'
+import { issueCertificate } from '@k3s/pki'
+import { describe, expect, it } from 'vitest'
+import type { AccessAttributes, Authorizer } from '../src/index.ts'
+import { ask, openSession, startHttps, type HttpsServer } from './start-https.ts'
+
+/** A server on which everybody may do what `may` says. */
+async function startWith(
+  may: (attributes: AccessAttributes) => boolean,
+): Promise<HttpsServer & { readonly jane: { cert: string; key: string } }> {
+  const authorizer: Authorizer = {
+    name: 'test',
+    authorize: (attributes) => ({ decision: may(attributes) ? 'allow' : 'noOpinion', reason: '' }),
+  }
+  const server = await startHttps({ authorizers: [authorizer] })
+  return { ...server, jane: await issueCertificate(server.ca, { commonName: 'jane', usages: ['client'] }) }
+}
+
+describe('a user who may do everything in one namespace', () => {
+  const inA = ({ isResource, namespace }: AccessAttributes): boolean => isResource && namespace === 'a'
+
+  it('does not reach what is in no namespace', async () => {
+    const { client, jane, ...server } = await startWith(inA)
+    await client.resource(nodes).create({ metadata: { name: 'n' }, spec: {} })
+    await client.resource(persistentvolumes).create({ metadata: { name: 'v' }, spec: {} })
+    for (const path of [
+      'nodes',
+      'nodes/n',
+      'nodes/n/status',
+      'nodes/n/proxy/',
+      'persistentvolumes/v/status',
+      'namespaces',
+      'namespaces/default',
+      'namespaces/default/status',
+    ])
+      expect((await ask({ ...server, client }, `/api/v1/namespaces/a/${path}`, jane)).status, path).toBe(404)
+    const removed = await ask({ ...server, client }, '/api/v1/namespaces/a/namespaces/default', { ...jane, method: 'DELETE' })
+    expect(removed.status).toBe(404)
+    expect(await client.resource(namespaces).get('default')).toMatchObject({ status: { phase: 'Active' } })
+  })
+
+  it('does not reach other namespaces by names with slashes', async () => {
+    const { client, jane, ...server } = await startWith(
+      ({ isResource, namespace }) => isResource && (namespace === 'a' || namespace === ''),
+    )
+    await client.resource(configmaps).create({ metadata: { name: 'x', namespace: 'default' } })
+    for (const path of [
+      '/api/v1/configmaps/default%2Fx',
+      '/api/v1/namespaces/a/configmaps/..%2Fdefault%2Fx',
+      '/api/v1/pods/default%2Fx/log',
+      '/api/v1/pods/default%2Fx/status',
+    ])
+      expect((await ask({ ...server, client }, path, jane)).status, path).toBe(404)
+  })
+})
+
+describe('a user who may watch one object', () => {
+  it('sees no other, whatever it selects', async () => {
+    const server = await startWith(({ verb, name }) => (verb === 'watch' || verb === 'list') && name === 'mine')
+    for (const name of ['mine', 'other']) await server.client.resource(configmaps).create({ metadata: { name, namespace: 'default' } })
+    const watch = async (target: string): Promise<string> => {
+      const answer = await ask(server, target, server.jane)
+      return `${answer.status} ${[...answer.text.matchAll(/"name":"(\w+)"/g)].map(([, name]) => name).join(' ')}`.trim()
+    }
+    const byPath = '/api/v1/watch/namespaces/default/configmaps/mine?timeoutSeconds=1'
+    const all = '/api/v1/namespaces/default/configmaps?timeoutSeconds=1'
+    expect(await watch(byPath)).toBe('200 mine')
+    expect(await watch(`${byPath}&fieldSelector=metadata.name!=x`)).toBe('200 mine')
+    expect(await watch(`${byPath}&fieldSelector=metadata.name%3Dother`)).toBe('400')
+    expect(await watch(`${all}&watch=1&fieldSelector=metadata.name%3Dmine`)).toBe('200 mine')
+    expect(await watch(`${all}&fieldSelector=metadata.name%3Dmine,metadata.name%3Dother`)).toBe('400')
+    expect(await watch(`${all}&fieldSelector=metadata.name!=x`)).toBe('403')
+  })
+})
+
+describe('a request line that is made to hurt', () => {
+  it('is answered at once', async () => {
+    const server = await startHttps()
+    const session = openSession(server)
+    const get = async (headers: Record<string, string>): Promise<string> => {
+      const stream = session.request(headers)
+      let text = ''
+      for await (const chunk of stream as AsyncIterable<Buffer>) text += chunk.toString()
+      return text
+    }
+    const started = performance.now()
+    await get({ ':path': `/a${'/'.repeat(60_000)}x` })
+    await get({ ':path': `/healthz?timeout=${'1'.repeat(60_000)}x` })
+    // Each took seconds when patterns went over them in quadratic time.
+    expect(performance.now() - started).toBeLessThan(1000)
+  })
+
+  it('gets a Status for methods that there are not', async () => {
+    const server = await startHttps()
+    const session = openSession(server)
+    for (const method of ['TRACE', 'constructor', '__proto__', 'FOO']) {
+      const stream = session.request({ ':method': method, ':path': '/api/v1/namespaces' })
+      let text = ''
+      for await (const chunk of stream as AsyncIterable<Buffer>) text += chunk.toString()
+      expect(JSON.parse(text), method).toMatchObject({ kind: 'Status', code: 405 })
+    }
+  })
+})
