@@ -49,7 +49,8 @@ describe('HTTPS', () => {
   it('does not believe a certificate of another CA', async () => {
     const server = await startHttps()
     const other = await startHttps()
-    expect((await ask(server, '/api/v1/pods', other.adminCertificate)).status).toBe(403)
+    expect((await ask(server, '/api/v1/pods', other.adminCertificate)).status).toBe(401)
+    expect((await ask(server, '/healthz', other.adminCertificate)).status).toBe(401)
   })
 
   it('names namespace and object when it forbids', async () => {

@@ -75,8 +75,10 @@ export function clientCertificateAuthenticator(bundle: CertificateBundle, now: (
     authenticate({ clientCertificate }: Credentials) {
       if (clientCertificate === undefined) return Promise.resolve(undefined)
       const certificate = verifier.verify(clientCertificate)
-      const name = certificate === undefined ? undefined : subjectValues(certificate, 'CN')[0]
-      if (certificate === undefined || name === undefined || name === '') return Promise.resolve(undefined)
+      // As upstream: who shows a certificate that is not ours is not taken for anonymous, unless it has other credentials too.
+      if (certificate === undefined) throw unauthorized(new Error('Client certificate is not signed by a client CA for client use'))
+      const name = subjectValues(certificate, 'CN')[0]
+      if (name === undefined || name === '') return Promise.resolve(undefined)
       return Promise.resolve({ user: { name, groups: [...subjectValues(certificate, 'O')], extra: credentialExtra(certificate) } })
     },
   }
