@@ -221,19 +221,30 @@ describe('proxy', () => {
     return (backend.address() as AddressInfo).port // it listens on TCP
   }
 
+  /** A pod network whose every address is this machine's. */
+  const toLoopback: NodeConnector = {
+    dial: () => Promise.reject(new Error('No nodes')),
+    dialAddress: (_host, port) =>
+      new Promise<Duplex>((resolve, reject) => {
+        const socket = connect(port, '127.0.0.1', () => resolve(socket))
+        socket.once('error', reject)
+      }),
+    kubeletTls: () => undefined,
+  }
+
   it('reaches pods and services with every method, body and query', async () => {
     const port = await startBackend()
-    const server = await startHttps()
+    const server = await startHttps({ nodeConnector: toLoopback })
     await server.client.resource(pods).create(pod)
     const present = await server.client.resource(pods).get('web', { namespace: 'default' })
-    await server.client.resource(pods).update({ ...present, status: { podIP: '127.0.0.1' } }, { subresource: 'status' })
+    await server.client.resource(pods).update({ ...present, status: { podIP: '192.0.2.1' } }, { subresource: 'status' })
     await server.client
       .resource(services)
       .create({ metadata: { name: 'svc', namespace: 'default' }, spec: { ports: [{ name: 'http', port: 80 }] } })
     await server.client.resource(endpointslices).create({
       metadata: { name: 'svc-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'svc' } },
       addressType: 'IPv4',
-      endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
+      endpoints: [{ addresses: ['192.0.2.1'], conditions: { ready: true } }],
       ports: [{ name: 'http', port, protocol: 'TCP' }],
     })
     for (const base of [
@@ -245,6 +256,17 @@ describe('proxy', () => {
       expect([answer.status, answer.text, answer.headers['x-seen']]).toEqual([200, 'hello', 'PUT /a/b?c=d undefined'])
       expect((await ask(server, `${base}/redirect`, server.adminCertificate)).headers['location']).toBe(`${base}/there`)
       expect((await ask(server, base, server.adminCertificate)).headers['location']).toBe(`${base}/`)
+    }
+  })
+
+  it('does not reach into the server itself or to link-local addresses, whatever objects say', async () => {
+    const server = await startHttps()
+    await server.client.resource(pods).create(pod)
+    for (const podIP of ['127.0.0.1', '::1', '169.254.169.254']) {
+      const present = await server.client.resource(pods).get('web', { namespace: 'default' })
+      await server.client.resource(pods).update({ ...present, status: { podIP } }, { subresource: 'status' })
+      const answer = await ask(server, '/api/v1/namespaces/default/pods/web:80/proxy/', server.adminCertificate)
+      expect(answer.json()).toMatchObject({ code: 400, message: 'address not allowed' })
     }
   })
 

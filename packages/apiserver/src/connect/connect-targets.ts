@@ -5,6 +5,7 @@ import type { RequestInfo } from '../http/request-info.ts'
 import type { ConnectTarget } from '../pipeline/answer.ts'
 import type { ObjectReader } from '../registry/strategy.ts'
 import { parseProxyName } from './proxy-name.ts'
+import { checkProxyable } from './proxyable-address.ts'
 
 /** Finds where connect requests go. All read the caches only, and throw StatusErrors in upstream's words. */
 
@@ -162,6 +163,7 @@ function podProxy(request: ConnectRequest, path: string): ConnectTarget {
   const pod = podOf(request, name)
   const host = pod.status?.podIP ?? ''
   if (host === '') throw badRequest(`address not allowed: pod ${name} has no IP`)
+  checkProxyable(host)
   const declared = pod.spec.containers.flatMap((container) => container.ports ?? [])
   const number =
     port === ''
@@ -200,5 +202,6 @@ function serviceProxy(request: ConnectRequest, path: string): ConnectTarget {
     })
   const chosen = candidates[Math.floor(random() * candidates.length)]
   if (chosen === undefined) throw unavailable()
+  checkProxyable(chosen.host)
   return { dial: chosen, scheme: scheme === 'https' ? 'https' : 'http', path, isKubelet: false }
 }
