@@ -196,6 +196,8 @@ class LabHost implements Host {
     const deadline = performance.now() + bootMs
     while (countProcesses(this.#lab.cgroups, this.#lab.group) > 0 && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 20))
+    // The kernel takes its time with the network of a host that ended, and this name is needed again.
+    await execute('ip', ['-n', this.#lab.netns, 'link', 'del', this.#lab.link])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
