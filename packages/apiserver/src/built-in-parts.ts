@@ -1,4 +1,6 @@
+import type { Secret, ServiceAccount } from '@k3s/api/types/core/v1'
 import { createClient } from '@k3s/client'
+import { invariant } from '@k3s/lifecycle'
 import { builtInAdmission } from './admission/built-in.ts'
 import type { ApiServerOptions, ServerParts } from './api-server.ts'
 import type { Authenticator, Authorizer } from './auth/auth.ts'
@@ -34,10 +36,17 @@ export interface BuiltInPartsOptions extends Pick<BuiltInStrategyOptions, 'servi
   readonly disabledAdmission?: readonly string[] | undefined
 }
 
+/** What {@link builtInParts} gives: options of `createApiServer`, and what other parts of a control plane need of them. */
+export interface BuiltInParts extends Pick<
+  ApiServerOptions,
+  'authenticators' | 'authorizers' | 'admission' | 'strategies' | 'extraPaths' | 'prepare'
+> {
+  /** The token for a Secret of type `kubernetes.io/service-account-token`, which dies with the Secret. Rejects before the server is made. */
+  signSecretToken(account: ServiceAccount, secret: Secret): Promise<string>
+}
+
 /** Everything that a cluster's API server has beyond its core, as options of `createApiServer`: rules of the built-in resources, tokens, node and role authorization with their bootstrap policy, admission. Make one for each server. */
-export function builtInParts(
-  options: BuiltInPartsOptions,
-): Pick<ApiServerOptions, 'authenticators' | 'authorizers' | 'admission' | 'strategies' | 'extraPaths' | 'prepare'> {
+export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
   const { serviceAccounts } = options
   let made: BuiltIns | undefined
   const of = (parts: ServerParts): BuiltIns => (made ??= makeBuiltIns(options, parts))
@@ -68,6 +77,10 @@ export function builtInParts(
         tokenAuthenticators,
         audiences: serviceAccountTokens.audiences,
       })
+    },
+    signSecretToken: async (account, secret) => {
+      invariant(made !== undefined, 'tokens are signed after the server was made')
+      return made.serviceAccountTokens.issueForSecret(account, secret)
     },
     extraPaths: (path) => (made === undefined ? undefined : issuerDocument(made.serviceAccountTokens, path, serviceAccounts)),
     prepare: async (server, signal) => {

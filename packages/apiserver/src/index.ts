@@ -1,5 +1,5 @@
 export { builtInParts } from './built-in-parts.ts'
-export type { BuiltInPartsOptions } from './built-in-parts.ts'
+export type { BuiltInParts, BuiltInPartsOptions } from './built-in-parts.ts'
 export { createApiServer } from './create-api-server.ts'
 export { http2ServerOptions } from './http/listen.ts'
 export type {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { builtInParts, createApiServer, SigningKeys, type ApiServer, type UserInfo } from '@k3s/apiserver'
+import { builtInParts, createApiServer, SigningKeys, type ApiServer, type BuiltInParts, type UserInfo } from '@k3s/apiserver'
 import { createClient, type Client } from '@k3s/client'
 import type { Datastore } from '@k3s/datastore'
 import type { Logger } from '@k3s/lifecycle'
@@ -27,8 +27,13 @@ export interface ControlPlaneApiOptions {
   readonly logger: Logger
 }
 
+/** The server, and what the controllers need of its parts. */
+export interface ControlPlaneApi extends Pick<BuiltInParts, 'signSecretToken'> {
+  readonly server: ApiServer
+}
+
 /** The API server, put together as K3s has it. */
-export async function createControlPlaneApi(given: ControlPlaneApiOptions): Promise<ApiServer> {
+export async function createControlPlaneApi(given: ControlPlaneApiOptions): Promise<ControlPlaneApi> {
   const { options, tls, tunnel, ownNode } = given
   const { cluster } = options
   const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
@@ -37,17 +42,18 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
     return tunnel.dial(node, `127.0.0.1:${port}`)
   }
 
-  return createApiServer({
-    ...builtInParts({
-      serviceCidrs: [cluster.serviceCidr],
-      nodePortRange: options.nodePortRange,
-      serviceAccounts: {
-        keys: new SigningKeys([tls.serviceAccountKey]),
-        issuers: [issuer],
-        audiences: [issuer, 'k3s'],
-        baseUrl: `https://${given.advertiseAddress}:${options.advertisePort}`,
-      },
-    }),
+  const parts = builtInParts({
+    serviceCidrs: [cluster.serviceCidr],
+    nodePortRange: options.nodePortRange,
+    serviceAccounts: {
+      keys: new SigningKeys([tls.serviceAccountKey]),
+      issuers: [issuer],
+      audiences: [issuer, 'k3s'],
+      baseUrl: `https://${given.advertiseAddress}:${options.advertisePort}`,
+    },
+  })
+  const server = await createApiServer({
+    ...parts,
     datastore: given.datastore,
     logger: given.logger,
     metrics: given.metrics,
@@ -68,6 +74,7 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
     },
     advertised: { address: given.advertiseAddress, port: options.advertisePort, serviceIp: addressOf(cluster.serviceCidr, 1) },
   })
+  return { server, signSecretToken: (account, secret) => parts.signSecretToken(account, secret) }
 }
 
 /** A client of this process, as one of the users that components have. */

@@ -3,13 +3,11 @@ import { join } from 'node:path'
 import type { ApiServer } from '@k3s/apiserver'
 import { nodes, secrets } from '@k3s/api/types/core/v1'
 import { hasReason } from '@k3s/api'
-import { createInformerFactory, type Client } from '@k3s/client'
-import { createControllers } from '@k3s/controllers'
+import type { Client } from '@k3s/client'
 import { isDatastoreError, openDatastore, type Datastore } from '@k3s/datastore'
 import { runAll, type Logger, type Service } from '@k3s/lifecycle'
-import { createNodePasswordCleaner, createSupervisor, ensureNodePassword, ensureNodePasswordFile } from '@k3s/node-registration'
+import { createSupervisor, ensureNodePassword, ensureNodePasswordFile } from '@k3s/node-registration'
 import type { KeyPair } from '@k3s/pki'
-import { createScheduler } from '@k3s/scheduler'
 import { createTunnelServer } from '@k3s/tunnel'
 import { FatalError } from '../errors.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
@@ -17,11 +15,11 @@ import type { NodeOptions } from '../node/node-options.ts'
 import { createNodeServices } from '../node/node-services.ts'
 import { sqliteWorker } from '../sqlite-worker.ts'
 import { kubernetesVersion } from '../version.ts'
-import { clientAs, clientAsController, createControlPlaneApi } from './api-server.ts'
+import { clientAs, createControlPlaneApi } from './api-server.ts'
+import { controlPlaneServices } from './control-plane-services.ts'
 import { ensureDnsService } from './dns-service.ts'
 import { writeAdminKubeconfig, writeComponentKubeconfigs } from './kubeconfig.ts'
 import { listen } from './listener.ts'
-import { createNodeRole } from './node-role.ts'
 import { addressOf, type ServerOptions } from './server-options.ts'
 import { ensureLeaf, ensureServerTls, type ServerTls } from './server-tls.ts'
 import { ensureTokens } from './tokens.ts'
@@ -85,19 +83,18 @@ export async function runServer(
   await using stack = new AsyncDisposableStack()
   const datastore = stack.use(await open(options.datastore, part('datastore'), metrics, signal))
   const tunnel = stack.use(createTunnelServer({ logger: part('tunnel') }))
-  const api = stack.use(
-    await createControlPlaneApi({
-      options,
-      datastore,
-      tls,
-      tunnel,
-      ownNode: options.runs.agent ? node.nodeName : undefined,
-      advertiseAddress,
-      version: kubernetesVersion,
-      metrics,
-      logger: part('apiserver'),
-    }),
-  )
+  const { server: api, signSecretToken } = await createControlPlaneApi({
+    options,
+    datastore,
+    tls,
+    tunnel,
+    ownNode: options.runs.agent ? node.nodeName : undefined,
+    advertiseAddress,
+    version: kubernetesVersion,
+    metrics,
+    logger: part('apiserver'),
+  })
+  stack.use(api)
   const admin = clientAs(api, 'system:admin', ['system:masters'])
   let isReady = false
   const supervisor = createSupervisor({
@@ -137,7 +134,7 @@ export async function runServer(
   })
   logger.info({ address: `${options.bindAddress}:${options.httpsPort}`, kubeconfig, version: kubernetesVersion }, 'API server is up')
 
-  const services = [...controlPlaneServices(api, admin, options, node, tls, logger, metrics)]
+  const services = [...controlPlaneServices({ api, signSecretToken, admin, options, node, tls, logger, metrics })]
   if (options.runs.agent) {
     const password = await ensureNodePasswordFile(nodePasswordFile)
     if ((await ensureNodePassword(admin, node.nodeName, password)) === 'rejected') {
@@ -151,56 +148,6 @@ export async function runServer(
     isReady = true
     context.onReady()
   })
-}
-
-function controlPlaneServices(
-  api: ApiServer,
-  admin: Client,
-  options: ServerOptions,
-  node: NodeOptions,
-  tls: ServerTls,
-  logger: Logger,
-  metrics: Metrics,
-): readonly Service[] {
-  const services: Service[] = []
-  const informersOf = (name: string): ReturnType<typeof createInformerFactory> =>
-    createInformerFactory(clientAs(api, name), { logger: logger.child({ component: name }) })
-  const cleanerInformers = createInformerFactory(admin, { logger: logger.child({ component: 'supervisor' }) })
-  services.push(cleanerInformers, createNodePasswordCleaner({ client: admin, informers: cleanerInformers, logger }))
-  if (options.runs.agent) services.push(createNodeRole({ client: admin, informers: cleanerInformers, nodeName: node.nodeName, logger }))
-  if (options.runs.controllers) {
-    const informers = createInformerFactory(clientAs(api, 'system:kube-controller-manager'), {
-      logger: logger.child({ component: 'controllers' }),
-    })
-    services.push(
-      informers,
-      createControllers({
-        client: admin,
-        clientFor: (name) => clientAsController(api, name),
-        informers,
-        logger: logger.child({ component: 'controllers' }),
-        metrics,
-        options: {
-          rootCa: tls.serverCa.cert,
-          nodeIpam: { clusterCidrs: [options.cluster.clusterCidr] },
-          cloudNode: options.runs.cloudController,
-        },
-      }),
-    )
-  }
-  if (options.runs.scheduler) {
-    const informers = informersOf('system:kube-scheduler')
-    services.push(
-      informers,
-      createScheduler({
-        client: clientAs(api, 'system:kube-scheduler'),
-        informers,
-        logger: logger.child({ component: 'scheduler' }),
-        metrics,
-      }),
-    )
-  }
-  return services
 }
 
 /** This machine as a node: its certificates are signed here, its clients need no network. */
