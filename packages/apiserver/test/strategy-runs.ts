@@ -3,11 +3,18 @@ import type { FieldError, ObjectReader, RequestScope, ResourceStrategy } from '.
 
 export const now = '2024-05-01T12:00:00Z'
 
-/** Objects of any types, given as `[type, object]`. */
-export function objectsOf(...stored: readonly (readonly [ResourceType, KubernetesObject])[]): ObjectReader {
+export type Stored = readonly [ResourceType, KubernetesObject]
+
+/** An object for {@link objectsOf}, checked against its type. */
+export function stored<T extends KubernetesObject>(type: ResourceType<T>, object: T): Stored {
+  return [type, object]
+}
+
+/** Reads these objects. */
+export function objectsOf(...all: readonly Stored[]): ObjectReader {
   const of = <T extends KubernetesObject>(type: ResourceType<T>): T[] =>
     // Stored under its own type.
-    stored.filter(([each]) => each.resource === type.resource && each.group === type.group).map(([, object]) => object as T)
+    all.filter(([each]) => each.resource === type.resource && each.group === type.group).map(([, object]) => object as T)
   return {
     get: (type, namespace, name) => of(type).find(({ metadata }) => metadata.name === name && (metadata.namespace ?? '') === namespace),
     list: (type, namespace = '') => of(type).filter(({ metadata }) => namespace === '' || metadata.namespace === namespace),

@@ -30,7 +30,8 @@ export function certificateApproval(authorizer: Authorizer): AdmissionPlugin {
     async validate(request): Promise<void> {
       if (objectOf(request, certificatesigningrequests, ['UPDATE'], 'approval') === undefined) return
       const signer = oldObjectOf(request, certificatesigningrequests)?.spec.signerName ?? ''
-      if (!(await maySign(authorizer, request.scope.user, 'approve', signer))) throw refusal(request, `user not permitted to approve requests with signerName "${signer}"`)
+      if (!(await maySign(authorizer, request.scope.user, 'approve', signer)))
+        throw refusal(request, `user not permitted to approve requests with signerName "${signer}"`)
     },
   }
 }
@@ -46,7 +47,8 @@ export function certificateSigning(authorizer: Authorizer): AdmissionPlugin {
       const [now, then] = [object.status ?? {}, previous.status ?? {}]
       if ((now.certificate ?? '') === (then.certificate ?? '') && semanticEqual(now.conditions, then.conditions)) return
       const signer = previous.spec.signerName
-      if (!(await maySign(authorizer, request.scope.user, 'sign', signer))) throw refusal(request, `user not permitted to sign requests with signerName "${signer}"`)
+      if (!(await maySign(authorizer, request.scope.user, 'sign', signer)))
+        throw refusal(request, `user not permitted to sign requests with signerName "${signer}"`)
     },
   }
 }

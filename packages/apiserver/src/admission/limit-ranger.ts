@@ -1,5 +1,14 @@
 import { compareQuantities, quantityNanos } from '@k3s/api'
-import { type Container, type LimitRange, type LimitRangeItem, limitranges, type PersistentVolumeClaim, persistentvolumeclaims, type Pod, pods } from '@k3s/api/types/core/v1'
+import {
+  type Container,
+  type LimitRange,
+  type LimitRangeItem,
+  limitranges,
+  type PersistentVolumeClaim,
+  persistentvolumeclaims,
+  type Pod,
+  pods,
+} from '@k3s/api/types/core/v1'
 import { podResources, type ResourceList } from '../resources/shared/resource-list.ts'
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts'
 import { objectOf, refusal } from './requests.ts'
@@ -10,7 +19,10 @@ const annotation = 'kubernetes.io/limit-ranger'
 function fill(container: Container, item: LimitRangeItem): { readonly requests: string[]; readonly limits: string[] } {
   const resources = (container.resources ??= {})
   const filled = { requests: [] as string[], limits: [] as string[] }
-  for (const [kind, defaults] of [['requests', item.defaultRequest], ['limits', item.default]] as const) {
+  for (const [kind, defaults] of [
+    ['requests', item.defaultRequest],
+    ['limits', item.default],
+  ] as const) {
     for (const [name, amount] of Object.entries(defaults ?? {})) {
       if (resources[kind]?.[name] !== undefined) continue
       resources[kind] = { ...resources[kind], [name]: amount }
@@ -22,7 +34,10 @@ function fill(container: Container, item: LimitRangeItem): { readonly requests: 
 
 function fillPod(pod: Pod, items: readonly LimitRangeItem[]): void {
   const notes: string[] = []
-  for (const [what, containers] of [['container', pod.spec.containers], ['init container', pod.spec.initContainers]] as const) {
+  for (const [what, containers] of [
+    ['container', pod.spec.containers],
+    ['init container', pod.spec.initContainers],
+  ] as const) {
     for (const container of containers ?? []) {
       for (const item of items.filter(({ type }) => type === 'Container')) {
         const { requests, limits } = fill(container, item)
@@ -97,7 +112,9 @@ export const limitRanger: AdmissionPlugin = {
     const items = itemsOf(request)
     const found =
       pod === undefined
-        ? items.filter(({ type }) => type === 'PersistentVolumeClaim').flatMap((item) => problems(item, claim?.spec.resources?.requests ?? {}, {}))
+        ? items
+            .filter(({ type }) => type === 'PersistentVolumeClaim')
+            .flatMap((item) => problems(item, claim?.spec.resources?.requests ?? {}, {}))
         : podProblems(pod, items)
     if (found.length > 0) throw refusal(request, found.length === 1 ? (found[0] ?? '') : `[${found.join(', ')}]`)
   },

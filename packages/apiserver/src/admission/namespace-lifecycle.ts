@@ -21,7 +21,11 @@ export const namespaceLifecycle: AdmissionPlugin = {
     if (namespace === undefined) throw notFound(namespaces, request.namespace)
     if (namespace.status?.phase !== 'Terminating' && namespace.metadata.deletionTimestamp === undefined) return
     const error = refusal(request, `unable to create new content in namespace ${request.namespace} because it is being terminated`)
-    const cause = { reason: 'NamespaceTerminating', message: `namespace ${request.namespace} is being terminated`, field: 'metadata.namespace' }
+    const cause = {
+      reason: 'NamespaceTerminating',
+      message: `namespace ${request.namespace} is being terminated`,
+      field: 'metadata.namespace',
+    }
     throw new StatusError('Forbidden', error.message, { details: { ...error.details, causes: [cause] } })
   },
 }

@@ -14,9 +14,18 @@ const mirrorAnnotation = 'kubernetes.io/config.mirror'
 
 /** Labels of Kubernetes' own domains that a kubelet may set on its node. */
 const kubeletLabels = new Set([
-  'kubernetes.io/hostname', 'kubernetes.io/os', 'kubernetes.io/arch', 'beta.kubernetes.io/os', 'beta.kubernetes.io/arch', 'node.kubernetes.io/instance-type',
-  'beta.kubernetes.io/instance-type', 'topology.kubernetes.io/zone', 'topology.kubernetes.io/region', 'failure-domain.beta.kubernetes.io/zone',
-  'failure-domain.beta.kubernetes.io/region', 'node.kubernetes.io/windows-build',
+  'kubernetes.io/hostname',
+  'kubernetes.io/os',
+  'kubernetes.io/arch',
+  'beta.kubernetes.io/os',
+  'beta.kubernetes.io/arch',
+  'node.kubernetes.io/instance-type',
+  'beta.kubernetes.io/instance-type',
+  'topology.kubernetes.io/zone',
+  'topology.kubernetes.io/region',
+  'failure-domain.beta.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+  'node.kubernetes.io/windows-build',
 ])
 const kubeletDomains = ['kubelet.kubernetes.io', 'node.kubernetes.io']
 
@@ -43,7 +52,8 @@ function checkNode(request: AdmissionRequest, name: string): void {
   const previous = oldObjectOf(request, nodes)
   const labels = changedLabels(node, previous).filter(isForbiddenLabel)
   if (previous === undefined) {
-    if (node.spec?.configSource !== undefined) throw refusal(request, `node "${name}" is not allowed to create pods with a non-nil configSource`)
+    if (node.spec?.configSource !== undefined)
+      throw refusal(request, `node "${name}" is not allowed to create pods with a non-nil configSource`)
     if (labels.length > 0) throw refusal(request, `node "${name}" is not allowed to set the following labels: ${labels.join(', ')}`)
     return
   }
@@ -61,10 +71,18 @@ function referenceOfMirror(pod: Pod): string | undefined {
   const env = containers.flatMap((container) => container.env ?? [])
   const envFrom = containers.flatMap((container) => container.envFrom ?? [])
   const volumes = pod.spec.volumes ?? []
-  if (volumes.some(({ secret }) => secret !== undefined) || envFrom.some(({ secretRef }) => secretRef !== undefined) || env.some(({ valueFrom }) => valueFrom?.secretKeyRef !== undefined)) {
+  if (
+    volumes.some(({ secret }) => secret !== undefined) ||
+    envFrom.some(({ secretRef }) => secretRef !== undefined) ||
+    env.some(({ valueFrom }) => valueFrom?.secretKeyRef !== undefined)
+  ) {
     return 'secrets'
   }
-  if (volumes.some(({ configMap }) => configMap !== undefined) || envFrom.some(({ configMapRef }) => configMapRef !== undefined) || env.some(({ valueFrom }) => valueFrom?.configMapKeyRef !== undefined)) {
+  if (
+    volumes.some(({ configMap }) => configMap !== undefined) ||
+    envFrom.some(({ configMapRef }) => configMapRef !== undefined) ||
+    env.some(({ valueFrom }) => valueFrom?.configMapKeyRef !== undefined)
+  ) {
     return 'configmaps'
   }
   if (volumes.some(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined)) return 'persistentvolumeclaims'
@@ -100,14 +118,17 @@ function checkPod(request: AdmissionRequest, name: string): void {
     case '': {
       const pod = objectOf(request, pods, ['CREATE'])
       if (pod !== undefined) checkNewPod(request, pod, name)
-      else if (request.operation !== 'DELETE') throw refusal(request, `unexpected operation "${request.operation}", ${node} can only create and delete mirror pods`)
+      else if (request.operation !== 'DELETE')
+        throw refusal(request, `unexpected operation "${request.operation}", ${node} can only create and delete mirror pods`)
       else if (previous?.spec.nodeName !== name) throw refusal(request, `${node} can only delete pods with spec.nodeName set to itself`)
       return
     }
     case 'status': {
-      if (previous?.spec.nodeName !== name) throw refusal(request, `${node} can only update pod status for pods with spec.nodeName set to itself`)
+      if (previous?.spec.nodeName !== name)
+        throw refusal(request, `${node} can only update pod status for pods with spec.nodeName set to itself`)
       const pod = objectOf(request, pods, ['UPDATE'], 'status')
-      if (pod !== undefined && !semanticEqual(pod.metadata.labels, previous.metadata.labels)) throw refusal(request, `${node} cannot update labels through pod status`)
+      if (pod !== undefined && !semanticEqual(pod.metadata.labels, previous.metadata.labels))
+        throw refusal(request, `${node} cannot update labels through pod status`)
       if (pod !== undefined && !semanticEqual(pod.status?.resourceClaimStatuses, previous.status?.resourceClaimStatuses)) {
         throw refusal(request, `${node} cannot update resource claim statues`)
       }
@@ -130,7 +151,9 @@ function checkToken(request: AdmissionRequest, name: string): void {
   const pod = request.scope.objects.get(pods, request.namespace, reference.name)
   if (pod === undefined) throw notFound(pods, reference.name)
   if (pod.metadata.uid !== reference.uid) {
-    throw refuse(`the UID in the bound object reference (${reference.uid}) does not match the UID in record. The object might have been deleted and then recreated`)
+    throw refuse(
+      `the UID in the bound object reference (${reference.uid}) does not match the UID in record. The object might have been deleted and then recreated`,
+    )
   }
   if (pod.spec.nodeName !== name) throw refuse('node requested token bound to a pod scheduled on a different node')
 }
@@ -165,16 +188,21 @@ export const nodeRestriction: AdmissionPlugin = {
     else if (isFor(request, persistentvolumeclaims, request.subresource)) checkClaim(request, name)
     else if (isFor(request, serviceaccounts, 'token') && request.operation === 'CREATE') checkToken(request, name)
     else if (isFor(request, leases)) {
-      if (request.namespace !== 'kube-node-lease') throw refusal(request, 'can only access leases in the "kube-node-lease" system namespace')
+      if (request.namespace !== 'kube-node-lease')
+        throw refusal(request, 'can only access leases in the "kube-node-lease" system namespace')
       if (given !== name) throw refusal(request, 'can only access node lease with the same name as the requesting node')
-    } else if (isFor(request, csinodes) && given !== name) throw refusal(request, 'can only access CSINode with the same name as the requesting node')
+    } else if (isFor(request, csinodes) && given !== name)
+      throw refusal(request, 'can only access CSINode with the same name as the requesting node')
     else if (isFor(request, resourceslices)) {
       const slice = objectOf(request, resourceslices, ['CREATE']) ?? oldObjectOf(request, resourceslices)
       const verb = request.operation === 'DELETE' ? 'delete' : 'create'
-      if (slice !== undefined && slice.spec.nodeName !== name) throw refusal(request, `can only ${verb} ResourceSlice with the same NodeName as the requesting node`)
+      if (slice !== undefined && slice.spec.nodeName !== name)
+        throw refusal(request, `can only ${verb} ResourceSlice with the same NodeName as the requesting node`)
     } else if (isFor(request, certificatesigningrequests) && request.operation === 'CREATE') {
       const asked = objectOf(request, certificatesigningrequests, ['CREATE'])
-      const isNodeSigner = ['kubernetes.io/kubelet-serving', 'kubernetes.io/kube-apiserver-client-kubelet'].includes(asked?.spec.signerName ?? '')
+      const isNodeSigner = ['kubernetes.io/kubelet-serving', 'kubernetes.io/kube-apiserver-client-kubelet'].includes(
+        asked?.spec.signerName ?? '',
+      )
       if (asked !== undefined && isNodeSigner && !commonNameIs(asked.spec.request, `system:node:${name}`)) {
         throw refusal(request, `can only create a node CSR with CN=system:node:${name}`)
       }

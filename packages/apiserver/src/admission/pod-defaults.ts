@@ -62,7 +62,8 @@ export const priority: AdmissionPlugin = {
     const { objects } = request.scope
     const name = pod.spec.priorityClassName ?? ''
     const found = name === '' ? defaultClass(objects) : objects.get(priorityclasses, '', name)
-    if (name !== '' && found === undefined && systemPriorities[name] === undefined) throw refusal(request, `no PriorityClass with name ${name} was found`)
+    if (name !== '' && found === undefined && systemPriorities[name] === undefined)
+      throw refusal(request, `no PriorityClass with name ${name} was found`)
     const value = found?.value ?? systemPriorities[name] ?? 0
     if (found !== undefined) pod.spec.priorityClassName = found.metadata.name
     if (pod.spec.priority !== undefined && pod.spec.priority !== value) {
@@ -84,14 +85,19 @@ export const priority: AdmissionPlugin = {
   validate(request): void {
     const given = objectOf(request, priorityclasses, ['CREATE', 'UPDATE'])
     if (given?.globalDefault !== true) return
-    const other = request.scope.objects.list(priorityclasses).find(({ globalDefault, metadata }) => globalDefault === true && metadata.name !== given.metadata.name)
-    if (other !== undefined) throw refusal(request, `PriorityClass ${other.metadata.name} is already marked as default. Only one default can exist`)
+    const other = request.scope.objects
+      .list(priorityclasses)
+      .find(({ globalDefault, metadata }) => globalDefault === true && metadata.name !== given.metadata.name)
+    if (other !== undefined)
+      throw refusal(request, `PriorityClass ${other.metadata.name} is already marked as default. Only one default can exist`)
   },
 }
 
 function sameAmounts(left: Readonly<Record<string, string>>, right: Readonly<Record<string, string>>): boolean {
   const names = new Set([...Object.keys(left), ...Object.keys(right)])
-  return [...names].every((name) => left[name] !== undefined && right[name] !== undefined && compareQuantities(left[name], right[name]) === 0)
+  return [...names].every(
+    (name) => left[name] !== undefined && right[name] !== undefined && compareQuantities(left[name], right[name]) === 0,
+  )
 }
 
 function applyScheduling(pod: Pod, runtimeClass: RuntimeClass, refuse: (why: string) => Error): void {
@@ -129,8 +135,10 @@ export const runtimeClass: AdmissionPlugin = {
   validate(request): void {
     const pod = objectOf(request, pods, ['CREATE'])
     if (pod?.spec.overhead === undefined) return
-    const found = pod.spec.runtimeClassName === undefined ? undefined : request.scope.objects.get(runtimeclasses, '', pod.spec.runtimeClassName)
-    if (found?.overhead?.podFixed === undefined) throw refusal(request, 'pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead')
+    const found =
+      pod.spec.runtimeClassName === undefined ? undefined : request.scope.objects.get(runtimeclasses, '', pod.spec.runtimeClassName)
+    if (found?.overhead?.podFixed === undefined)
+      throw refusal(request, 'pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead')
   },
 }
 
@@ -154,6 +162,7 @@ export const podTopologyLabels: AdmissionPlugin = {
     if (!isFor(request, pods, 'binding') && !isFor(request, bindings)) return
     // The body of a binding.
     const binding = request.object as Binding | undefined
-    if (binding?.target.name && (binding.target.kind ?? 'Node') === 'Node') copyTopology(binding.metadata, objects.get(nodes, '', binding.target.name))
+    if (binding?.target.name && (binding.target.kind ?? 'Node') === 'Node')
+      copyTopology(binding.metadata, objects.get(nodes, '', binding.target.name))
   },
 }

@@ -28,21 +28,40 @@ function checkCovered(request: AdmissionRequest, resolver: RuleResolver, wanted:
   if (missing.length === 0) return
   const who = `user ${JSON.stringify(user.name)} (groups=${quoted(user.groups)})`
   const resolution = errors.length === 0 ? '' : `; resolution errors: ${quoted(errors)}`
-  throw refusal(request, `${who} is attempting to grant RBAC permissions not currently held:\n${missing.map(ruleText).join('\n')}${resolution}`)
+  throw refusal(
+    request,
+    `${who} is attempting to grant RBAC permissions not currently held:\n${missing.map(ruleText).join('\n')}${resolution}`,
+  )
 }
 
-async function may(authorizer: Authorizer, user: UserInfo, verb: string, type: ResourceType, namespace: string, name: string): Promise<boolean> {
+async function may(
+  authorizer: Authorizer,
+  user: UserInfo,
+  verb: string,
+  type: ResourceType,
+  namespace: string,
+  name: string,
+): Promise<boolean> {
   const attributes: AccessAttributes = {
-    user, verb, name, namespace, isResource: true, group: type.group, version: type.version, resource: type.resource, subresource: '', path: '',
+    user,
+    verb,
+    name,
+    namespace,
+    isResource: true,
+    group: type.group,
+    version: type.version,
+    resource: type.resource,
+    subresource: '',
+    path: '',
   }
   return (await authorizer.authorize(attributes)).decision === 'allow'
 }
 
 /** True for changes of metadata that grant nothing. */
 const isSame = (now: KubernetesObject, then: KubernetesObject | undefined, ...fields: readonly string[]): boolean => {
-  // Any JSON object can be looked into by name.
-  const [a, b] = [now as unknown as Readonly<Record<string, unknown>>, then as unknown as Readonly<Record<string, unknown>> | undefined]
-  return b !== undefined && fields.every((field) => semanticEqual(a[field], b[field]))
+  if (then === undefined) return false
+  const [a, b] = [new Map(Object.entries(now)), new Map(Object.entries(then))]
+  return fields.every((field) => semanticEqual(a.get(field), b.get(field)))
 }
 
 /**
@@ -61,18 +80,29 @@ export function rbacEscalation(authorizer: Authorizer, resolver: RuleResolver): 
         if (isSame(role, oldObjectOf<Role | ClusterRole>(request, type), 'rules', 'aggregationRule')) return
         if (await may(authorizer, user, 'escalate', type, request.namespace, role.metadata.name)) return
         // An aggregated role can come to hold anything.
-        const everything: PolicyRule[] = [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }, { verbs: ['*'], nonResourceURLs: ['*'] }]
+        const everything: PolicyRule[] = [
+          { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
+          { verbs: ['*'], nonResourceURLs: ['*'] },
+        ]
         const hasAggregation = 'aggregationRule' in role && role.aggregationRule !== undefined
         checkCovered(request, resolver, hasAggregation ? everything : (role.rules ?? []))
         return
       }
       for (const type of [rolebindings, clusterrolebindings] as const) {
-        const binding: RoleBinding | ClusterRoleBinding | undefined = objectOf<RoleBinding | ClusterRoleBinding>(request, type, ['CREATE', 'UPDATE'])
+        const binding: RoleBinding | ClusterRoleBinding | undefined = objectOf<RoleBinding | ClusterRoleBinding>(request, type, [
+          'CREATE',
+          'UPDATE',
+        ])
         if (binding === undefined) continue
         if (isSame(binding, oldObjectOf<RoleBinding | ClusterRoleBinding>(request, type), 'subjects', 'roleRef')) return
         const given: ResourceType = binding.roleRef.kind === 'Role' ? roles : clusterroles
-        if (await may(authorizer, user, 'bind', given, binding.roleRef.kind === 'Role' ? request.namespace : '', binding.roleRef.name)) return
-        if (groupResourceOf(type) === groupResourceOf(rolebindings) && (await may(authorizer, user, 'bind', given, request.namespace, binding.roleRef.name))) return
+        if (await may(authorizer, user, 'bind', given, binding.roleRef.kind === 'Role' ? request.namespace : '', binding.roleRef.name))
+          return
+        if (
+          groupResourceOf(type) === groupResourceOf(rolebindings) &&
+          (await may(authorizer, user, 'bind', given, request.namespace, binding.roleRef.name))
+        )
+          return
         const rules = resolver.rulesOfRole(binding.roleRef, request.namespace)
         if (rules === undefined) throw notFound(given, binding.roleRef.name)
         checkCovered(request, resolver, rules)

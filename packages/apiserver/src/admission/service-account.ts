@@ -44,14 +44,20 @@ function mountToken(pod: Pod, random: () => number): void {
 
 /** Secrets that a pod uses, with the words that say where. */
 function secretUses(pod: Pod): { readonly name: string; readonly where: string }[] {
-  const uses = (pod.spec.volumes ?? []).flatMap(({ secret }) => (secret?.secretName ? [{ name: secret.secretName, where: 'volume with' }] : []))
-  for (const [what, containers] of [['init container', pod.spec.initContainers], ['container', pod.spec.containers]] as const) {
+  const uses = (pod.spec.volumes ?? []).flatMap(({ secret }) =>
+    secret?.secretName ? [{ name: secret.secretName, where: 'volume with' }] : [],
+  )
+  for (const [what, containers] of [
+    ['init container', pod.spec.initContainers],
+    ['container', pod.spec.containers],
+  ] as const) {
     for (const container of containers ?? []) {
       for (const variable of container.env ?? []) {
         const name = variable.valueFrom?.secretKeyRef?.name
         if (name) uses.push({ name, where: `${what} ${container.name} with envVar ${variable.name} referencing` })
       }
-      for (const { secretRef } of container.envFrom ?? []) if (secretRef?.name) uses.push({ name: secretRef.name, where: `${what} ${container.name} with envFrom referencing` })
+      for (const { secretRef } of container.envFrom ?? [])
+        if (secretRef?.name) uses.push({ name: secretRef.name, where: `${what} ${container.name} with envFrom referencing` })
     }
   }
   return uses
@@ -61,18 +67,28 @@ function checkSecrets(request: AdmissionRequest, pod: Pod, account: ServiceAccou
   const { name: accountName } = account.metadata
   const allowed = new Set((account.secrets ?? []).map(({ name }) => name))
   for (const { name, where } of secretUses(pod)) {
-    if (!allowed.has(name)) throw refusal(request, `${where} secret.secretName="${name}" is not allowed because service account ${accountName} does not reference that secret`)
+    if (!allowed.has(name))
+      throw refusal(
+        request,
+        `${where} secret.secretName="${name}" is not allowed because service account ${accountName} does not reference that secret`,
+      )
   }
   const pulls = new Set((account.imagePullSecrets ?? []).map(({ name }) => name))
   for (const [index, { name }] of (pod.spec.imagePullSecrets ?? []).entries()) {
-    if (!pulls.has(name)) throw refusal(request, `imagePullSecrets[${index}].name="${name}" is not allowed because service account ${accountName} does not reference that imagePullSecret`)
+    if (!pulls.has(name))
+      throw refusal(
+        request,
+        `imagePullSecrets[${index}].name="${name}" is not allowed because service account ${accountName} does not reference that imagePullSecret`,
+      )
   }
 }
 
 function checkMirror(request: AdmissionRequest, pod: Pod): void {
   if (pod.spec.serviceAccountName) throw refusal(request, 'a mirror pod may not reference service accounts')
   if (secretUses(pod).length > 0) throw refusal(request, 'a mirror pod may not reference secrets')
-  const usesToken = pod.spec.volumes?.some(({ projected }) => projected?.sources?.some(({ serviceAccountToken }) => serviceAccountToken !== undefined))
+  const usesToken = pod.spec.volumes?.some(({ projected }) =>
+    projected?.sources?.some(({ serviceAccountToken }) => serviceAccountToken !== undefined),
+  )
   if (usesToken === true) throw refusal(request, 'a mirror pod may not use ServiceAccountToken volume projections')
 }
 
@@ -81,7 +97,8 @@ export function serviceAccountPlugin(random: () => number): AdmissionPlugin {
   const accountOf = (request: AdmissionRequest, pod: Pod): ServiceAccount => {
     const name = pod.spec.serviceAccountName ?? ''
     const account = request.scope.objects.get(serviceaccounts, request.namespace, name)
-    if (account === undefined) throw refusal(request, `error looking up service account ${request.namespace}/${name}: serviceaccount "${name}" not found`)
+    if (account === undefined)
+      throw refusal(request, `error looking up service account ${request.namespace}/${name}: serviceaccount "${name}" not found`)
     return account
   }
   return {
@@ -104,7 +121,8 @@ export function serviceAccountPlugin(random: () => number): AdmissionPlugin {
         checkMirror(request, pod)
         return
       }
-      if (!pod.spec.serviceAccountName) throw refusal(request, `no service account specified for pod ${request.namespace}/${pod.metadata.name}`)
+      if (!pod.spec.serviceAccountName)
+        throw refusal(request, `no service account specified for pod ${request.namespace}/${pod.metadata.name}`)
       const account = accountOf(request, pod)
       if (account.metadata.annotations?.[enforceAnnotation] === 'true') checkSecrets(request, pod, account)
     },

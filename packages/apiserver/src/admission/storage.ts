@@ -18,15 +18,19 @@ function newest<T extends KubernetesObject>(classes: readonly T[]): T | undefine
   return classes.toSorted((a, b) => (text(a) === text(b) ? (a.metadata.name < b.metadata.name ? -1 : 1) : text(a) > text(b) ? -1 : 1))[0]
 }
 
-const isMarked = ({ metadata }: KubernetesObject, ...annotations: readonly string[]): boolean => annotations.some((name) => metadata.annotations?.[name] === 'true')
+const isMarked = ({ metadata }: KubernetesObject, ...annotations: readonly string[]): boolean =>
+  annotations.some((name) => metadata.annotations?.[name] === 'true')
 
 /** Claims that name no class get the default one. */
 export const defaultStorageClass: AdmissionPlugin = {
   name: 'DefaultStorageClass',
   admit(request): void {
     const claim = objectOf(request, persistentvolumeclaims, ['CREATE'])
-    if (claim === undefined || claim.spec.storageClassName !== undefined || claim.metadata.annotations?.[legacyStorageClass] !== undefined) return
-    const found = newest(request.scope.objects.list(storageclasses).filter((candidate) => isMarked(candidate, storageDefault, storageDefaultBeta)))
+    if (claim === undefined || claim.spec.storageClassName !== undefined || claim.metadata.annotations?.[legacyStorageClass] !== undefined)
+      return
+    const found = newest(
+      request.scope.objects.list(storageclasses).filter((candidate) => isMarked(candidate, storageDefault, storageDefaultBeta)),
+    )
     if (found !== undefined) claim.spec.storageClassName = found.metadata.name
   },
 }
@@ -35,7 +39,10 @@ export const defaultStorageClass: AdmissionPlugin = {
 export const storageObjectInUseProtection: AdmissionPlugin = {
   name: 'StorageObjectInUseProtection',
   admit(request): void {
-    for (const [type, finalizer] of [[persistentvolumes, 'kubernetes.io/pv-protection'], [persistentvolumeclaims, 'kubernetes.io/pvc-protection']] as const) {
+    for (const [type, finalizer] of [
+      [persistentvolumes, 'kubernetes.io/pv-protection'],
+      [persistentvolumeclaims, 'kubernetes.io/pvc-protection'],
+    ] as const) {
       const object: KubernetesObject | undefined = objectOf<KubernetesObject>(request, type, ['CREATE'])
       if (object === undefined || object.metadata.finalizers?.includes(finalizer) === true) continue
       object.metadata.finalizers = [...(object.metadata.finalizers ?? []), finalizer]
@@ -55,7 +62,10 @@ export const persistentVolumeClaimResize: AdmissionPlugin = {
     if (previous.status?.phase !== 'Bound') throw refusal(request, 'Only bound persistent volume claims can be expanded')
     const name = claim.spec.storageClassName || claim.metadata.annotations?.[legacyStorageClass] || ''
     if (request.scope.objects.get(storageclasses, '', name)?.allowVolumeExpansion === true) return
-    throw refusal(request, 'only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize')
+    throw refusal(
+      request,
+      'only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
+    )
   },
 }
 
@@ -64,7 +74,12 @@ export const defaultIngressClass: AdmissionPlugin = {
   name: 'DefaultIngressClass',
   admit(request): void {
     const ingress = objectOf(request, ingresses, ['CREATE'])
-    if (ingress === undefined || ingress.spec?.ingressClassName !== undefined || ingress.metadata.annotations?.[legacyIngressClass] !== undefined) return
+    if (
+      ingress === undefined ||
+      ingress.spec?.ingressClassName !== undefined ||
+      ingress.metadata.annotations?.[legacyIngressClass] !== undefined
+    )
+      return
     const found = newest(request.scope.objects.list(ingressclasses).filter((candidate) => isMarked(candidate, ingressDefault)))
     if (found !== undefined) ingress.spec = { ...ingress.spec, ingressClassName: found.metadata.name }
   },

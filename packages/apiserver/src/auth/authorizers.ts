@@ -6,7 +6,8 @@ export const mastersGroup = 'system:masters'
 /** Allows members of `system:masters` everything; has no opinion on others. */
 export const mastersAuthorizer: Authorizer = {
   name: 'SystemMasters',
-  authorize: ({ user }): Decision => (user.groups.includes(mastersGroup) ? { decision: 'allow', reason: '' } : { decision: 'noOpinion', reason: '' }),
+  authorize: ({ user }): Decision =>
+    user.groups.includes(mastersGroup) ? { decision: 'allow', reason: '' } : { decision: 'noOpinion', reason: '' },
 }
 
 /** Asks one after the other until one allows or denies; the reasons of those without an opinion are joined. */

@@ -20,7 +20,12 @@ import { controllerRevisionStrategy } from './controller-revisions/strategy.ts'
 import { cronJobStrategy } from './cron-jobs/strategy.ts'
 import { daemonSetStrategy } from './daemon-sets/strategy.ts'
 import { deploymentStrategy } from './deployments/strategy.ts'
-import { deviceClassStrategy, resourceClaimStrategy, resourceClaimTemplateStrategy, resourceSliceStrategy } from './dynamic-resources/strategy.ts'
+import {
+  deviceClassStrategy,
+  resourceClaimStrategy,
+  resourceClaimTemplateStrategy,
+  resourceSliceStrategy,
+} from './dynamic-resources/strategy.ts'
 import { endpointSliceStrategy } from './endpoint-slices/strategy.ts'
 import { endpointsStrategy } from './endpoints/strategy.ts'
 import { eventStrategy } from './events/strategy.ts'
@@ -86,7 +91,13 @@ export interface BuiltInStrategyOptions {
 const erase = <T extends KubernetesObject>(strategy: ResourceStrategy<T>): ResourceStrategy => strategy as unknown as ResourceStrategy
 
 /** The strategies that need to ask others. */
-function askingStrategies({ operations, authorizer, rules, tokenAuthenticators, audiences = [] }: BuiltInStrategyOptions): ResourceStrategy[] {
+function askingStrategies({
+  operations,
+  authorizer,
+  rules,
+  tokenAuthenticators,
+  audiences = [],
+}: BuiltInStrategyOptions): ResourceStrategy[] {
   const strategies = [erase(selfSubjectReviewStrategy)]
   if (operations !== undefined) strategies.push(erase(bindingStrategy(operations)))
   if (authorizer !== undefined) {

@@ -13,28 +13,69 @@ type Check = (spec: PodSpec, metadata: ObjectMeta) => Violation | undefined
 /** Levels of the Pod Security Standards. */
 export type PodSecurityLevel = 'privileged' | 'baseline' | 'restricted'
 
-const containersOf = (spec: PodSpec): AnyContainer[] => [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])]
+const containersOf = (spec: PodSpec): AnyContainer[] => [
+  ...(spec.initContainers ?? []),
+  ...(spec.containers ?? []),
+  ...(spec.ephemeralContainers ?? []),
+]
 const quote = (values: readonly string[]): string => values.map((value) => JSON.stringify(value)).join(', ')
 const plural = (one: string, many: string, count: number): string => (count === 1 ? one : many)
 const named = (names: readonly string[]): string => `${plural('container', 'containers', names.length)} ${quote(names)}`
 const sorted = (values: Iterable<string>): string[] => [...new Set(values)].toSorted()
 
 /** Names of the containers for which `isBad` holds. */
-const bad = (spec: PodSpec, isBad: (container: AnyContainer) => boolean): string[] => containersOf(spec).filter(isBad).map(({ name }) => name)
+const bad = (spec: PodSpec, isBad: (container: AnyContainer) => boolean): string[] =>
+  containersOf(spec)
+    .filter(isBad)
+    .map(({ name }) => name)
 
 /** The pod itself (if `pod`) and the containers that set something. */
-const setters = (pod: boolean, containers: readonly string[]): string[] => [...(pod ? ['pod'] : []), ...(containers.length === 0 ? [] : [named(containers)])]
+const setters = (pod: boolean, containers: readonly string[]): string[] => [
+  ...(pod ? ['pod'] : []),
+  ...(containers.length === 0 ? [] : [named(containers)]),
+]
 
 const baselineCapabilities = new Set([
-  'AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT',
+  'AUDIT_WRITE',
+  'CHOWN',
+  'DAC_OVERRIDE',
+  'FOWNER',
+  'FSETID',
+  'KILL',
+  'MKNOD',
+  'NET_BIND_SERVICE',
+  'SETFCAP',
+  'SETGID',
+  'SETPCAP',
+  'SETUID',
+  'SYS_CHROOT',
 ])
 const seLinuxTypes = new Set(['', 'container_t', 'container_init_t', 'container_kvm_t', 'container_engine_t'])
 const safeSysctls = new Set([
-  'kernel.shm_rmid_forced', 'net.ipv4.ip_local_port_range', 'net.ipv4.tcp_syncookies', 'net.ipv4.ping_group_range', 'net.ipv4.ip_unprivileged_port_start',
-  'net.ipv4.ip_local_reserved_ports', 'net.ipv4.tcp_keepalive_time', 'net.ipv4.tcp_fin_timeout', 'net.ipv4.tcp_keepalive_intvl', 'net.ipv4.tcp_keepalive_probes',
-  'net.ipv4.tcp_rmem', 'net.ipv4.tcp_wmem',
+  'kernel.shm_rmid_forced',
+  'net.ipv4.ip_local_port_range',
+  'net.ipv4.tcp_syncookies',
+  'net.ipv4.ping_group_range',
+  'net.ipv4.ip_unprivileged_port_start',
+  'net.ipv4.ip_local_reserved_ports',
+  'net.ipv4.tcp_keepalive_time',
+  'net.ipv4.tcp_fin_timeout',
+  'net.ipv4.tcp_keepalive_intvl',
+  'net.ipv4.tcp_keepalive_probes',
+  'net.ipv4.tcp_rmem',
+  'net.ipv4.tcp_wmem',
 ])
-const restrictedVolumes = new Set(['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'image', 'persistentVolumeClaim', 'projected', 'secret'])
+const restrictedVolumes = new Set([
+  'configMap',
+  'csi',
+  'downwardAPI',
+  'emptyDir',
+  'ephemeral',
+  'image',
+  'persistentVolumeClaim',
+  'projected',
+  'secret',
+])
 const appArmorPrefix = 'container.apparmor.security.beta.kubernetes.io/'
 
 const isWindows = (spec: PodSpec): boolean => spec.os?.name === 'windows'
@@ -50,27 +91,37 @@ const privileged: Check = (spec) => {
 }
 
 const capabilitiesBaseline: Check = (spec) => {
-  const forbidden = ({ securityContext }: AnyContainer): string[] => (securityContext?.capabilities?.add ?? []).filter((name) => !baselineCapabilities.has(name))
+  const forbidden = ({ securityContext }: AnyContainer): string[] =>
+    (securityContext?.capabilities?.add ?? []).filter((name) => !baselineCapabilities.has(name))
   const names = bad(spec, (container) => forbidden(container).length > 0)
   if (names.length === 0) return undefined
   const all = sorted(containersOf(spec).flatMap(forbidden))
-  return { reason: 'non-default capabilities', detail: `${named(names)} must not include ${quote(all)} in securityContext.capabilities.add` }
+  return {
+    reason: 'non-default capabilities',
+    detail: `${named(names)} must not include ${quote(all)} in securityContext.capabilities.add`,
+  }
 }
 
 const capabilitiesRestricted: Check = (spec) => {
   if (isWindows(spec)) return undefined
-  const forbidden = ({ securityContext }: AnyContainer): string[] => (securityContext?.capabilities?.add ?? []).filter((name) => name !== 'NET_BIND_SERVICE')
+  const forbidden = ({ securityContext }: AnyContainer): string[] =>
+    (securityContext?.capabilities?.add ?? []).filter((name) => name !== 'NET_BIND_SERVICE')
   const missing = bad(spec, ({ securityContext }) => securityContext?.capabilities?.drop?.includes('ALL') !== true)
   const adding = bad(spec, (container) => forbidden(container).length > 0)
   const details: string[] = []
   if (missing.length > 0) details.push(`${named(missing)} must set securityContext.capabilities.drop=["ALL"]`)
-  if (adding.length > 0) details.push(`${named(adding)} must not include ${quote(sorted(containersOf(spec).flatMap(forbidden)))} in securityContext.capabilities.add`)
+  if (adding.length > 0)
+    details.push(
+      `${named(adding)} must not include ${quote(sorted(containersOf(spec).flatMap(forbidden)))} in securityContext.capabilities.add`,
+    )
   return details.length === 0 ? undefined : { reason: 'unrestricted capabilities', detail: details.join('; ') }
 }
 
 const hostPathVolumes: Check = (spec) => {
   const names = (spec.volumes ?? []).filter(({ hostPath }) => hostPath !== undefined).map(({ name }) => name)
-  return names.length === 0 ? undefined : { reason: 'hostPath volumes', detail: `${plural('volume', 'volumes', names.length)} ${quote(names)}` }
+  return names.length === 0
+    ? undefined
+    : { reason: 'hostPath volumes', detail: `${plural('volume', 'volumes', names.length)} ${quote(names)}` }
 }
 
 const hostPorts: Check = (spec) => {
@@ -99,9 +150,13 @@ const appArmor: Check = (spec, metadata) => {
   const isBad = (type: string | undefined): boolean => type !== undefined && type !== 'RuntimeDefault' && type !== 'Localhost'
   const podType = spec.securityContext?.appArmorProfile?.type
   const names = bad(spec, ({ securityContext }) => isBad(securityContext?.appArmorProfile?.type))
-  const values = sorted([podType, ...containersOf(spec).map(({ securityContext }) => securityContext?.appArmorProfile?.type)].filter(isBad).map(String))
+  const values = sorted(
+    [podType, ...containersOf(spec).map(({ securityContext }) => securityContext?.appArmorProfile?.type)].filter(isBad).map(String),
+  )
   const annotations = Object.entries(metadata.annotations ?? {})
-    .filter(([key, value]) => key.startsWith(appArmorPrefix) && value !== '' && value !== 'runtime/default' && !value.startsWith('localhost/'))
+    .filter(
+      ([key, value]) => key.startsWith(appArmorPrefix) && value !== '' && value !== 'runtime/default' && !value.startsWith('localhost/'),
+    )
     .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
     .toSorted()
   const who = setters(isBad(podType), names)
@@ -127,7 +182,10 @@ const seLinux: Check = (spec) => {
     return isType || Boolean(options.user) || Boolean(options.role)
   }
   const isPodBad = isBad(spec.securityContext?.seLinuxOptions)
-  const who = setters(isPodBad, bad(spec, ({ securityContext }) => isBad(securityContext?.seLinuxOptions)))
+  const who = setters(
+    isPodBad,
+    bad(spec, ({ securityContext }) => isBad(securityContext?.seLinuxOptions)),
+  )
   if (who.length === 0) return undefined
   const data = [
     ...(types.size === 0 ? [] : [`${plural('type', 'types', types.size)} ${quote(sorted(types))}`]),
@@ -142,7 +200,11 @@ const procMount: Check = (spec) => {
   const valueOf = ({ securityContext }: AnyContainer): string => securityContext?.procMount ?? 'Default'
   const names = bad(spec, (container) => valueOf(container) !== 'Default')
   if (names.length === 0) return undefined
-  const values = sorted(containersOf(spec).map(valueOf).filter((value) => value !== 'Default'))
+  const values = sorted(
+    containersOf(spec)
+      .map(valueOf)
+      .filter((value) => value !== 'Default'),
+  )
   return { reason: 'procMount', detail: `${named(names)} must not set securityContext.procMount to ${quote(values)}` }
 }
 
@@ -153,7 +215,10 @@ function badSeccomp(spec: PodSpec): Violation | undefined {
   const isBad = (type: string | undefined): boolean => type !== undefined && !isSeccompAllowed(type)
   const podType = spec.securityContext?.seccompProfile?.type
   const typeOf = ({ securityContext }: AnyContainer): string | undefined => securityContext?.seccompProfile?.type
-  const who = setters(isBad(podType), bad(spec, (container) => isBad(typeOf(container))))
+  const who = setters(
+    isBad(podType),
+    bad(spec, (container) => isBad(typeOf(container))),
+  )
   if (who.length === 0) return undefined
   const values = sorted([podType, ...containersOf(spec).map(typeOf)].filter(isBad).map(String))
   return { reason: 'seccompProfile', detail: `${who.join(' and ')} must not set securityContext.seccompProfile.type to ${quote(values)}` }
@@ -165,7 +230,10 @@ const seccompRestricted: Check = (spec) => {
   if (found !== undefined || isSeccompAllowed(spec.securityContext?.seccompProfile?.type)) return found
   const names = bad(spec, ({ securityContext }) => !isSeccompAllowed(securityContext?.seccompProfile?.type))
   if (names.length === 0) return undefined
-  return { reason: 'seccompProfile', detail: `pod or ${named(names)} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"` }
+  return {
+    reason: 'seccompProfile',
+    detail: `pod or ${named(names)} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"`,
+  }
 }
 
 const sysctls: Check = (spec) => {
@@ -175,18 +243,26 @@ const sysctls: Check = (spec) => {
 
 const windowsHostProcess: Check = (spec) => {
   const isPod = spec.securityContext?.windowsOptions?.hostProcess === true
-  const who = setters(isPod, bad(spec, ({ securityContext }) => securityContext?.windowsOptions?.hostProcess === true))
-  return who.length === 0 ? undefined : { reason: 'hostProcess', detail: `${who.join(' and ')} must not set securityContext.windowsOptions.hostProcess=true` }
+  const who = setters(
+    isPod,
+    bad(spec, ({ securityContext }) => securityContext?.windowsOptions?.hostProcess === true),
+  )
+  return who.length === 0
+    ? undefined
+    : { reason: 'hostProcess', detail: `${who.join(' and ')} must not set securityContext.windowsOptions.hostProcess=true` }
 }
 
 const allowPrivilegeEscalation: Check = (spec) => {
   if (isWindows(spec)) return undefined
   const names = bad(spec, ({ securityContext }) => securityContext?.allowPrivilegeEscalation !== false)
-  return names.length === 0 ? undefined : { reason: 'allowPrivilegeEscalation != false', detail: `${named(names)} must set securityContext.allowPrivilegeEscalation=false` }
+  return names.length === 0
+    ? undefined
+    : { reason: 'allowPrivilegeEscalation != false', detail: `${named(names)} must set securityContext.allowPrivilegeEscalation=false` }
 }
 
 const volumeTypes: Check = (spec) => {
-  const typeOf = ({ name: _name, ...sources }: Volume): string => Object.entries(sources).find(([, source]) => source !== undefined)?.[0] ?? 'unknown'
+  const typeOf = ({ name: _name, ...sources }: Volume): string =>
+    Object.entries(sources).find(([, source]) => source !== undefined)?.[0] ?? 'unknown'
   const found = (spec.volumes ?? []).filter((volume) => !restrictedVolumes.has(typeOf(volume)))
   if (found.length === 0) return undefined
   const types = sorted(found.map(typeOf))
@@ -198,7 +274,10 @@ const volumeTypes: Check = (spec) => {
 const runAsNonRoot: Check = (spec) => {
   if (spec.hostUsers === false) return undefined
   const pod = spec.securityContext?.runAsNonRoot
-  const explicit = setters(pod === false, bad(spec, ({ securityContext }) => securityContext?.runAsNonRoot === false))
+  const explicit = setters(
+    pod === false,
+    bad(spec, ({ securityContext }) => securityContext?.runAsNonRoot === false),
+  )
   const reason = 'runAsNonRoot != true'
   if (explicit.length > 0) return { reason, detail: `${explicit.join(' and ')} must not set securityContext.runAsNonRoot=false` }
   const implicit = pod === true ? [] : bad(spec, ({ securityContext }) => securityContext?.runAsNonRoot === undefined)
@@ -207,7 +286,10 @@ const runAsNonRoot: Check = (spec) => {
 
 const runAsUser: Check = (spec) => {
   if (spec.hostUsers === false) return undefined
-  const who = setters(spec.securityContext?.runAsUser === 0, bad(spec, ({ securityContext }) => securityContext?.runAsUser === 0))
+  const who = setters(
+    spec.securityContext?.runAsUser === 0,
+    bad(spec, ({ securityContext }) => securityContext?.runAsUser === 0),
+  )
   return who.length === 0 ? undefined : { reason: 'runAsUser=0', detail: `${who.join(' and ')} must not set runAsUser=0` }
 }
 
@@ -215,11 +297,35 @@ const runAsUser: Check = (spec) => {
 const levels: Readonly<Record<PodSecurityLevel, readonly Check[]>> = {
   privileged: [],
   baseline: [
-    appArmor, capabilitiesBaseline, hostNamespaces, hostPathVolumes, hostPorts, hostProbes, privileged, procMount, seLinux, badSeccomp, sysctls, windowsHostProcess,
+    appArmor,
+    capabilitiesBaseline,
+    hostNamespaces,
+    hostPathVolumes,
+    hostPorts,
+    hostProbes,
+    privileged,
+    procMount,
+    seLinux,
+    badSeccomp,
+    sysctls,
+    windowsHostProcess,
   ],
   restricted: [
-    appArmor, hostNamespaces, hostPorts, hostProbes, privileged, procMount, seLinux, sysctls, windowsHostProcess,
-    allowPrivilegeEscalation, capabilitiesRestricted, volumeTypes, runAsNonRoot, runAsUser, seccompRestricted,
+    appArmor,
+    hostNamespaces,
+    hostPorts,
+    hostProbes,
+    privileged,
+    procMount,
+    seLinux,
+    sysctls,
+    windowsHostProcess,
+    allowPrivilegeEscalation,
+    capabilitiesRestricted,
+    volumeTypes,
+    runAsNonRoot,
+    runAsUser,
+    seccompRestricted,
   ],
 }
 

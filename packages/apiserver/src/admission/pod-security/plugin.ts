@@ -10,7 +10,14 @@ const prefix = 'pod-security.kubernetes.io/'
 const levelNames = ['privileged', 'baseline', 'restricted']
 /** Workloads whose templates are warned about: their pods will be refused later. */
 const workloads = new Set([
-  'podtemplates', 'replicationcontrollers', 'daemonsets.apps', 'deployments.apps', 'replicasets.apps', 'statefulsets.apps', 'jobs.batch', 'cronjobs.batch',
+  'podtemplates',
+  'replicationcontrollers',
+  'daemonsets.apps',
+  'deployments.apps',
+  'replicasets.apps',
+  'statefulsets.apps',
+  'jobs.batch',
+  'cronjobs.batch',
 ])
 
 type Mode = 'enforce' | 'audit' | 'warn'
@@ -32,10 +39,17 @@ function policyOf(namespace: Namespace | undefined, mode: Mode): Policy {
 
 /** The pod that a workload makes. */
 function templateOf(request: AdmissionRequest): PodTemplateSpec | undefined {
-  if (!workloads.has(groupResourceOf(request.type)) || request.subresource !== '' || !['CREATE', 'UPDATE'].includes(request.operation)) return undefined
+  if (!workloads.has(groupResourceOf(request.type)) || request.subresource !== '' || !['CREATE', 'UPDATE'].includes(request.operation))
+    return undefined
   // Each of these kinds keeps its template in one of these places.
   const object = request.object as
-    | { readonly template?: PodTemplateSpec; readonly spec?: { readonly template?: PodTemplateSpec; readonly jobTemplate?: { readonly spec?: { readonly template?: PodTemplateSpec } } } }
+    | {
+        readonly template?: PodTemplateSpec
+        readonly spec?: {
+          readonly template?: PodTemplateSpec
+          readonly jobTemplate?: { readonly spec?: { readonly template?: PodTemplateSpec } }
+        }
+      }
     | undefined
   return object?.spec?.jobTemplate?.spec?.template ?? object?.spec?.template ?? object?.template
 }
@@ -52,7 +66,12 @@ function isInsignificant(pod: Pod, previous: Pod | undefined): boolean {
   if (previous === undefined) return false
   const bare = ({ metadata, spec }: Pod): unknown => ({
     annotations: metadata.annotations,
-    spec: { ...spec, activeDeadlineSeconds: undefined, tolerations: undefined, containers: spec.containers.map((container) => ({ ...container, image: '' })) },
+    spec: {
+      ...spec,
+      activeDeadlineSeconds: undefined,
+      tolerations: undefined,
+      containers: spec.containers.map((container) => ({ ...container, image: '' })),
+    },
   })
   return semanticEqual(bare(pod), bare(previous))
 }
@@ -61,13 +80,16 @@ function checkLabels(request: AdmissionRequest, namespace: Namespace): void {
   const errors = Object.entries(namespace.metadata.labels ?? {}).flatMap(([label, value]) => {
     if (!label.startsWith(prefix)) return []
     const field = `metadata.labels[${label}]`
-    if (/^(enforce|audit|warn)$/.test(label.slice(prefix.length))) return levelNames.includes(value) ? [] : [notSupported(field, value, levelNames)]
+    if (/^(enforce|audit|warn)$/.test(label.slice(prefix.length)))
+      return levelNames.includes(value) ? [] : [notSupported(field, value, levelNames)]
     if (!/^(enforce|audit|warn)-version$/.test(label.slice(prefix.length))) return []
     if (value === 'latest' || /^v1\.\d+$/.test(value)) return []
     return [{ reason: 'FieldValueInvalid', message: `Invalid value: ${JSON.stringify(value)}: must be "latest" or "v1.x"`, field }]
   })
   const before = oldObjectOf(request, namespaces)?.metadata.labels ?? {}
-  const isChanged = Object.entries(namespace.metadata.labels ?? {}).some(([label, value]) => label.startsWith(prefix) && before[label] !== value)
+  const isChanged = Object.entries(namespace.metadata.labels ?? {}).some(
+    ([label, value]) => label.startsWith(prefix) && before[label] !== value,
+  )
   if (errors.length > 0 && isChanged) throw invalid(namespaces, namespace.metadata.name, errors)
 }
 

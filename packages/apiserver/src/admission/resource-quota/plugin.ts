@@ -12,7 +12,10 @@ const demanded = new Set(['cpu', 'memory', 'requests.cpu', 'requests.memory', 'l
 const ignored = new Set(['events', 'events.events.k8s.io', 'bindings'])
 
 const text = (list: Readonly<ResourceList>): string =>
-  Object.entries(list).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, amount]) => `${name}=${amount}`).join(',')
+  Object.entries(list)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, amount]) => `${name}=${amount}`)
+    .join(',')
 
 const pick = (list: Readonly<ResourceList> | undefined, names: readonly string[]): ResourceList =>
   Object.fromEntries(names.flatMap((name) => (list?.[name] === undefined ? [] : [[name, list[name]]])))
@@ -35,7 +38,14 @@ function checkDemanded(pod: Pod, names: readonly string[], refuse: (why: string)
       // Either list of a container's resources.
       ({ resources }) => resources?.[kind as 'requests' | 'limits']?.[resource] === undefined,
     )
-    return without.length === 0 ? [] : [`${name} for: ${without.map((container) => container.name).toSorted().join(',')}`]
+    return without.length === 0
+      ? []
+      : [
+          `${name} for: ${without
+            .map((container) => container.name)
+            .toSorted()
+            .join(',')}`,
+        ]
   })
   if (missing.length > 0) throw refuse(`must specify ${missing.join('; ')}`)
 }
@@ -85,16 +95,24 @@ export function resourceQuotaPlugin(operations: Pick<ResourceOperations, 'guaran
       const { object } = request
       if (object === undefined || !handles(request)) return
       const refuse = (why: string): Error => refusal(request, why)
-      const quotas = request.scope.objects.list(resourcequotas, request.namespace).filter((quota) => isInScopes(quota, request.type, object))
+      const quotas = request.scope.objects
+        .list(resourcequotas, request.namespace)
+        .filter((quota) => isInScopes(quota, request.type, object))
       const charges: { readonly quota: ResourceQuota; readonly delta: ResourceList }[] = []
       for (const quota of quotas) {
         const hard = quota.status?.hard ?? {}
         const used = quota.status?.used ?? {}
         const usage = usageOf(request.type, object, Date.parse(request.scope.now))
-        const counted = Object.keys(hard).filter((name) => usage[name] !== undefined || (groupResourceOf(request.type) === 'pods' && demanded.has(name)))
+        const counted = Object.keys(hard).filter(
+          (name) => usage[name] !== undefined || (groupResourceOf(request.type) === 'pods' && demanded.has(name)),
+        )
         // The resource says what the object is.
         if (groupResourceOf(request.type) === groupResourceOf(pods)) {
-          checkDemanded(object as Pod, counted.filter((name) => demanded.has(name)), (why) => refuse(`failed quota: ${quota.metadata.name}: ${why}`))
+          checkDemanded(
+            object as Pod,
+            counted.filter((name) => demanded.has(name)),
+            (why) => refuse(`failed quota: ${quota.metadata.name}: ${why}`),
+          )
         }
         const unknown = counted.filter((name) => used[name] === undefined)
         if (unknown.length > 0) throw refuse(`status unknown for quota: ${quota.metadata.name}, resources: ${unknown.toSorted().join(',')}`)

@@ -30,7 +30,10 @@ function ruleOf(data: RuleData): PolicyRule {
   }
 }
 
-function metadataOf({ name, namespace }: { readonly name: string; readonly namespace?: string | undefined }, labels: Readonly<Record<string, string>> = {}): KubernetesObject['metadata'] {
+function metadataOf(
+  { name, namespace }: { readonly name: string; readonly namespace?: string | undefined },
+  labels: Readonly<Record<string, string>> = {},
+): KubernetesObject['metadata'] {
   return {
     name,
     ...(namespace === undefined ? {} : { namespace }),
@@ -40,7 +43,9 @@ function metadataOf({ name, namespace }: { readonly name: string; readonly names
 }
 
 function clusterRoleOf(data: RoleData, all: readonly RoleData[]): ClusterRole {
-  const labels = Object.fromEntries((data.aggregatesTo === undefined ? [] : words(data.aggregatesTo)).map((role) => [aggregateLabel(role), 'true']))
+  const labels = Object.fromEntries(
+    (data.aggregatesTo === undefined ? [] : words(data.aggregatesTo)).map((role) => [aggregateLabel(role), 'true']),
+  )
   const common = { apiVersion: `${apiGroup}/v1`, kind: 'ClusterRole', metadata: metadataOf(data, labels) }
   const { aggregates } = data
   if (aggregates === undefined) return { ...common, rules: data.rules.map(ruleOf) }
@@ -83,7 +88,12 @@ export function bootstrapPolicy(): BootstrapPolicy {
   return {
     clusterRoles: roles.map((role) => clusterRoleOf(role, roles)),
     clusterRoleBindings: bindings.filter(({ namespace }) => namespace === undefined).map((data) => bindingOf(data, 'ClusterRoleBinding')),
-    roles: namespaceRoleData.map((data) => ({ apiVersion: `${apiGroup}/v1`, kind: 'Role', metadata: metadataOf(data), rules: data.rules.map(ruleOf) })),
+    roles: namespaceRoleData.map((data) => ({
+      apiVersion: `${apiGroup}/v1`,
+      kind: 'Role',
+      metadata: metadataOf(data),
+      rules: data.rules.map(ruleOf),
+    })),
     roleBindings: bindings.filter(({ namespace }) => namespace !== undefined).map((data) => bindingOf(data, 'RoleBinding')),
   }
 }

@@ -30,7 +30,11 @@ const maxTries = 5
  * objects with the annotation `autoupdate: "false"` are left alone. Safe to run on several servers at once. An abort leaves a part done.
  */
 export async function reconcileBootstrapPolicy(writer: PolicyWriter, policy: BootstrapPolicy, signal: AbortSignal): Promise<void> {
-  const ensure = async <T extends KubernetesObject>(type: ResourceType<T>, wanted: T, merge: (present: T) => T | undefined): Promise<void> => {
+  const ensure = async <T extends KubernetesObject>(
+    type: ResourceType<T>,
+    wanted: T,
+    merge: (present: T) => T | undefined,
+  ): Promise<void> => {
     const at = { namespace: wanted.metadata.namespace ?? '', name: wanted.metadata.name }
     for (let tries = 1; ; tries += 1) {
       signal.throwIfAborted()
@@ -48,12 +52,17 @@ export async function reconcileBootstrapPolicy(writer: PolicyWriter, policy: Boo
     }
   }
   for (const role of policy.clusterRoles) await ensure<ClusterRole>(clusterroles, role, (present) => mergeRole(present, role))
-  for (const binding of policy.clusterRoleBindings) await ensure<ClusterRoleBinding>(clusterrolebindings, binding, (present) => mergeBinding(present, binding))
+  for (const binding of policy.clusterRoleBindings)
+    await ensure<ClusterRoleBinding>(clusterrolebindings, binding, (present) => mergeBinding(present, binding))
   for (const role of policy.roles) await ensure<Role>(roles, role, (present) => mergeRole(present, role))
   for (const binding of policy.roleBindings) await ensure<RoleBinding>(rolebindings, binding, (present) => mergeBinding(present, binding))
 }
 
-async function find<T extends KubernetesObject>(writer: PolicyWriter, type: ResourceType<T>, at: { readonly namespace: string; readonly name: string }): Promise<T | undefined> {
+async function find<T extends KubernetesObject>(
+  writer: PolicyWriter,
+  type: ResourceType<T>,
+  at: { readonly namespace: string; readonly name: string },
+): Promise<T | undefined> {
   try {
     return await writer.get(type, at)
   } catch (error) {
@@ -63,10 +72,15 @@ async function find<T extends KubernetesObject>(writer: PolicyWriter, type: Reso
 }
 
 /** Adds what is missing of labels and annotations; undefined when nothing is. */
-function mergeMetadata(present: KubernetesObject['metadata'], wanted: KubernetesObject['metadata']): KubernetesObject['metadata'] | undefined {
+function mergeMetadata(
+  present: KubernetesObject['metadata'],
+  wanted: KubernetesObject['metadata'],
+): KubernetesObject['metadata'] | undefined {
   const labels = { ...wanted.labels, ...present.labels }
   const annotations = { ...wanted.annotations, ...present.annotations }
-  const isSame = Object.keys(labels).length === Object.keys(present.labels ?? {}).length && Object.keys(annotations).length === Object.keys(present.annotations ?? {}).length
+  const isSame =
+    Object.keys(labels).length === Object.keys(present.labels ?? {}).length &&
+    Object.keys(annotations).length === Object.keys(present.annotations ?? {}).length
   return isSame ? undefined : { ...present, labels, annotations }
 }
 

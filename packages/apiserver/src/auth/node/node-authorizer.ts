@@ -57,7 +57,8 @@ export class NodeAuthorizer implements Authorizer {
         if (attributes.namespace === '') return no('can only read namespaced object of this type')
         return this.#related(node, attributes)
       case 'persistentvolumeclaims':
-        if (subresource === 'status') return ['update', 'patch'].includes(verb) ? this.#related(node, attributes) : no('can only get/update/patch this type')
+        if (subresource === 'status')
+          return ['update', 'patch'].includes(verb) ? this.#related(node, attributes) : no('can only get/update/patch this type')
         return this.#readOne(node, attributes)
       case 'persistentvolumes':
       case 'resourceclaims.resource.k8s.io':
@@ -124,7 +125,11 @@ export class NodeAuthorizer implements Authorizer {
 
   #usesVolume(node: string, volume: PersistentVolume): boolean {
     const claim = volume.spec.claimRef
-    return claim?.namespace !== undefined && claim.name !== undefined && this.#podsRefer(node, 'persistentvolumeclaims', claim.namespace, claim.name)
+    return (
+      claim?.namespace !== undefined &&
+      claim.name !== undefined &&
+      this.#podsRefer(node, 'persistentvolumeclaims', claim.namespace, claim.name)
+    )
   }
 
   /** Secrets that volumes of the node's pods need. */
@@ -148,7 +153,9 @@ export class NodeAuthorizer implements Authorizer {
     if (attributes.subresource !== '') return no('cannot authorize ResourceSlice subresources')
     if (verb === 'create') return allow
     if (['get', 'update', 'patch', 'delete'].includes(verb)) {
-      return this.#objects.get(resourceslices, '', attributes.name)?.spec.nodeName === node ? allow : no(`no relationship found between node '${node}' and this object`)
+      return this.#objects.get(resourceslices, '', attributes.name)?.spec.nodeName === node
+        ? allow
+        : no(`no relationship found between node '${node}' and this object`)
     }
     if (['list', 'watch', 'deletecollection'].includes(verb)) {
       return selectsNode(attributes, node) ? allow : no('can only list/watch/deletecollection resourceslices with nodeName field selector')
@@ -192,5 +199,9 @@ function nodes(node: string, { verb, subresource, name }: AccessAttributes): Dec
   if (['create', 'update', 'patch'].includes(verb)) return allow
   if (!['get', 'list', 'watch'].includes(verb)) return no()
   if (name === node) return allow
-  return no(name === '' ? `node '${node}' cannot read all nodes, only its own Node object` : `node '${node}' cannot read '${name}', only its own Node object`)
+  return no(
+    name === ''
+      ? `node '${node}' cannot read all nodes, only its own Node object`
+      : `node '${node}' cannot read '${name}', only its own Node object`,
+  )
 }

@@ -23,7 +23,9 @@ function secretsOfVolume(volume: Volume): (string | undefined)[] {
     ...(volume.projected?.sources ?? []).map(({ secret }) => secret?.name),
     volume.csi?.nodePublishSecretRef?.name,
     volume.azureFile?.secretName,
-    ...[volume.cephfs, volume.cinder, volume.flexVolume, volume.iscsi, volume.rbd, volume.scaleIO, volume.storageos].map((source) => source?.secretRef?.name),
+    ...[volume.cephfs, volume.cinder, volume.flexVolume, volume.iscsi, volume.rbd, volume.scaleIO, volume.storageos].map(
+      (source) => source?.secretRef?.name,
+    ),
   ]
 }
 
@@ -36,8 +38,10 @@ export function podRefersTo(pod: Pod, kind: ReferencedKind, name: string): boole
       return pod.spec.serviceAccountName === name
     case 'configmaps':
       return (
-        volumes.some(({ configMap, projected }) => configMap?.name === name || projected?.sources?.some((source) => source.configMap?.name === name) === true) ||
-        environmentNames(pod, kind).includes(name)
+        volumes.some(
+          ({ configMap, projected }) =>
+            configMap?.name === name || projected?.sources?.some((source) => source.configMap?.name === name) === true,
+        ) || environmentNames(pod, kind).includes(name)
       )
     case 'secrets':
       return (
@@ -47,7 +51,9 @@ export function podRefersTo(pod: Pod, kind: ReferencedKind, name: string): boole
       )
     case 'persistentvolumeclaims':
       return volumes.some(
-        (volume) => volume.persistentVolumeClaim?.claimName === name || (volume.ephemeral !== undefined && `${pod.metadata.name}-${volume.name}` === name),
+        (volume) =>
+          volume.persistentVolumeClaim?.claimName === name ||
+          (volume.ephemeral !== undefined && `${pod.metadata.name}-${volume.name}` === name),
       )
     case 'resourceclaims':
       return (

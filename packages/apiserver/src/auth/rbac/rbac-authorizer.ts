@@ -44,9 +44,15 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
     for (const { binding, kind, rules } of this.#grants(attributes.user, attributes.isResource ? attributes.namespace : '', errors)) {
       if (!rules.some((rule) => ruleAllows(rule, attributes))) continue
       const where = binding.metadata.namespace ? `${binding.metadata.name}/${binding.metadata.namespace}` : binding.metadata.name
-      return { decision: 'allow', reason: `RBAC: allowed by ${kind} "${where}" of ${binding.roleRef.kind} "${binding.roleRef.name}" to ${subjectText(binding, attributes.user)}` }
+      return {
+        decision: 'allow',
+        reason: `RBAC: allowed by ${kind} "${where}" of ${binding.roleRef.kind} "${binding.roleRef.name}" to ${subjectText(binding, attributes.user)}`,
+      }
     }
-    return { decision: 'noOpinion', reason: errors.length === 0 ? '' : `RBAC: ${errors.length === 1 ? errors[0] : `[${errors.join(', ')}]`}` }
+    return {
+      decision: 'noOpinion',
+      reason: errors.length === 0 ? '' : `RBAC: ${errors.length === 1 ? errors[0] : `[${errors.join(', ')}]`}`,
+    }
   }
 
   rulesFor(user: UserInfo, namespace: string): { readonly rules: readonly PolicyRule[]; readonly errors: readonly string[] } {
@@ -55,12 +61,17 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
   }
 
   rulesOfRole(ref: RoleRef, namespace: string): readonly PolicyRule[] | undefined {
-    if (ref.kind === 'Role') return this.#objects.get(roles, namespace, ref.name)?.rules ?? (this.#objects.get(roles, namespace, ref.name) && [])
+    if (ref.kind === 'Role')
+      return this.#objects.get(roles, namespace, ref.name)?.rules ?? (this.#objects.get(roles, namespace, ref.name) && [])
     const role = this.#objects.get(clusterroles, '', ref.name)
     return role === undefined ? undefined : this.#effectiveRules(role)
   }
 
-  *#grants(user: UserInfo, namespace: string, errors: string[]): Generator<{ readonly binding: Binding; readonly kind: string; readonly rules: readonly PolicyRule[] }> {
+  *#grants(
+    user: UserInfo,
+    namespace: string,
+    errors: string[],
+  ): Generator<{ readonly binding: Binding; readonly kind: string; readonly rules: readonly PolicyRule[] }> {
     this.#clusterBindings.follow(this.#objects.list(clusterrolebindings))
     for (const binding of this.#clusterBindings.of(user)) {
       const rules = this.rulesOfRole(binding.roleRef, '')
@@ -70,7 +81,8 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
     if (namespace === '') return
     for (const binding of this.#namespaceIndex(namespace).of(user)) {
       const rules = this.rulesOfRole(binding.roleRef, namespace)
-      if (rules === undefined) errors.push(`${binding.roleRef.kind.toLowerCase()}.rbac.authorization.k8s.io "${binding.roleRef.name}" not found`)
+      if (rules === undefined)
+        errors.push(`${binding.roleRef.kind.toLowerCase()}.rbac.authorization.k8s.io "${binding.roleRef.name}" not found`)
       else yield { binding, kind: 'RoleBinding', rules }
     }
   }
@@ -93,8 +105,11 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
     if (selectors.length === 0) return role.rules ?? []
     const all = this.#objects.list(clusterroles)
     const cached = this.#aggregated.get(role)
-    if (cached !== undefined && cached.roles.length === all.length && cached.roles.every((known, index) => known === all[index])) return cached.rules
-    const members = all.filter((member) => member !== role && selectors.some((selector) => selectorMatches(selector, member.metadata.labels)))
+    if (cached !== undefined && cached.roles.length === all.length && cached.roles.every((known, index) => known === all[index]))
+      return cached.rules
+    const members = all.filter(
+      (member) => member !== role && selectors.some((selector) => selectorMatches(selector, member.metadata.labels)),
+    )
     const rules = [...(role.rules ?? []), ...members.flatMap((member) => member.rules ?? [])]
     this.#aggregated.set(role, { roles: all, rules })
     return rules

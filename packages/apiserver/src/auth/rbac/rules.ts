@@ -1,7 +1,8 @@
 import type { PolicyRule } from '@k3s/api/types/rbac/v1'
 import type { AccessAttributes } from '../auth.ts'
 
-const has = (list: readonly string[] | undefined, value: string): boolean => list !== undefined && (list.includes('*') || list.includes(value))
+const has = (list: readonly string[] | undefined, value: string): boolean =>
+  list !== undefined && (list.includes('*') || list.includes(value))
 
 function resourceMatches(resources: readonly string[] | undefined, resource: string, subresource: string): boolean {
   const combined = subresource === '' ? resource : `${resource}/${subresource}`
@@ -50,14 +51,23 @@ function coversResources(owner: readonly string[] | undefined, wanted: readonly 
 }
 
 const coversUrls = (owner: readonly string[] | undefined, wanted: readonly string[] | undefined): boolean =>
-  (wanted ?? []).every((url) => owner?.some((pattern) => pattern === '*' || pattern === url || (pattern.endsWith('*') && url.startsWith(pattern.slice(0, -1)))) === true)
+  (wanted ?? []).every(
+    (url) =>
+      owner?.some((pattern) => pattern === '*' || pattern === url || (pattern.endsWith('*') && url.startsWith(pattern.slice(0, -1)))) ===
+      true,
+  )
 
 function ruleCovers(owner: PolicyRule, wanted: PolicyRule): boolean {
   if (!coversAll(owner.verbs, wanted.verbs)) return false
   if ((wanted.nonResourceURLs ?? []).length > 0) return coversUrls(owner.nonResourceURLs, wanted.nonResourceURLs)
   const names = owner.resourceNames ?? []
   const hasNames = names.length === 0 || ((wanted.resourceNames ?? []).length > 0 && coversAll(names, wanted.resourceNames))
-  return coversAll(owner.apiGroups, wanted.apiGroups) && coversResources(owner.resources, wanted.resources) && hasNames && (owner.nonResourceURLs ?? []).length === 0
+  return (
+    coversAll(owner.apiGroups, wanted.apiGroups) &&
+    coversResources(owner.resources, wanted.resources) &&
+    hasNames &&
+    (owner.nonResourceURLs ?? []).length === 0
+  )
 }
 
 /** Which of `wanted` the owner of `rules` lacks, one verb and thing a rule. */
@@ -89,5 +99,8 @@ export function ruleText(rule: PolicyRule): string {
     ['ResourceNames', rule.resourceNames],
     ['Verbs', rule.verbs],
   ] as const
-  return `{${parts.filter(([, values]) => (values ?? []).length > 0).map(([name, values]) => `${name}:${list(values ?? [])}`).join(', ')}}`
+  return `{${parts
+    .filter(([, values]) => (values ?? []).length > 0)
+    .map(([name, values]) => `${name}:${list(values ?? [])}`)
+    .join(', ')}}`
 }

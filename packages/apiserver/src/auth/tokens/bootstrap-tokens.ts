@@ -24,14 +24,17 @@ export function bootstrapTokenAuthenticator(objects: ObjectReader, clock: Pick<C
       if (match === null) return undefined
       const [, id = '', key = ''] = match
       const secret = objects.get(secrets, 'kube-system', `bootstrap-token-${id}`)
-      if (secret === undefined || secret.metadata.deletionTimestamp !== undefined || secret.type !== 'bootstrap.kubernetes.io/token') return undefined
+      if (secret === undefined || secret.metadata.deletionTimestamp !== undefined || secret.type !== 'bootstrap.kubernetes.io/token')
+        return undefined
       const expiration = valueOf(secret, 'expiration')
       const isExpired = expiration !== '' && !(Date.parse(expiration) > clock.now())
       if (!isSame(valueOf(secret, 'token-secret'), key) || valueOf(secret, 'token-id') !== id || isExpired) {
         throw new StatusError('Unauthorized', 'Unauthorized')
       }
       if (valueOf(secret, 'usage-bootstrap-authentication') !== 'true') return undefined
-      const groups = valueOf(secret, 'auth-extra-groups').split(',').filter((group) => group !== '')
+      const groups = valueOf(secret, 'auth-extra-groups')
+        .split(',')
+        .filter((group) => group !== '')
       if (!groups.every((group) => groupPattern.test(group))) throw new StatusError('Unauthorized', 'Unauthorized')
       return { user: { name: `system:bootstrap:${id}`, groups: ['system:bootstrappers', ...groups] } }
     },

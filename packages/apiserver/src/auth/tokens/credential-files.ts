@@ -18,11 +18,25 @@ function fieldsOf(line: string): string[] {
 
 /** Reads a file of credentials as upstream's `--token-auth-file`. Empty lines and comments are skipped. Throws a TypeError for a line with fewer than three fields. */
 function parseCredentials(text: string): Line[] {
-  const lines = text.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+  const lines = text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
   return lines.map((line, index) => {
     const [secret = '', name = '', uid, groups = ''] = fieldsOf(line)
-    if (secret === '' || name === '' || uid === undefined) throw new TypeError(`Line ${index + 1} of a credentials file has not the fields "secret,user,uid"`)
-    return { secret, user: { name, uid, groups: groups.split(',').map((group) => group.trim()).filter((group) => group !== '') } }
+    if (secret === '' || name === '' || uid === undefined)
+      throw new TypeError(`Line ${index + 1} of a credentials file has not the fields "secret,user,uid"`)
+    return {
+      secret,
+      user: {
+        name,
+        uid,
+        groups: groups
+          .split(',')
+          .map((group) => group.trim())
+          .filter((group) => group !== ''),
+      },
+    }
   })
 }
 
@@ -53,7 +67,8 @@ export function basicAuthenticator(text: string): Authenticator {
       const text = Buffer.from(match[1] ?? '', 'base64').toString()
       const colon = text.indexOf(':')
       const line = lines.get(text.slice(0, Math.max(colon, 0)))
-      if (line === undefined || !timingSafeEqual(line.digest, digest(text.slice(colon + 1)))) throw new StatusError('Unauthorized', 'Unauthorized')
+      if (line === undefined || !timingSafeEqual(line.digest, digest(text.slice(colon + 1))))
+        throw new StatusError('Unauthorized', 'Unauthorized')
       return { user: line.user }
     },
   }

@@ -11,7 +11,12 @@ export function issuerDocument(
   options: { readonly baseUrl: string; readonly jwksUri?: string | undefined },
 ): { readonly contentType: string; readonly body: string } | undefined {
   if (path === jwksPath) {
-    const keys = tokens.keys.map(({ id, algorithm, publicKey }) => ({ use: 'sig', kid: id, alg: algorithm, ...publicKey.export({ format: 'jwk' }) }))
+    const keys = tokens.keys.map(({ id, algorithm, publicKey }) => ({
+      use: 'sig',
+      kid: id,
+      alg: algorithm,
+      ...publicKey.export({ format: 'jwk' }),
+    }))
     return { contentType: 'application/jwk-set+json', body: JSON.stringify({ keys }) }
   }
   if (path !== discoveryPath) return undefined

@@ -142,7 +142,11 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     const currentDate = new Date(this.#options.clock.now())
     for (const key of named.length > 0 ? named : keys) {
       try {
-        const { payload } = await jwtVerify(token, key.publicKey, { algorithms: [key.algorithm], clockTolerance: leewaySeconds, currentDate })
+        const { payload } = await jwtVerify(token, key.publicKey, {
+          algorithms: [key.algorithm],
+          clockTolerance: leewaySeconds,
+          currentDate,
+        })
         return payload
       } catch (error) {
         if (error instanceof errors.JWTExpired) throw unauthorized('service account token has expired')
@@ -164,13 +168,17 @@ export class ServiceAccountTokens implements TokenAuthenticator {
 
   /** Deleted, and longer ago than clocks differ. */
   #isGone({ metadata }: { readonly metadata: { readonly deletionTimestamp?: string | undefined } }): boolean {
-    return metadata.deletionTimestamp !== undefined && Date.parse(metadata.deletionTimestamp) < this.#options.clock.now() - leewaySeconds * 1000
+    return (
+      metadata.deletionTimestamp !== undefined && Date.parse(metadata.deletionTimestamp) < this.#options.clock.now() - leewaySeconds * 1000
+    )
   }
 
   #check(object: Pod | Secret | Node | undefined, claim: Reference, what: string): void {
     if (object === undefined || this.#isGone(object)) throw invalidated()
     if (object.metadata.uid !== claim.uid) {
-      throw unauthorized(`${what} UID (${object.metadata.uid}) does not match service account ${what.toLowerCase()} ref claim (${claim.uid})`)
+      throw unauthorized(
+        `${what} UID (${object.metadata.uid}) does not match service account ${what.toLowerCase()} ref claim (${claim.uid})`,
+      )
     }
   }
 
@@ -189,7 +197,9 @@ export class ServiceAccountTokens implements TokenAuthenticator {
       ...userOf(namespace, serviceaccount),
       extra: {
         ...(payload.jti === undefined ? {} : { [`${prefix}/credential-id`]: [`JTI=${payload.jti}`] }),
-        ...(node === undefined ? {} : { [`${prefix}/node-name`]: [node.name], ...(node.uid === '' ? {} : { [`${prefix}/node-uid`]: [node.uid] }) }),
+        ...(node === undefined
+          ? {}
+          : { [`${prefix}/node-name`]: [node.name], ...(node.uid === '' ? {} : { [`${prefix}/node-uid`]: [node.uid] }) }),
         ...(pod === undefined ? {} : { [`${prefix}/pod-name`]: [pod.name], [`${prefix}/pod-uid`]: [pod.uid] }),
       },
     }
@@ -200,7 +210,7 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     const namespace = claim('namespace')
     const secret = this.#options.objects.get(secrets, namespace, claim('secret.name'))
     if (secret === undefined || this.#isGone(secret)) throw unauthorized('Token has been invalidated')
-    if (Buffer.from(secret.data?.['token'] ?? '', 'base64').toString() !== token) throw unauthorized('Token does not match server\'s copy')
+    if (Buffer.from(secret.data?.['token'] ?? '', 'base64').toString() !== token) throw unauthorized("Token does not match server's copy")
     const reference = { name: claim('service-account.name'), uid: claim('service-account.uid') }
     this.#account(namespace, reference.name, reference.uid)
     return userOf(namespace, reference)
@@ -210,7 +220,11 @@ export class ServiceAccountTokens implements TokenAuthenticator {
 const subjectOf = ({ metadata }: ServiceAccount): string => `system:serviceaccount:${metadata.namespace}:${metadata.name}`
 
 function userOf(namespace: string, { name, uid }: Reference): UserInfo {
-  return { name: `system:serviceaccount:${namespace}:${name}`, uid, groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`] }
+  return {
+    name: `system:serviceaccount:${namespace}:${name}`,
+    uid,
+    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`],
+  }
 }
 
 /** What the token says of its issuer, unverified; undefined when it is no JWT. */

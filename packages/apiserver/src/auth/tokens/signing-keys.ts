@@ -23,7 +23,9 @@ function algorithmOf(key: KeyObject): TokenKey['algorithm'] {
 function keyOf(pem: string): TokenKey {
   const privateKey = pem.includes('PRIVATE KEY') ? createPrivateKey(pem) : undefined
   const publicKey = createPublicKey(privateKey ?? pem)
-  const id = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64url')
+  const id = createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('base64url')
   return { id, algorithm: algorithmOf(publicKey), publicKey, privateKey }
 }
 
@@ -48,7 +50,9 @@ export class SigningKeys {
   }
 
   get signing(): TokenKey & { readonly privateKey: KeyObject } {
-    const key = this.#keys.find((candidate): candidate is TokenKey & { readonly privateKey: KeyObject } => candidate.privateKey !== undefined)
+    const key = this.#keys.find(
+      (candidate): candidate is TokenKey & { readonly privateKey: KeyObject } => candidate.privateKey !== undefined,
+    )
     if (key === undefined) throw new TypeError('No private key to sign tokens with')
     return key
   }

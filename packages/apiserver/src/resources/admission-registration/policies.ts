@@ -84,7 +84,11 @@ function validateMutatingOperations(match: MatchResources | undefined, field: st
 
 function validateValidating({ spec }: ValidatingAdmissionPolicy): FieldError[] {
   const { validations = [], auditAnnotations = [] } = spec
-  const errors = [...validateHead(spec), ...validateConditions(spec.matchConditions, 'spec.matchConditions'), ...validateVariables(spec.variables)]
+  const errors = [
+    ...validateHead(spec),
+    ...validateConditions(spec.matchConditions, 'spec.matchConditions'),
+    ...validateVariables(spec.variables),
+  ]
   if (validations.length + auditAnnotations.length === 0) {
     const detail = 'validations or auditAnnotations must contain at least one item'
     return [...errors, required('spec.validations', detail), required('spec.auditAnnotations', detail)]
@@ -176,7 +180,8 @@ function validateActions(given: readonly string[]): FieldError[] {
   return errors
 }
 
-const paramKindText = (kind: ParamKind | undefined): string => (kind === undefined ? '<unset>' : `${kind.apiVersion ?? ''}/${kind.kind ?? ''}`)
+const paramKindText = (kind: ParamKind | undefined): string =>
+  kind === undefined ? '<unset>' : `${kind.apiVersion ?? ''}/${kind.kind ?? ''}`
 
 function paramRefText(reference: ParamRef | undefined): string {
   if (reference?.name) return `${reference.namespace || '*'}/${reference.name}`

@@ -66,7 +66,10 @@ function validateList(values: readonly string[], field: string, what: string): F
 }
 
 /** Problems of one rule: which requests. */
-export function validateRule({ operations = [], apiGroups = [], apiVersions = [], resources = [], scope }: RuleWithOperations, field: string): FieldError[] {
+export function validateRule(
+  { operations = [], apiGroups = [], apiVersions = [], resources = [], scope }: RuleWithOperations,
+  field: string,
+): FieldError[] {
   return [
     ...validateList(operations, `${field}.operations`, 'operations'),
     ...operations.flatMap((operation, index) =>
@@ -99,7 +102,9 @@ export function validateMatch(match: MatchResources | undefined, field: string):
     ...(match.namespaceSelector === undefined
       ? [required(`${field}.namespaceSelector`)]
       : validateLabelSelector(match.namespaceSelector, `${field}.namespaceSelector`)),
-    ...(match.objectSelector === undefined ? [required(`${field}.objectSelector`)] : validateLabelSelector(match.objectSelector, `${field}.objectSelector`)),
+    ...(match.objectSelector === undefined
+      ? [required(`${field}.objectSelector`)]
+      : validateLabelSelector(match.objectSelector, `${field}.objectSelector`)),
     ...(match.resourceRules ?? []).flatMap((rule, index) => validateNamedRule(rule, `${field}.resourceRules[${index}]`)),
     ...(match.excludeResourceRules ?? []).flatMap((rule, index) => validateNamedRule(rule, `${field}.excludeResourceRules[${index}]`)),
   ]

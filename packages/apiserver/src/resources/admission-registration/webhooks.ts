@@ -38,7 +38,9 @@ function validateHookName(name: string, field: string): FieldError[] {
   if (!name) return [required(field)]
   const messages = dns1123Subdomain(name)
   if (messages.length > 0) return [invalidValue(field, name, messages.join(','))]
-  return name.split('.').length < minSegments ? [invalidValue(field, name, 'should be a domain with at least three segments separated by dots')] : []
+  return name.split('.').length < minSegments
+    ? [invalidValue(field, name, 'should be a domain with at least three segments separated by dots')]
+    : []
 }
 
 function validatePath(path: string, field: string): FieldError[] {
@@ -90,7 +92,9 @@ function validateWebhook(webhook: Webhook, field: string): FieldError[] {
   if (!sideEffects) errors.push(required(at, `must specify one of ${sideEffectClasses.join(', ')}`))
   else if (!sideEffectClasses.includes(sideEffects)) errors.push(notSupported(at, sideEffects, sideEffectClasses))
   if (timeoutSeconds !== undefined && (timeoutSeconds < 1 || timeoutSeconds > maxTimeoutSeconds)) {
-    errors.push(invalidValue(`${field}.timeoutSeconds`, timeoutSeconds, `the timeout value must be between 1 and ${maxTimeoutSeconds} seconds`))
+    errors.push(
+      invalidValue(`${field}.timeoutSeconds`, timeoutSeconds, `the timeout value must be between 1 and ${maxTimeoutSeconds} seconds`),
+    )
   }
   return [
     ...validateHookName(webhook.name, `${field}.name`),
@@ -110,7 +114,9 @@ function validateVersions(versions: readonly string[], field: string): FieldErro
   if (versions.length === 0) return [required(field, `must specify one of ${reviewVersions.join(', ')}`)]
   const errors = versions.flatMap((version, index) => {
     const at = `${field}[${index}]`
-    return versions.indexOf(version) < index ? [invalidValue(at, version, 'duplicate version')] : invalids(at, version, dns1035Label(version))
+    return versions.indexOf(version) < index
+      ? [invalidValue(at, version, 'duplicate version')]
+      : invalids(at, version, dns1035Label(version))
   })
   if (!versions.some((version) => reviewVersions.includes(version))) {
     errors.push(invalidValue(field, versions, `must include at least one of ${reviewVersions.join(', ')}`))

@@ -17,7 +17,13 @@ import { validateContainerResourceName } from '../shared/resource-validation.ts'
 
 const maxWindowSeconds = 3600
 const maxPeriodSeconds = 1800
-const sourceNames = { Object: 'object', External: 'external', Pods: 'pods', Resource: 'resource', ContainerResource: 'containerResource' } as const
+const sourceNames = {
+  Object: 'object',
+  External: 'external',
+  Pods: 'pods',
+  Resource: 'resource',
+  ContainerResource: 'containerResource',
+} as const
 const sourceTypes = Object.keys(sourceNames).toSorted()
 
 function validateReference({ apiVersion = '', kind, name }: CrossVersionObjectReference, field: string, allowsCore: boolean): FieldError[] {
@@ -26,7 +32,8 @@ function validateReference({ apiVersion = '', kind, name }: CrossVersionObjectRe
   errors.push(...(name ? invalids(`${field}.name`, name, pathSegment(name)) : [required(`${field}.name`)]))
   const parts = apiVersion.split('/')
   if (parts.length > 2) errors.push(invalidValue(`${field}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`))
-  else if (!allowsCore && parts.length < 2) errors.push(invalidValue(`${field}.apiVersion`, apiVersion, 'apiVersion must specify API group'))
+  else if (!allowsCore && parts.length < 2)
+    errors.push(invalidValue(`${field}.apiVersion`, apiVersion, 'apiVersion must specify API group'))
   return errors
 }
 
@@ -43,7 +50,8 @@ function validateTarget({ type, value, averageValue, averageUtilization }: Metri
     errors.push(invalidValue(`${field}.type`, type, 'must be either Utilization, Value, or AverageValue'))
   }
   if (value !== undefined && !isPositive(value)) errors.push(invalidValue(`${field}.value`, value, 'must be positive'))
-  if (averageValue !== undefined && !isPositive(averageValue)) errors.push(invalidValue(`${field}.averageValue`, averageValue, 'must be positive'))
+  if (averageValue !== undefined && !isPositive(averageValue))
+    errors.push(invalidValue(`${field}.averageValue`, averageValue, 'must be positive'))
   if (averageUtilization !== undefined && averageUtilization < 1) {
     errors.push(invalidValue(`${field}.averageUtilization`, averageUtilization, 'must be greater than 0'))
   }
@@ -76,7 +84,8 @@ function validateSource(metric: MetricSpec, name: SourceName, field: string): Fi
         ...validateTarget(metric.object.target, target),
       ]
       const { value, averageValue } = metric.object.target
-      if (value === undefined && averageValue === undefined) errors.push(required(`${target}.averageValue`, 'must set either a target value or averageValue'))
+      if (value === undefined && averageValue === undefined)
+        errors.push(required(`${target}.averageValue`, 'must set either a target value or averageValue'))
       return errors
     }
     case 'external': {
@@ -94,7 +103,8 @@ function validateSource(metric: MetricSpec, name: SourceName, field: string): Fi
     case 'pods': {
       if (metric.pods === undefined) return []
       const errors = [...validateIdentifier(metric.pods.metric, `${field}.metric`), ...validateTarget(metric.pods.target, target)]
-      if (metric.pods.target.averageValue === undefined) errors.push(required(`${target}.averageValue`, 'must specify a positive target averageValue'))
+      if (metric.pods.target.averageValue === undefined)
+        errors.push(required(`${target}.averageValue`, 'must specify a positive target averageValue'))
       return errors
     }
     case 'resource': {
@@ -108,8 +118,12 @@ function validateSource(metric: MetricSpec, name: SourceName, field: string): Fi
       if (metric.containerResource === undefined) return []
       const { name: resource, container } = metric.containerResource
       return [
-        ...(resource ? validateContainerResourceName(resource, `${field}.name`) : [required(`${field}.name`, 'must specify a resource name')]),
-        ...(container ? invalids(`${field}.container`, container, dns1123Label(container)) : [required(`${field}.container`, 'must specify a container')]),
+        ...(resource
+          ? validateContainerResourceName(resource, `${field}.name`)
+          : [required(`${field}.name`, 'must specify a resource name')]),
+        ...(container
+          ? invalids(`${field}.container`, container, dns1123Label(container))
+          : [required(`${field}.container`, 'must specify a container')]),
         ...validateResourceTarget(metric.containerResource.target, target),
       ]
     }
@@ -128,9 +142,11 @@ function validateMetric(metric: MetricSpec, field: string): FieldError[] {
   if (first !== undefined) errors.push(...validateSource(metric, first, `${field}.${first}`))
   const expected = isSourceType(type) ? sourceNames[type] : undefined
   if (expected === undefined) errors.push(notSupported(`${field}.type`, type, sourceTypes))
-  else if (metric[expected] === undefined) errors.push(required(`${field}.${expected}`, 'must populate information for the given metric source'))
+  else if (metric[expected] === undefined)
+    errors.push(required(`${field}.${expected}`, 'must populate information for the given metric source'))
   if (present.length !== 1) {
-    for (const name of present) if (name !== expected) errors.push(forbiddenField(`${field}.${name}`, 'must populate the given metric source only'))
+    for (const name of present)
+      if (name !== expected) errors.push(forbiddenField(`${field}.${name}`, 'must populate the given metric source only'))
   }
   return errors
 }
@@ -141,16 +157,19 @@ function validateScalingRules(rules: HPAScalingRules | undefined, field: string)
   const { stabilizationWindowSeconds: window, selectPolicy, policies = [], tolerance } = rules
   const windowField = `${field}.stabilizationWindowSeconds`
   if (window !== undefined && window < 0) errors.push(invalidValue(windowField, window, 'must be greater than or equal to zero'))
-  if (window !== undefined && window > maxWindowSeconds) errors.push(invalidValue(windowField, window, `must be less than or equal to ${maxWindowSeconds}`))
+  if (window !== undefined && window > maxWindowSeconds)
+    errors.push(invalidValue(windowField, window, `must be less than or equal to ${maxWindowSeconds}`))
   const selections = ['Disabled', 'Max', 'Min']
-  if (selectPolicy !== undefined && !selections.includes(selectPolicy)) errors.push(notSupported(`${field}.selectPolicy`, selectPolicy, selections))
+  if (selectPolicy !== undefined && !selections.includes(selectPolicy))
+    errors.push(notSupported(`${field}.selectPolicy`, selectPolicy, selections))
   if (policies.length === 0) errors.push(required(`${field}.policies`, 'must specify at least one Policy'))
   for (const [index, { type, value, periodSeconds }] of policies.entries()) {
     const at = `${field}.policies[${index}]`
     if (type !== 'Pods' && type !== 'Percent') errors.push(notSupported(`${at}.type`, type, ['Percent', 'Pods']))
     if (value <= 0) errors.push(invalidValue(`${at}.value`, value, 'must be greater than zero'))
     if (periodSeconds <= 0) errors.push(invalidValue(`${at}.periodSeconds`, periodSeconds, 'must be greater than zero'))
-    if (periodSeconds > maxPeriodSeconds) errors.push(invalidValue(`${at}.periodSeconds`, periodSeconds, `must be less than or equal to ${maxPeriodSeconds}`))
+    if (periodSeconds > maxPeriodSeconds)
+      errors.push(invalidValue(`${at}.periodSeconds`, periodSeconds, `must be less than or equal to ${maxPeriodSeconds}`))
   }
   if (tolerance !== undefined && quantityNanos(tolerance) < 0n) {
     errors.push(invalidValue(`${field}.tolerance`, tolerance, 'must be greater than or equal to 0'))
@@ -159,9 +178,16 @@ function validateScalingRules(rules: HPAScalingRules | undefined, field: string)
 }
 
 /** Problems of the spec of an autoscaler. */
-export function validateAutoscalerSpec({ minReplicas, maxReplicas, scaleTargetRef, metrics = [], behavior }: HorizontalPodAutoscalerSpec): FieldError[] {
+export function validateAutoscalerSpec({
+  minReplicas,
+  maxReplicas,
+  scaleTargetRef,
+  metrics = [],
+  behavior,
+}: HorizontalPodAutoscalerSpec): FieldError[] {
   const errors: FieldError[] = []
-  if (minReplicas !== undefined && minReplicas < 1) errors.push(invalidValue('spec.minReplicas', minReplicas, 'must be greater than or equal to 1'))
+  if (minReplicas !== undefined && minReplicas < 1)
+    errors.push(invalidValue('spec.minReplicas', minReplicas, 'must be greater than or equal to 1'))
   if (!maxReplicas) errors.push(required('spec.maxReplicas', 'must be set and greater than 0'))
   else if (maxReplicas < 0) errors.push(invalidValue('spec.maxReplicas', maxReplicas, 'must be greater than or equal to 1'))
   if (minReplicas !== undefined && (maxReplicas ?? 0) < minReplicas) {

@@ -13,15 +13,36 @@ import { signerName } from '../shared/signer-name.ts'
 import { viewSubresource } from '../shared/view.ts'
 
 const usages = [
-  'any', 'cert sign', 'client auth', 'code signing', 'content commitment', 'crl sign', 'data encipherment', 'decipher only', 'digital signature', 'email protection',
-  'encipher only', 'ipsec end system', 'ipsec tunnel', 'ipsec user', 'key agreement', 'key encipherment', 'microsoft sgc', 'netscape sgc', 'ocsp signing', 's/mime',
-  'server auth', 'signing', 'timestamping',
+  'any',
+  'cert sign',
+  'client auth',
+  'code signing',
+  'content commitment',
+  'crl sign',
+  'data encipherment',
+  'decipher only',
+  'digital signature',
+  'email protection',
+  'encipher only',
+  'ipsec end system',
+  'ipsec tunnel',
+  'ipsec user',
+  'key agreement',
+  'key encipherment',
+  'microsoft sgc',
+  'netscape sgc',
+  'ocsp signing',
+  's/mime',
+  'server auth',
+  'signing',
+  'timestamping',
 ]
 const finalTypes = ['Approved', 'Denied', 'Failed']
 
 type Conditions = readonly CertificateSigningRequestCondition[]
 const conditionsOf = (request: CertificateSigningRequest): Conditions => request.status?.conditions ?? []
-const ofType = (request: CertificateSigningRequest, type: string): Conditions => conditionsOf(request).filter((condition) => condition.type === type)
+const ofType = (request: CertificateSigningRequest, type: string): Conditions =>
+  conditionsOf(request).filter((condition) => condition.type === type)
 
 function validateConditions(request: CertificateSigningRequest): FieldError[] {
   const field = 'status.conditions'
@@ -43,7 +64,8 @@ function validate(request: CertificateSigningRequest): FieldError[] {
   const { spec } = request
   const errors: FieldError[] = []
   const pem = Buffer.from(spec.request ?? '', 'base64').toString()
-  if (!/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(pem)) errors.push(invalidValue('spec.request', spec.request, 'PEM block type must be CERTIFICATE REQUEST'))
+  if (!/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(pem))
+    errors.push(invalidValue('spec.request', spec.request, 'PEM block type must be CERTIFICATE REQUEST'))
   const list = spec.usages ?? []
   if (list.length === 0) errors.push(required('spec.usages'))
   for (const [index, usage] of list.entries()) {
@@ -54,7 +76,9 @@ function validate(request: CertificateSigningRequest): FieldError[] {
     errors.push(invalidValue('spec.signerName', spec.signerName, 'the legacy signerName is not allowed via this API version'))
   } else errors.push(...signerName('spec.signerName', spec.signerName ?? ''))
   if (spec.expirationSeconds !== undefined && spec.expirationSeconds < 600) {
-    errors.push(invalidValue('spec.expirationSeconds', spec.expirationSeconds, 'may not specify a duration less than 600 seconds (10 minutes)'))
+    errors.push(
+      invalidValue('spec.expirationSeconds', spec.expirationSeconds, 'may not specify a duration less than 600 seconds (10 minutes)'),
+    )
   }
   return [...errors, ...validateConditions(request)]
 }
@@ -70,10 +94,12 @@ function validateStatus(request: CertificateSigningRequest, previous: Certificat
   for (const type of ['Approved', 'Denied']) {
     const [now, then] = [ofType(request, type), ofType(previous, type)]
     if (now.length > then.length) errors.push(forbiddenField('status.conditions', `updates may not add a condition of type "${type}"`))
-    else if (now.length === then.length && !semanticEqual(now, then)) errors.push(forbiddenField('status.conditions', `updates may not modify a condition of type "${type}"\n`))
+    else if (now.length === then.length && !semanticEqual(now, then))
+      errors.push(forbiddenField('status.conditions', `updates may not modify a condition of type "${type}"\n`))
   }
   const [certificate, old] = [request.status?.certificate ?? '', previous.status?.certificate ?? '']
-  if (certificate !== old && old !== '') errors.push(forbiddenField('status.certificate', 'updates may not modify existing certificate content'))
+  if (certificate !== old && old !== '')
+    errors.push(forbiddenField('status.certificate', 'updates may not modify existing certificate content'))
   return errors
 }
 
@@ -90,7 +116,16 @@ function stampConditions(request: CertificateSigningRequest, previous: Certifica
 export async function maySign(authorizer: Authorizer, user: UserInfo, verb: string, signer: string): Promise<boolean> {
   const ask = async (name: string): Promise<boolean> => {
     const attributes: AccessAttributes = {
-      user, verb, name, isResource: true, group: 'certificates.k8s.io', version: '*', resource: 'signers', subresource: '', namespace: '', path: '',
+      user,
+      verb,
+      name,
+      isResource: true,
+      group: 'certificates.k8s.io',
+      version: '*',
+      resource: 'signers',
+      subresource: '',
+      namespace: '',
+      path: '',
     }
     return (await authorizer.authorize(attributes)).decision === 'allow'
   }
@@ -116,7 +151,11 @@ function approval(authorizer: Authorizer): Subresource {
       if (asked.verb !== 'get') {
         const { spec } = await asked.operations.get(certificatesigningrequests, { namespace: '', name: asked.name })
         if (!(await maySign(authorizer, asked.scope.user, 'approve', spec.signerName))) {
-          throw forbidden(certificatesigningrequests, asked.name, `user not permitted to approve requests with signerName "${spec.signerName}"`)
+          throw forbidden(
+            certificatesigningrequests,
+            asked.name,
+            `user not permitted to approve requests with signerName "${spec.signerName}"`,
+          )
         }
       }
       return view.handle(asked)
@@ -142,7 +181,9 @@ export function certificateSigningRequestStrategy(authorizer: Authorizer): Resou
         username: user.name,
         groups: [...user.groups],
         ...(user.uid === undefined ? {} : { uid: user.uid }),
-        ...(user.extra === undefined ? {} : { extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])) }),
+        ...(user.extra === undefined
+          ? {}
+          : { extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])) }),
       }
       request.status = {}
     },
@@ -166,7 +207,9 @@ export function certificateSigningRequestStrategy(authorizer: Authorizer): Resou
       column('Age', ({ metadata }, { nowMs }) => age(metadata.creationTimestamp, nowMs)),
       column('SignerName', ({ spec }) => spec.signerName || '<none>', { description: 'Who is to sign' }),
       column('Requestor', ({ spec }) => spec.username ?? '', { description: 'Who asks' }),
-      column('RequestedDuration', ({ spec }) => (spec.expirationSeconds === undefined ? '<none>' : humanDuration(spec.expirationSeconds * 1000))),
+      column('RequestedDuration', ({ spec }) =>
+        spec.expirationSeconds === undefined ? '<none>' : humanDuration(spec.expirationSeconds * 1000),
+      ),
       column('Condition', statusText, { description: 'What became of the request' }),
     ],
     subresources: { approval: approval(authorizer) },

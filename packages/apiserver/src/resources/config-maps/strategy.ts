@@ -17,7 +17,7 @@ function validate(map: ConfigMap): FieldError[] {
     errors.push(...configMapKey(key).map((message) => invalidValue(`binaryData[${key}]`, key, message)))
     bytes += base64Bytes(value)
   }
-  if (bytes > maxDataBytes) errors.push(tooLong('', maxDataBytes))
+  if (bytes > maxDataBytes) errors.push(tooLong('[]', maxDataBytes))
   return errors
 }
 
@@ -30,7 +30,9 @@ export const configMapStrategy: ResourceStrategy<ConfigMap> = {
   },
   columns: [
     nameColumn(),
-    column('Data', (map) => Object.keys(map.data ?? {}).length + Object.keys(map.binaryData ?? {}).length, { description: 'Number of entries' }),
+    column('Data', (map) => Object.keys(map.data ?? {}).length + Object.keys(map.binaryData ?? {}).length, {
+      description: 'Number of entries',
+    }),
     ageColumn(),
   ],
 }

@@ -21,5 +21,10 @@ export const controllerRevisionStrategy: ResourceStrategy<ControllerRevision> = 
     ...(isNew(revision) && (revision.data === undefined || revision.data === null) ? [required('data', 'data is mandatory')] : []),
   ],
   update: { validate: (revision, previous) => immutable('data', revision.data, previous.data) },
-  columns: [nameColumn(), column('Controller', controller, { description: 'Whose history it is' }), column('Revision', ({ revision }) => revision ?? 0, { description: 'Number of the revision' }), ageColumn()],
+  columns: [
+    nameColumn(),
+    column('Controller', controller, { description: 'Whose history it is' }),
+    column('Revision', ({ revision }) => revision ?? 0, { description: 'Number of the revision' }),
+    ageColumn(),
+  ],
 }

@@ -31,7 +31,8 @@ function partProblem(part: string, bounds: Bounds): string | undefined {
   const isAny = low === '*' || low === '?'
   const start = isAny ? bounds.min : numberOf(low, bounds)
   const end = isAny ? bounds.max : high === undefined ? start : numberOf(high, bounds)
-  if (start === undefined || end === undefined) return `failed to parse int from ${start === undefined ? low : high}: strconv.Atoi: parsing ${JSON.stringify(start === undefined ? low : high)}: invalid syntax`
+  if (start === undefined || end === undefined)
+    return `failed to parse int from ${start === undefined ? low : high}: strconv.Atoi: parsing ${JSON.stringify(start === undefined ? low : high)}: invalid syntax`
   if (step !== undefined) {
     if (!/^\d+$/.test(step)) return `failed to parse int from ${step}: strconv.Atoi: parsing ${JSON.stringify(step)}: invalid syntax`
     if (Number(step) === 0) return `step of range should be a positive number: ${part}`

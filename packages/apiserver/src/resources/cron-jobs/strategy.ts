@@ -53,13 +53,15 @@ function validate(job: CronJob): FieldError[] {
   }
   errors.push(...nonNegative('spec.startingDeadlineSeconds', spec.startingDeadlineSeconds), ...validateTimeZone(spec.timeZone))
   const policies = ['Allow', 'Forbid', 'Replace']
-  if (!policies.includes(spec.concurrencyPolicy ?? '')) errors.push(notSupported('spec.concurrencyPolicy', spec.concurrencyPolicy ?? '', policies))
+  if (!policies.includes(spec.concurrencyPolicy ?? ''))
+    errors.push(notSupported('spec.concurrencyPolicy', spec.concurrencyPolicy ?? '', policies))
   errors.push(
     ...validateJobTemplate(spec.jobTemplate.spec ?? { template: {} }, 'spec.jobTemplate'),
     ...nonNegative('spec.successfulJobsHistoryLimit', spec.successfulJobsHistoryLimit),
     ...nonNegative('spec.failedJobsHistoryLimit', spec.failedJobsHistoryLimit),
   )
-  if (isNew(job) && metadata.name.length > maxNameLength) errors.push(invalidValue('metadata.name', metadata.name, `must be no more than ${maxNameLength} characters`))
+  if (isNew(job) && metadata.name.length > maxNameLength)
+    errors.push(invalidValue('metadata.name', metadata.name, `must be no more than ${maxNameLength} characters`))
   return errors
 }
 
@@ -80,8 +82,13 @@ export const cronJobStrategy: ResourceStrategy<CronJob> = {
     column('Timezone', ({ spec }) => spec.timeZone ?? '<none>', { description: 'Time zone of the schedule' }),
     column('Suspend', ({ spec }) => (spec.suspend === undefined ? '<unset>' : spec.suspend ? 'True' : 'False'), { type: 'boolean' }),
     column('Active', ({ status }) => status?.active?.length ?? 0, { type: 'integer', description: 'Jobs that run' }),
-    column('Last Schedule', ({ status }, { nowMs }) => (status?.lastScheduleTime === undefined ? '<none>' : age(status.lastScheduleTime, nowMs))),
+    column('Last Schedule', ({ status }, { nowMs }) =>
+      status?.lastScheduleTime === undefined ? '<none>' : age(status.lastScheduleTime, nowMs),
+    ),
     ageColumn(),
-    ...workloadColumns<CronJob>(({ spec }) => spec.jobTemplate.spec?.template, ({ spec }) => formatLabelSelector(spec.jobTemplate.spec?.selector)),
+    ...workloadColumns<CronJob>(
+      ({ spec }) => spec.jobTemplate.spec?.template,
+      ({ spec }) => formatLabelSelector(spec.jobTemplate.spec?.selector),
+    ),
   ],
 }

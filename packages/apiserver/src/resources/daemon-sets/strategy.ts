@@ -9,7 +9,15 @@ import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
 
 const counters = [
-  'currentNumberScheduled', 'numberMisscheduled', 'desiredNumberScheduled', 'numberReady', 'observedGeneration', 'updatedNumberScheduled', 'numberAvailable', 'numberUnavailable', 'collisionCount',
+  'currentNumberScheduled',
+  'numberMisscheduled',
+  'desiredNumberScheduled',
+  'numberReady',
+  'observedGeneration',
+  'updatedNumberScheduled',
+  'numberAvailable',
+  'numberUnavailable',
+  'collisionCount',
 ] as const
 
 function defaults({ spec }: DaemonSet): void {
@@ -39,8 +47,10 @@ function validateStrategy(strategy: DaemonSetUpdateStrategy): FieldError[] {
     ...notMoreThan100Percent(`${at}.maxUnavailable`, maxUnavailable),
     ...notMoreThan100Percent(`${at}.maxSurge`, maxSurge),
   ]
-  if (amount(maxUnavailable) !== 0 && amount(maxSurge) !== 0) errors.push(invalidValue(`${at}.maxSurge`, maxSurge, 'may not be set when maxUnavailable is non-zero'))
-  if (amount(maxUnavailable) === 0 && amount(maxSurge) === 0) errors.push(required(`${at}.maxUnavailable`, 'cannot be 0 when maxSurge is 0'))
+  if (amount(maxUnavailable) !== 0 && amount(maxSurge) !== 0)
+    errors.push(invalidValue(`${at}.maxSurge`, maxSurge, 'may not be set when maxUnavailable is non-zero'))
+  if (amount(maxUnavailable) === 0 && amount(maxSurge) === 0)
+    errors.push(required(`${at}.maxUnavailable`, 'cannot be 0 when maxSurge is 0'))
   return errors
 }
 
@@ -69,12 +79,24 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
   columns: [
     nameColumn(),
     column('Desired', ({ status }) => status?.desiredNumberScheduled ?? 0, { type: 'integer', description: 'Nodes that should run a pod' }),
-    column('Current', ({ status }) => status?.currentNumberScheduled ?? 0, { type: 'integer', description: 'Nodes that have a pod and should' }),
+    column('Current', ({ status }) => status?.currentNumberScheduled ?? 0, {
+      type: 'integer',
+      description: 'Nodes that have a pod and should',
+    }),
     column('Ready', ({ status }) => status?.numberReady ?? 0, { type: 'integer', description: 'Nodes whose pod is ready' }),
-    column('Up-to-date', ({ status }) => status?.updatedNumberScheduled ?? 0, { type: 'integer', description: 'Nodes whose pod is of the newest template' }),
-    column('Available', ({ status }) => status?.numberAvailable ?? 0, { type: 'integer', description: 'Nodes whose pod has been ready long enough' }),
+    column('Up-to-date', ({ status }) => status?.updatedNumberScheduled ?? 0, {
+      type: 'integer',
+      description: 'Nodes whose pod is of the newest template',
+    }),
+    column('Available', ({ status }) => status?.numberAvailable ?? 0, {
+      type: 'integer',
+      description: 'Nodes whose pod has been ready long enough',
+    }),
     column('Node Selector', ({ spec }) => formatLabels(spec.template.spec?.nodeSelector), { description: 'Which nodes run a pod' }),
     ageColumn(),
-    ...workloadColumns<DaemonSet>(({ spec }) => spec.template, ({ spec }) => formatLabelSelector(spec.selector)),
+    ...workloadColumns<DaemonSet>(
+      ({ spec }) => spec.template,
+      ({ spec }) => formatLabelSelector(spec.selector),
+    ),
   ],
 }

@@ -6,7 +6,13 @@ import { ageColumn, column, nameColumn, workloadColumns } from '../shared/column
 import { immutable, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../shared/fields.ts'
 import { formatLabelSelector } from '../shared/label-selector.ts'
 import { keepSpec, keepStatus } from '../shared/status-rules.ts'
-import { defaultTemplate, validateCounters, validateParts, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
+import {
+  defaultTemplate,
+  validateCounters,
+  validateParts,
+  validateRunningTemplate,
+  validateWorkloadSelector,
+} from '../workloads/template.ts'
 
 function defaults({ spec }: Deployment): void {
   spec.replicas ??= 1
@@ -28,7 +34,9 @@ function validateStrategy(strategy: DeploymentStrategy): FieldError[] {
   const field = 'spec.strategy'
   const rolling = strategy.rollingUpdate
   if (strategy.type === 'Recreate') {
-    return rolling === undefined ? [] : [forbiddenField(`${field}.rollingUpdate`, "may not be specified when strategy `type` is 'Recreate'")]
+    return rolling === undefined
+      ? []
+      : [forbiddenField(`${field}.rollingUpdate`, "may not be specified when strategy `type` is 'Recreate'")]
   }
   if (strategy.type !== 'RollingUpdate') return [notSupported(field, strategy, ['Recreate', 'RollingUpdate'])]
   if (rolling === undefined) return [required(`${field}.rollingUpdate`, 'this should be defaulted and never be nil')]
@@ -37,7 +45,9 @@ function validateStrategy(strategy: DeploymentStrategy): FieldError[] {
   return [
     ...positiveIntOrPercent(`${at}.maxUnavailable`, maxUnavailable),
     ...positiveIntOrPercent(`${at}.maxSurge`, maxSurge),
-    ...(amount(maxUnavailable) === 0 && amount(maxSurge) === 0 ? [invalidValue(`${at}.maxUnavailable`, maxUnavailable, 'may not be 0 when `maxSurge` is 0')] : []),
+    ...(amount(maxUnavailable) === 0 && amount(maxSurge) === 0
+      ? [invalidValue(`${at}.maxUnavailable`, maxUnavailable, 'may not be 0 when `maxSurge` is 0')]
+      : []),
     ...notMoreThan100Percent(`${at}.maxUnavailable`, maxUnavailable),
   ]
 }
@@ -62,7 +72,14 @@ function validate({ spec }: Deployment, rules: PodRules): FieldError[] {
 function validateStatus({ status = {} }: Deployment, previous: Deployment): FieldError[] {
   const errors = [
     ...validateCounters(status, [
-      'observedGeneration', 'replicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas', 'unavailableReplicas', 'terminatingReplicas', 'collisionCount',
+      'observedGeneration',
+      'replicas',
+      'updatedReplicas',
+      'readyReplicas',
+      'availableReplicas',
+      'unavailableReplicas',
+      'terminatingReplicas',
+      'collisionCount',
     ]),
     ...validateParts(status, { updatedReplicas: status.updatedReplicas }),
   ]
@@ -93,10 +110,15 @@ export const deploymentStrategy: ResourceStrategy<Deployment> = {
   },
   columns: [
     nameColumn(),
-    column('Ready', ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`, { description: 'Ready pods of those that are wanted' }),
+    column('Ready', ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`, {
+      description: 'Ready pods of those that are wanted',
+    }),
     column('Up-to-date', ({ status }) => status?.updatedReplicas ?? 0, { description: 'Pods of the newest template' }),
     column('Available', ({ status }) => status?.availableReplicas ?? 0, { description: 'Pods that have been ready long enough' }),
     ageColumn(),
-    ...workloadColumns<Deployment>(({ spec }) => spec.template, ({ spec }) => formatLabelSelector(spec.selector)),
+    ...workloadColumns<Deployment>(
+      ({ spec }) => spec.template,
+      ({ spec }) => formatLabelSelector(spec.selector),
+    ),
   ],
 }

@@ -50,13 +50,15 @@ function validateCount({ allocationMode = '', count = 0, deviceClassName }: Devi
 function validateClaim(devices: DeviceClaim | undefined, field: string): FieldError[] {
   const requests = devices?.requests ?? []
   const errors: FieldError[] = []
-  if (requests.length > maxRequests) errors.push({ field, reason: 'FieldValueTooMany', message: `Too many: ${requests.length}: must have at most ${maxRequests} items` })
+  if (requests.length > maxRequests)
+    errors.push({ field, reason: 'FieldValueTooMany', message: `Too many: ${requests.length}: must have at most ${maxRequests} items` })
   for (const [index, { name, exactly, firstAvailable }] of requests.entries()) {
     const at = `${field}.requests[${index}]`
     errors.push(...(name ? invalids(`${at}.name`, name, dns1123Label(name)) : [required(`${at}.name`)]))
     const both = 'exactly one of `exactly` or `firstAvailable` is required'
     if (exactly === undefined && firstAvailable === undefined) errors.push(required(at, both))
-    else if (exactly !== undefined && firstAvailable !== undefined) errors.push(invalidValue(at, undefined, `${both}, but multiple fields are set`))
+    else if (exactly !== undefined && firstAvailable !== undefined)
+      errors.push(invalidValue(at, undefined, `${both}, but multiple fields are set`))
     if (exactly !== undefined) errors.push(...validateCount(exactly, `${at}.exactly`))
     for (const [position, sub] of (firstAvailable ?? []).entries()) {
       const place = `${at}.firstAvailable[${position}]`
@@ -104,8 +106,12 @@ function validateSlice({ spec }: ResourceSlice): FieldError[] {
   const { driver, pool, nodeName } = spec
   return [
     ...validateDriverName(driver, 'spec.driver'),
-    ...(pool.name ? pool.name.split('/').flatMap((part) => invalids('spec.pool.name', part, dns1123Subdomain(part))) : [required('spec.pool.name')]),
-    ...(pool.resourceSliceCount <= 0 ? [invalidValue('spec.pool.resourceSliceCount', pool.resourceSliceCount, 'must be greater than zero')] : []),
+    ...(pool.name
+      ? pool.name.split('/').flatMap((part) => invalids('spec.pool.name', part, dns1123Subdomain(part)))
+      : [required('spec.pool.name')]),
+    ...(pool.resourceSliceCount <= 0
+      ? [invalidValue('spec.pool.resourceSliceCount', pool.resourceSliceCount, 'must be greater than zero')]
+      : []),
     ...(pool.generation < 0 ? [invalidValue('spec.pool.generation', pool.generation, 'must be greater than or equal to zero')] : []),
     ...(nodeName === undefined || nodeName === '' ? [] : invalids('spec.nodeName', nodeName, dns1123Subdomain(nodeName))),
   ]

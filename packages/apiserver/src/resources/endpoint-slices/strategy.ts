@@ -32,11 +32,19 @@ function validateAddress(address: string, type: string, field: string, index: nu
   if (type !== 'IPv4' && type !== 'IPv6') return []
   const errors = type === 'IPv4' ? validateIp(at, address) : validateCanonicalIp(at, address)
   if (errors.length > 0) return errors
-  return [...(ipFamilyOf(address) === type ? [] : [invalidValue(field, address, `must be an ${type} address`)]), ...validateEndpointIp(at, address)]
+  return [
+    ...(ipFamilyOf(address) === type ? [] : [invalidValue(field, address, `must be an ${type} address`)]),
+    ...validateEndpointIp(at, address),
+  ]
 }
 
 function validateHints(hints: EndpointHints, field: string): FieldError[] {
-  return ([['forZones', labelValue], ['forNodes', dns1123Subdomain]] as const).flatMap(([kind, format]) => {
+  return (
+    [
+      ['forZones', labelValue],
+      ['forNodes', dns1123Subdomain],
+    ] as const
+  ).flatMap(([kind, format]) => {
     const list = hints[kind] ?? []
     if (list.length > maxHints) return [tooMany(`${field}.${kind}`, list.length, maxHints)]
     return list.flatMap(({ name }, index) => {

@@ -15,15 +15,22 @@ function validateAddress(address: EndpointAddress, field: string): FieldError[] 
 
 function validateSubset(subset: EndpointSubset, field: string): FieldError[] {
   const { addresses = [], notReadyAddresses = [], ports = [] } = subset
-  const errors: FieldError[] = addresses.length + notReadyAddresses.length === 0 ? [required(field, 'must specify `addresses` or `notReadyAddresses`')] : []
-  for (const [name, list] of [['addresses', addresses], ['notReadyAddresses', notReadyAddresses]] as const) {
+  const errors: FieldError[] =
+    addresses.length + notReadyAddresses.length === 0 ? [required(field, 'must specify `addresses` or `notReadyAddresses`')] : []
+  for (const [name, list] of [
+    ['addresses', addresses],
+    ['notReadyAddresses', notReadyAddresses],
+  ] as const) {
     for (const [index, address] of list.entries()) errors.push(...validateAddress(address, `${field}.${name}[${index}]`))
   }
   for (const [index, port] of ports.entries()) {
     const at = `${field}.ports[${index}]`
     if (ports.length > 1 && !port.name) errors.push(required(`${at}.name`))
     else if (port.name) errors.push(...invalids(`${at}.name`, port.name, dns1123Label(port.name)))
-    errors.push(...invalids(`${at}.port`, port.port, portNumber(port.port)), ...oneOf(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']))
+    errors.push(
+      ...invalids(`${at}.port`, port.port, portNumber(port.port)),
+      ...oneOf(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']),
+    )
     if (port.appProtocol !== undefined) errors.push(...invalids(`${at}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol)))
   }
   return errors

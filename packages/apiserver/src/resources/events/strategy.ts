@@ -25,7 +25,8 @@ function validate(event: Event): FieldError[] {
     if (value === '') errors.push(required(name))
     if (Buffer.byteLength(value) > limits[name]) errors.push(invalidValue(name, '', `can have at most ${limits[name]} characters`))
   }
-  if (Buffer.byteLength(event.message ?? '') > limits.message) errors.push(invalidValue('message', '', `can have at most ${limits.message} characters`))
+  if (Buffer.byteLength(event.message ?? '') > limits.message)
+    errors.push(invalidValue('message', '', `can have at most ${limits.message} characters`))
   return errors
 }
 
@@ -47,7 +48,10 @@ function sourceText(event: Event): string {
   return instance === '' ? component : `${component}, ${instance}`
 }
 
-const field = (read: (event: Event) => string | undefined) => (event: Event): string => read(event) ?? ''
+const field =
+  (read: (event: Event) => string | undefined) =>
+  (event: Event): string =>
+    read(event) ?? ''
 
 /** Rules for events. */
 export const eventStrategy: ResourceStrategy<Event> = {

@@ -47,7 +47,8 @@ function validateSubject(subject: Subject, field: string): FieldError[] {
   if (value === undefined) errors.push(required(at, `${part} is required when subject kind is '${kind}'`))
   else {
     if (!value.name) errors.push(required(`${at}.name`))
-    else if (kind === 'ServiceAccount' && value.name !== '*') errors.push(...invalids(`${at}.name`, value.name, dns1123Subdomain(value.name)))
+    else if (kind === 'ServiceAccount' && value.name !== '*')
+      errors.push(...invalids(`${at}.name`, value.name, dns1123Subdomain(value.name)))
     if (kind === 'ServiceAccount') {
       const namespace = subject.serviceAccount?.namespace ?? ''
       const missing = required(`${at}.namespace`, 'must specify namespace for service account')
@@ -80,7 +81,9 @@ function validateResourceRule(rule: ResourcePolicyRule, field: string): FieldErr
   const at = `${field}.namespaces`
   const namespaceErrors = (): FieldError[] => {
     if (namespaces.length === 0) {
-      return rule.clusterScope === true ? [] : [required(at, 'resource rules that are not cluster scoped must supply at least one namespace')]
+      return rule.clusterScope === true
+        ? []
+        : [required(at, 'resource rules that are not cluster scoped must supply at least one namespace')]
     }
     if (namespaces.includes('*')) return validateList(namespaces, at, '', 'namespaces')
     const intro = "each member of this list must be '*' or a DNS-1123 label; "
@@ -107,7 +110,9 @@ function validatePath(path: string, field: string): FieldError[] {
   if (path.includes(' ')) return [invalidValue(field, path, 'must not contain white-space')]
   if (path.includes('//')) return [invalidValue(field, path, 'must not contain double slash')]
   const star = path.indexOf('*')
-  return star !== -1 && !(star === path.length - 1 && path.endsWith('/*')) ? [invalidValue(field, path, 'wildcard can only do suffix matching')] : []
+  return star !== -1 && !(star === path.length - 1 && path.endsWith('/*'))
+    ? [invalidValue(field, path, 'wildcard can only do suffix matching')]
+    : []
 }
 
 function validateNonResourceRule(rule: NonResourcePolicyRule, field: string): FieldError[] {
@@ -191,7 +196,11 @@ function validateQueuing({ queues = 0, handSize = 0, queueLengthLimit = 0 }: Que
     const needed = Math.ceil(bits)
     if (needed > hashBits) {
       errors.push(
-        invalidValue(at, handSize, `required entropy bits of deckSize ${queues} and handSize ${handSize} should not be greater than ${hashBits}`),
+        invalidValue(
+          at,
+          handSize,
+          `required entropy bits of deckSize ${queues} and handSize ${handSize} should not be greater than ${hashBits}`,
+        ),
       )
     }
   }
@@ -222,9 +231,11 @@ function validateLevel({ metadata, spec, status }: PriorityLevelConfiguration): 
       const response = limited.limitResponse
       const at = 'spec.limited.limitResponse'
       if (response?.type === 'Reject') {
-        if (response.queuing !== undefined) errors.push(forbiddenField(`${at}.queuing`, 'must be nil if limited.limitResponse.type is not Limited'))
+        if (response.queuing !== undefined)
+          errors.push(forbiddenField(`${at}.queuing`, 'must be nil if limited.limitResponse.type is not Limited'))
       } else if (response?.type === 'Queue') {
-        if (response.queuing === undefined) errors.push(required(`${at}.queuing`, 'must not be empty if limited.limitResponse.type is Limited'))
+        if (response.queuing === undefined)
+          errors.push(required(`${at}.queuing`, 'must not be empty if limited.limitResponse.type is Limited'))
         else errors.push(...validateQueuing(response.queuing, `${at}.queuing`))
       } else errors.push(...oneOf(`${at}.type`, response?.type, ['Queue', 'Reject']))
       errors.push(...percent('spec.limited.lendablePercent', limited.lendablePercent))
@@ -237,8 +248,10 @@ function validateLevel({ metadata, spec, status }: PriorityLevelConfiguration): 
   return [...errors, ...validateConditions(status?.conditions)]
 }
 
-const limitedValue = (pick: (limited: NonNullable<PriorityLevelConfiguration['spec']['limited']>) => number | undefined) =>
-  ({ spec }: PriorityLevelConfiguration): number | string => (spec.limited === undefined ? '<none>' : (pick(spec.limited) ?? '<none>'))
+const limitedValue =
+  (pick: (limited: NonNullable<PriorityLevelConfiguration['spec']['limited']>) => number | undefined) =>
+  ({ spec }: PriorityLevelConfiguration): number | string =>
+    spec.limited === undefined ? '<none>' : (pick(spec.limited) ?? '<none>')
 
 /** Rules for priority levels. */
 export const priorityLevelStrategy: ResourceStrategy<PriorityLevelConfiguration> = {
@@ -267,10 +280,22 @@ export const priorityLevelStrategy: ResourceStrategy<PriorityLevelConfiguration>
   columns: [
     nameColumn(),
     column('Type', ({ spec }) => spec.type),
-    column('NominalConcurrencyShares', limitedValue((limited) => limited.nominalConcurrencyShares)),
-    column('Queues', limitedValue(({ limitResponse }) => limitResponse?.queuing?.queues)),
-    column('HandSize', limitedValue(({ limitResponse }) => limitResponse?.queuing?.handSize)),
-    column('QueueLengthLimit', limitedValue(({ limitResponse }) => limitResponse?.queuing?.queueLengthLimit)),
+    column(
+      'NominalConcurrencyShares',
+      limitedValue((limited) => limited.nominalConcurrencyShares),
+    ),
+    column(
+      'Queues',
+      limitedValue(({ limitResponse }) => limitResponse?.queuing?.queues),
+    ),
+    column(
+      'HandSize',
+      limitedValue(({ limitResponse }) => limitResponse?.queuing?.handSize),
+    ),
+    column(
+      'QueueLengthLimit',
+      limitedValue(({ limitResponse }) => limitResponse?.queuing?.queueLengthLimit),
+    ),
     ageColumn(),
   ],
 }

@@ -43,7 +43,12 @@ function generateSelector(job: Job): void {
 
 function validateGeneratedSelector({ spec, metadata }: Job): FieldError[] {
   if (spec.manualSelector === true || spec.selector === undefined) return []
-  const expected = { 'controller-uid': metadata.uid ?? '', 'job-name': metadata.name, [uidLabel]: metadata.uid ?? '', [nameLabel]: metadata.name }
+  const expected = {
+    'controller-uid': metadata.uid ?? '',
+    'job-name': metadata.name,
+    [uidLabel]: metadata.uid ?? '',
+    [nameLabel]: metadata.name,
+  }
   const errors: FieldError[] = []
   const labels = spec.template.metadata?.labels ?? {}
   for (const [name, value] of Object.entries(expected)) {
@@ -67,7 +72,8 @@ function validate(job: Job): FieldError[] {
   }
   if (isNew(job) && spec.completionMode === 'Indexed' && (spec.completions ?? 0) > 0) {
     const last = `${metadata.name}-${(spec.completions ?? 0) - 1}`
-    if (dns1123Label(last).length > 0) errors.push(invalidValue('metadata.name', metadata.name, `will not able to create pod with invalid DNS label: ${last}`))
+    if (dns1123Label(last).length > 0)
+      errors.push(invalidValue('metadata.name', metadata.name, `will not able to create pod with invalid DNS label: ${last}`))
   }
   return errors
 }
@@ -84,9 +90,11 @@ function isTemplateMutable(job: Job): boolean {
 function validateStatus(job: Job, previous: Job): FieldError[] {
   const errors = validateCounters(job.status, ['active', 'succeeded', 'failed', 'ready', 'terminating'])
   for (const type of ['Failed', 'Complete', 'FailureTarget']) {
-    if (hasCondition(previous, type) && !hasCondition(job, type)) errors.push(invalidUnshown('status.conditions', `cannot disable the terminal ${type}=True condition`))
+    if (hasCondition(previous, type) && !hasCondition(job, type))
+      errors.push(invalidUnshown('status.conditions', `cannot disable the terminal ${type}=True condition`))
   }
-  if (hasCondition(job, 'Complete') && hasCondition(job, 'Failed')) errors.push(invalidUnshown('status.conditions', 'cannot set Complete=True and Failed=true conditions'))
+  if (hasCondition(job, 'Complete') && hasCondition(job, 'Failed'))
+    errors.push(invalidUnshown('status.conditions', 'cannot set Complete=True and Failed=true conditions'))
   const [now, then] = [job.status?.completionTime, previous.status?.completionTime]
   if (now !== undefined && then !== undefined && now !== then) errors.push(invalidValue('status.completionTime', now, 'field is immutable'))
   if (hasCondition(previous, 'SuccessCriteriaMet') && !hasCondition(job, 'SuccessCriteriaMet')) {
@@ -132,6 +140,9 @@ export const jobStrategy: ResourceStrategy<Job> = {
     column('Completions', completions, { description: 'Pods that succeeded of those that must' }),
     column('Duration', (job, { nowMs }) => duration(job, nowMs), { description: 'How long the job ran' }),
     ageColumn(),
-    ...workloadColumns<Job>(({ spec }) => spec.template, ({ spec }) => formatLabelSelector(spec.selector)),
+    ...workloadColumns<Job>(
+      ({ spec }) => spec.template,
+      ({ spec }) => formatLabelSelector(spec.selector),
+    ),
   ],
 }

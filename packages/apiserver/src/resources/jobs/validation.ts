@@ -14,7 +14,11 @@ const maxManagedByLength = 63
 const maxIndexesLength = 64 * 1024
 
 /** A problem of a value that the message does not show. */
-export const invalidUnshown: (field: string, detail: string) => FieldError = (field, detail) => ({ reason: 'FieldValueInvalid', message: `Invalid value: ${detail}`, field })
+export const invalidUnshown: (field: string, detail: string) => FieldError = (field, detail) => ({
+  reason: 'FieldValueInvalid',
+  message: `Invalid value: ${detail}`,
+  field,
+})
 const quotedList = (values: readonly string[]): string => `valid values: [${values.map((value) => JSON.stringify(value)).join(' ')}]`
 
 /** The problem of a name like `example.com/controller`, if any. */
@@ -37,7 +41,9 @@ function validateIndexed(spec: JobSpec, field: string): FieldError[] {
   const { completions, parallelism, maxFailedIndexes, backoffLimitPerIndex } = spec
   if (completions === undefined) errors.push(required(`${field}.completions`, 'when completion mode is Indexed'))
   if (parallelism !== undefined && parallelism > softLimit) {
-    errors.push(invalidValue(`${field}.parallelism`, parallelism, `must be less than or equal to ${softLimit} when completion mode is Indexed`))
+    errors.push(
+      invalidValue(`${field}.parallelism`, parallelism, `must be less than or equal to ${softLimit} when completion mode is Indexed`),
+    )
   }
   if (completions !== undefined && maxFailedIndexes !== undefined && maxFailedIndexes > completions) {
     errors.push(invalidValue(`${field}.maxFailedIndexes`, maxFailedIndexes, 'must be less than or equal to completions'))
@@ -47,9 +53,11 @@ function validateIndexed(spec: JobSpec, field: string): FieldError[] {
   }
   if (completions === undefined || completions <= softLimit || backoffLimitPerIndex === undefined) return errors
   const high = `must be less than or equal to ${highCompletionsLimit} when completions are above ${softLimit} and used with backoff limit per index`
-  if (maxFailedIndexes === undefined) errors.push(required(`${field}.maxFailedIndexes`, `must be specified when completions is above ${softLimit}`))
+  if (maxFailedIndexes === undefined)
+    errors.push(required(`${field}.maxFailedIndexes`, `must be specified when completions is above ${softLimit}`))
   if (parallelism !== undefined && parallelism > highCompletionsLimit) errors.push(invalidValue(`${field}.parallelism`, parallelism, high))
-  if (maxFailedIndexes !== undefined && maxFailedIndexes > highCompletionsLimit) errors.push(invalidValue(`${field}.maxFailedIndexes`, maxFailedIndexes, high))
+  if (maxFailedIndexes !== undefined && maxFailedIndexes > highCompletionsLimit)
+    errors.push(invalidValue(`${field}.maxFailedIndexes`, maxFailedIndexes, high))
   return errors
 }
 
@@ -62,7 +70,9 @@ function validateExitCodes(rule: PodFailurePolicyRule, pod: PodSpec | undefined,
   else if (!['In', 'NotIn'].includes(operator)) errors.push(notSupported(`${field}.operator`, operator, ['In', 'NotIn']))
   const names = [...(pod?.containers ?? []), ...(pod?.initContainers ?? [])].map(({ name }) => name)
   if (containerName !== undefined && !names.includes(containerName)) {
-    errors.push(invalidValue(`${field}.containerName`, containerName, 'must be one of the container or initContainer names in the pod template'))
+    errors.push(
+      invalidValue(`${field}.containerName`, containerName, 'must be one of the container or initContainer names in the pod template'),
+    )
   }
   if (values.length === 0) errors.push(invalidValue(`${field}.values`, values, 'at least one value is required'))
   else if (values.length > 255) errors.push(tooMany(`${field}.values`, values.length, 255))
@@ -70,7 +80,8 @@ function validateExitCodes(rule: PodFailurePolicyRule, pod: PodSpec | undefined,
     if (operator === 'In' && value === 0) errors.push(invalidValue(`${field}.values[${index}]`, value, 'must not be 0 for the In operator'))
     if (values.indexOf(value) < index) errors.push(duplicate(`${field}.values[${index}]`, value))
   }
-  if (values.some((value, index) => (values[index - 1] ?? value) > value)) errors.push(invalidValue(`${field}.values`, values, 'must be ordered'))
+  if (values.some((value, index) => (values[index - 1] ?? value) > value))
+    errors.push(invalidValue(`${field}.values`, values, 'must be ordered'))
   return errors
 }
 
@@ -79,7 +90,8 @@ function validateFailureRule(rule: PodFailurePolicyRule, spec: JobSpec, field: s
   const actions = ['Count', 'FailIndex', 'FailJob', 'Ignore']
   if (!rule.action) errors.push(required(`${field}.action`, quotedList(actions)))
   else if (rule.action === 'FailIndex') {
-    if (spec.backoffLimitPerIndex === undefined) errors.push(invalidValue(`${field}.action`, rule.action, 'requires the backoffLimitPerIndex to be set'))
+    if (spec.backoffLimitPerIndex === undefined)
+      errors.push(invalidValue(`${field}.action`, rule.action, 'requires the backoffLimitPerIndex to be set'))
   } else if (!actions.includes(rule.action)) errors.push(notSupported(`${field}.action`, rule.action, actions))
   errors.push(...validateExitCodes(rule, spec.template.spec, `${field}.onExitCodes`))
   const conditions = rule.onPodConditions ?? []
@@ -91,8 +103,10 @@ function validateFailureRule(rule: PodFailurePolicyRule, spec: JobSpec, field: s
     if (!status) errors.push(required(`${at}.status`, quotedList(statuses)))
     else if (!statuses.includes(status)) errors.push(notSupported(`${at}.status`, status, statuses))
   }
-  if (rule.onExitCodes !== undefined && conditions.length > 0) errors.push(invalidUnshown(field, 'specifying both OnExitCodes and OnPodConditions is not supported'))
-  if (rule.onExitCodes === undefined && conditions.length === 0) errors.push(invalidUnshown(field, 'specifying one of OnExitCodes and OnPodConditions is required'))
+  if (rule.onExitCodes !== undefined && conditions.length > 0)
+    errors.push(invalidUnshown(field, 'specifying both OnExitCodes and OnPodConditions is not supported'))
+  if (rule.onExitCodes === undefined && conditions.length === 0)
+    errors.push(invalidUnshown(field, 'specifying one of OnExitCodes and OnPodConditions is required'))
   return errors
 }
 
@@ -102,7 +116,8 @@ function countIndexes(text: string, completions: number): number | string {
   let total = 0
   for (const interval of text === '' ? [] : text.split(',')) {
     const parts = interval.split('-')
-    if (parts.length > 2) return `the fragment ${JSON.stringify(interval)} violates the requirement that an index interval can have at most two parts separated by '-'`
+    if (parts.length > 2)
+      return `the fragment ${JSON.stringify(interval)} violates the requirement that an index interval can have at most two parts separated by '-'`
     const bad = parts.find((part) => !/^[+-]?\d+$/.test(part))
     if (bad !== undefined) return `cannot convert string to integer for index: ${JSON.stringify(bad)}`
     const large = parts.find((part) => Number(part) >= completions)
@@ -119,20 +134,29 @@ function countIndexes(text: string, completions: number): number | string {
 function validateSuccessRule(rule: SuccessPolicyRule, completions: number, field: string): FieldError[] {
   const { succeededCount, succeededIndexes } = rule
   const errors: FieldError[] = []
-  if (succeededCount === undefined && succeededIndexes === undefined) errors.push(required(field, 'at least one of succeededCount or succeededIndexes must be specified'))
+  if (succeededCount === undefined && succeededIndexes === undefined)
+    errors.push(required(field, 'at least one of succeededCount or succeededIndexes must be specified'))
   let total = 0
   if (succeededIndexes !== undefined) {
     if (succeededIndexes.length > maxIndexesLength) errors.push(tooLong(`${field}.succeededIndexes`, maxIndexesLength))
     const count = countIndexes(succeededIndexes, completions)
-    if (typeof count === 'string') errors.push(invalidValue(`${field}.succeededIndexes`, succeededIndexes, `error parsing succeededIndexes: ${count}`))
+    if (typeof count === 'string')
+      errors.push(invalidValue(`${field}.succeededIndexes`, succeededIndexes, `error parsing succeededIndexes: ${count}`))
     else total = count
   }
   if (succeededCount === undefined) return errors
   const at = `${field}.succeededCount`
   errors.push(...nonNegative(at, succeededCount))
-  if (succeededCount > completions) errors.push(invalidValue(at, succeededCount, `must be less than or equal to ${completions} (the number of specified completions)`))
+  if (succeededCount > completions)
+    errors.push(invalidValue(at, succeededCount, `must be less than or equal to ${completions} (the number of specified completions)`))
   if (succeededIndexes !== undefined && succeededCount > total) {
-    errors.push(invalidValue(at, succeededCount, `must be less than or equal to ${total} (the number of indexes in the specified succeededIndexes field)`))
+    errors.push(
+      invalidValue(
+        at,
+        succeededCount,
+        `must be less than or equal to ${total} (the number of indexes in the specified succeededIndexes field)`,
+      ),
+    )
   }
   return errors
 }
@@ -147,24 +171,36 @@ function validatePolicies(spec: JobSpec, field: string): FieldError[] {
     const successes = spec.successPolicy.rules ?? []
     if (spec.completionMode !== 'Indexed') errors.push(invalidValue(at, spec.successPolicy, 'requires indexed completion mode'))
     else {
-      if (successes.length === 0) errors.push(required(`${at}.rules`, 'at least one rules must be specified when the successPolicy is specified'))
+      if (successes.length === 0)
+        errors.push(required(`${at}.rules`, 'at least one rules must be specified when the successPolicy is specified'))
       if (successes.length > 20) errors.push(tooMany(`${at}.rules`, successes.length, 20))
-      for (const [index, rule] of successes.entries()) errors.push(...validateSuccessRule(rule, spec.completions ?? 0, `${at}.rules[${index}]`))
+      for (const [index, rule] of successes.entries())
+        errors.push(...validateSuccessRule(rule, spec.completions ?? 0, `${at}.rules[${index}]`))
     }
   }
   const replacement = spec.podReplacementPolicy
   const allowed = spec.podFailurePolicy === undefined ? ['Failed', 'TerminatingOrFailed'] : ['Failed']
-  if (replacement !== undefined && !allowed.includes(replacement)) errors.push(notSupported(`${field}.podReplacementPolicy`, replacement, allowed))
+  if (replacement !== undefined && !allowed.includes(replacement))
+    errors.push(notSupported(`${field}.podReplacementPolicy`, replacement, allowed))
   return errors
 }
 
 /** Problems of a job's spec but for its selector, in jobs and in templates of jobs. */
 export function validateJobSpec(spec: JobSpec, field: string): FieldError[] {
   const errors: FieldError[] = []
-  for (const name of ['parallelism', 'completions', 'activeDeadlineSeconds', 'backoffLimit', 'ttlSecondsAfterFinished', 'backoffLimitPerIndex', 'maxFailedIndexes'] as const) {
+  for (const name of [
+    'parallelism',
+    'completions',
+    'activeDeadlineSeconds',
+    'backoffLimit',
+    'ttlSecondsAfterFinished',
+    'backoffLimitPerIndex',
+    'maxFailedIndexes',
+  ] as const) {
     errors.push(...nonNegative(`${field}.${name}`, spec[name]))
   }
-  if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined) errors.push(required(`${field}.backoffLimitPerIndex`, 'when maxFailedIndexes is specified'))
+  if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined)
+    errors.push(required(`${field}.backoffLimitPerIndex`, 'when maxFailedIndexes is specified'))
   if (spec.managedBy !== undefined) errors.push(...validateManagedBy(spec.managedBy, `${field}.managedBy`))
   const mode = spec.completionMode ?? 'NonIndexed'
   if (!['NonIndexed', 'Indexed'].includes(mode)) errors.push(notSupported(`${field}.completionMode`, mode, ['NonIndexed', 'Indexed']))
@@ -179,7 +215,8 @@ export function validateJobSpec(spec: JobSpec, field: string): FieldError[] {
   const at = `${field}.template.spec.restartPolicy`
   if (restart === '' || restart === 'Always') errors.push(required(at, 'valid values: "OnFailure", "Never"'))
   else if (!['OnFailure', 'Never'].includes(restart)) errors.push(notSupported(at, restart, ['OnFailure', 'Never']))
-  else if (spec.podFailurePolicy !== undefined && restart !== 'Never') errors.push(invalidValue(at, restart, 'only "Never" is supported when podFailurePolicy is specified'))
+  else if (spec.podFailurePolicy !== undefined && restart !== 'Never')
+    errors.push(invalidValue(at, restart, 'only "Never" is supported when podFailurePolicy is specified'))
   return errors
 }
 
@@ -203,8 +240,13 @@ export function validateJobSpecUpdate(spec: JobSpec, previous: JobSpec, isTempla
 function withSchedulingOf(spec: JobSpec, previous: JobSpec): JobSpec['template'] {
   const [now, then] = [spec.template, previous.template]
   if (now.spec === undefined || then.spec === undefined) return then
-  const resourcesOf = <C extends { name: string; resources?: unknown }>(old: readonly C[] | undefined, given: readonly C[] | undefined): C[] | undefined =>
-    old?.map((container, index) => (given?.[index]?.name === container.name ? { ...container, resources: given[index]?.resources } : container))
+  const resourcesOf = <C extends { name: string; resources?: unknown }>(
+    old: readonly C[] | undefined,
+    given: readonly C[] | undefined,
+  ): C[] | undefined =>
+    old?.map((container, index) =>
+      given?.[index]?.name === container.name ? { ...container, resources: given[index]?.resources } : container,
+    )
   const nodeAffinity = now.spec.affinity?.nodeAffinity
   const affinity = then.spec.affinity === undefined && nodeAffinity === undefined ? undefined : { ...then.spec.affinity, nodeAffinity }
   return {

@@ -6,11 +6,13 @@ import { invalids, nonNegative, positive } from '../shared/fields.ts'
 import { qualifiedName } from '../shared/names.ts'
 
 function validate({ spec = {} }: Lease): FieldError[] {
-  const errors: FieldError[] = spec.leaseDurationSeconds === undefined ? [] : positive('spec.leaseDurationSeconds', spec.leaseDurationSeconds)
+  const errors: FieldError[] =
+    spec.leaseDurationSeconds === undefined ? [] : positive('spec.leaseDurationSeconds', spec.leaseDurationSeconds)
   errors.push(...nonNegative('spec.leaseTransitions', spec.leaseTransitions))
   const { strategy, preferredHolder } = spec
   if (strategy?.includes('/') === true) errors.push(...invalids('spec.strategy.strategy', strategy, qualifiedName(strategy)))
-  else if (strategy !== undefined && strategy !== 'OldestEmulationVersion') errors.push(notSupported('spec.strategy.strategy', strategy, ['OldestEmulationVersion']))
+  else if (strategy !== undefined && strategy !== 'OldestEmulationVersion')
+    errors.push(notSupported('spec.strategy.strategy', strategy, ['OldestEmulationVersion']))
   if (preferredHolder && !strategy) errors.push(forbiddenField('spec.preferredHolder', 'may only be specified if `strategy` is defined'))
   return errors
 }
@@ -22,5 +24,9 @@ export const leaseStrategy: ResourceStrategy<Lease> = {
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   validate,
-  columns: [nameColumn(), column('Holder', (lease) => lease.spec?.holderIdentity ?? '', { description: 'Who holds the lease' }), ageColumn()],
+  columns: [
+    nameColumn(),
+    column('Holder', (lease) => lease.spec?.holderIdentity ?? '', { description: 'Who holds the lease' }),
+    ageColumn(),
+  ],
 }

@@ -25,23 +25,53 @@ function validateName(type: string, name: string, field: string): FieldError[] {
 
 /** What is wrong between the amounts of one resource. */
 function validateOrder(item: LimitRangeItem, name: string, field: string): FieldError[] {
-  const [min, max, limit, request, ratio] = [item.min?.[name], item.max?.[name], item.default?.[name], item.defaultRequest?.[name], item.maxLimitRequestRatio?.[name]]
+  const [min, max, limit, request, ratio] = [
+    item.min?.[name],
+    item.max?.[name],
+    item.default?.[name],
+    item.defaultRequest?.[name],
+    item.maxLimitRequestRatio?.[name],
+  ]
   const errors: FieldError[] = []
-  const above = (left: string | undefined, right: string | undefined): boolean => left !== undefined && right !== undefined && compareQuantities(left, right) > 0
+  const above = (left: string | undefined, right: string | undefined): boolean =>
+    left !== undefined && right !== undefined && compareQuantities(left, right) > 0
   if (above(min, max)) errors.push(invalidValue(`${field}.min[${name}]`, min, `min value ${min} is greater than max value ${max}`))
-  if (above(min, request)) errors.push(invalidValue(`${field}.defaultRequest[${name}]`, request, `min value ${min} is greater than default request value ${request}`))
-  if (above(request, max)) errors.push(invalidValue(`${field}.defaultRequest[${name}]`, request, `default request value ${request} is greater than max value ${max}`))
-  if (above(request, limit)) errors.push(invalidValue(`${field}.defaultRequest[${name}]`, request, `default request value ${request} is greater than default limit value ${limit}`))
-  if (above(min, limit)) errors.push(invalidValue(`${field}.default[${name}]`, min, `min value ${min} is greater than default value ${limit}`))
-  if (above(limit, max)) errors.push(invalidValue(`${field}.default[${name}]`, max, `default value ${limit} is greater than max value ${max}`))
+  if (above(min, request))
+    errors.push(
+      invalidValue(`${field}.defaultRequest[${name}]`, request, `min value ${min} is greater than default request value ${request}`),
+    )
+  if (above(request, max))
+    errors.push(
+      invalidValue(`${field}.defaultRequest[${name}]`, request, `default request value ${request} is greater than max value ${max}`),
+    )
+  if (above(request, limit))
+    errors.push(
+      invalidValue(
+        `${field}.defaultRequest[${name}]`,
+        request,
+        `default request value ${request} is greater than default limit value ${limit}`,
+      ),
+    )
+  if (above(min, limit))
+    errors.push(invalidValue(`${field}.default[${name}]`, min, `min value ${min} is greater than default value ${limit}`))
+  if (above(limit, max))
+    errors.push(invalidValue(`${field}.default[${name}]`, max, `default value ${limit} is greater than max value ${max}`))
   const ratioField = `${field}.maxLimitRequestRatio[${name}]`
-  if (ratio !== undefined && compareQuantities(ratio, '1') < 0) errors.push(invalidValue(ratioField, ratio, `ratio ${ratio} is less than 1`))
+  if (ratio !== undefined && compareQuantities(ratio, '1') < 0)
+    errors.push(invalidValue(ratioField, ratio, `ratio ${ratio} is less than 1`))
   if (ratio !== undefined && min !== undefined && max !== undefined) {
     const bound = Number(quantityNanos(max)) / Number(quantityNanos(min))
-    if (Number(quantityNanos(ratio)) / 1e9 > bound) errors.push(invalidValue(ratioField, ratio, `ratio ${ratio} is greater than max/min = ${bound.toFixed(6)}`))
+    if (Number(quantityNanos(ratio)) / 1e9 > bound)
+      errors.push(invalidValue(ratioField, ratio, `ratio ${ratio} is greater than max/min = ${bound.toFixed(6)}`))
   }
   if (!isOvercommitAllowed(name) && limit !== undefined && request !== undefined && compareQuantities(limit, request) !== 0) {
-    errors.push(invalidValue(`${field}.defaultRequest[${name}]`, request, `default value ${limit} must equal to defaultRequest value ${request} in ${name}`))
+    errors.push(
+      invalidValue(
+        `${field}.defaultRequest[${name}]`,
+        request,
+        `default value ${limit} must equal to defaultRequest value ${request} in ${name}`,
+      ),
+    )
   }
   return errors
 }
@@ -56,7 +86,8 @@ function validate({ spec }: LimitRange): FieldError[] {
     const names = new Set<string>()
     for (const list of amounts) {
       if (item.type === 'Pod' && (list === 'default' || list === 'defaultRequest')) {
-        if (Object.keys(item[list] ?? {}).length > 0) errors.push(forbiddenField(`${at}.${list}`, "may not be specified when `type` is 'Pod'"))
+        if (Object.keys(item[list] ?? {}).length > 0)
+          errors.push(forbiddenField(`${at}.${list}`, "may not be specified when `type` is 'Pod'"))
         continue
       }
       for (const name of Object.keys(item[list] ?? {})) {
@@ -73,4 +104,10 @@ function validate({ spec }: LimitRange): FieldError[] {
 }
 
 /** Rules for limit ranges. */
-export const limitRangeStrategy: ResourceStrategy<LimitRange> = { type: limitranges, hasGeneration: false, allowCreateOnUpdate: true, defaults, validate }
+export const limitRangeStrategy: ResourceStrategy<LimitRange> = {
+  type: limitranges,
+  hasGeneration: false,
+  allowCreateOnUpdate: true,
+  defaults,
+  validate,
+}

@@ -9,7 +9,10 @@ import { viewSubresource } from '../shared/view.ts'
 /** A finalizer without a domain is one of Kubernetes' own. */
 function validateFinalizer(name: string, field: string): FieldError[] {
   const isKnown = name.includes('/') || ['kubernetes', 'orphan', 'foregroundDeletion'].includes(name)
-  return [...invalids(field, name, qualifiedName(name)), ...(isKnown ? [] : [invalidValue(field, name, 'name is neither a standard finalizer name nor is it fully qualified')])]
+  return [
+    ...invalids(field, name, qualifiedName(name)),
+    ...(isKnown ? [] : [invalidValue(field, name, 'name is neither a standard finalizer name nor is it fully qualified')]),
+  ]
 }
 
 function defaults(namespace: Namespace): void {
@@ -23,9 +26,11 @@ function defaults(namespace: Namespace): void {
 function validateStatus(namespace: Namespace): FieldError[] {
   const phase = namespace.status?.phase
   if (namespace.metadata.deletionTimestamp === undefined) {
-    return phase === 'Active' ? [] : [invalidValue('status.Phase', phase, 'may only be \'Active\' if `deletionTimestamp` is empty')]
+    return phase === 'Active' ? [] : [invalidValue('status.Phase', phase, "may only be 'Active' if `deletionTimestamp` is empty")]
   }
-  return phase === 'Terminating' ? [] : [invalidValue('status.Phase', phase, 'may only be \'Terminating\' if `deletionTimestamp` is not empty')]
+  return phase === 'Terminating'
+    ? []
+    : [invalidValue('status.Phase', phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")]
 }
 
 /** Rules for namespaces: they keep the finalizer `kubernetes` until their content is gone. */
@@ -57,7 +62,11 @@ export const namespaceStrategy: ResourceStrategy<Namespace> = {
     'status.phase': (namespace) => namespace.status?.phase ?? '',
     name: (namespace) => namespace.metadata.name,
   },
-  columns: [nameColumn(), column('Status', (namespace) => namespace.status?.phase ?? '', { description: 'Active or Terminating' }), ageColumn()],
+  columns: [
+    nameColumn(),
+    column('Status', (namespace) => namespace.status?.phase ?? '', { description: 'Active or Terminating' }),
+    ageColumn(),
+  ],
   subresources: {
     finalize: viewSubresource<Namespace>({
       type: namespaces,

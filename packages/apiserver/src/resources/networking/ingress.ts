@@ -10,21 +10,24 @@ import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 const classAnnotation = 'kubernetes.io/ingress.class'
 const badSequences = ['//', '/./', '/../', '%2f', '%2F']
 const badSuffixes = ['/..', '/.']
-const addressWidth = 16
 
 function validateBackend(backend: IngressBackend | undefined, field: string): FieldError[] {
   const { resource, service } = backend ?? {}
   if (resource !== undefined && service !== undefined) return [invalidValue(field, '', 'cannot set both resource and service backends')]
   if (resource !== undefined) {
     return [
-      ...(resource.apiGroup === undefined ? [] : invalids(`${field}.resource.apiGroup`, resource.apiGroup, dns1123Subdomain(resource.apiGroup))),
+      ...(resource.apiGroup === undefined
+        ? []
+        : invalids(`${field}.resource.apiGroup`, resource.apiGroup, dns1123Subdomain(resource.apiGroup))),
       ...requiredString(`${field}.resource.kind`, resource.kind),
       ...requiredString(`${field}.resource.name`, resource.name),
       ...(resource.name ? invalids(`${field}.resource.name`, resource.name, pathSegment(resource.name)) : []),
     ]
   }
   if (service === undefined) return [invalidValue(field, '', 'resource or service backend is required')]
-  const errors = service.name ? invalids(`${field}.service.name`, service.name, dns1123Label(service.name)) : [required(`${field}.service.name`)]
+  const errors = service.name
+    ? invalids(`${field}.service.name`, service.name, dns1123Label(service.name))
+    : [required(`${field}.service.name`)]
   const { name, number } = service.port ?? {}
   if (name && number) errors.push(invalidValue(field, '', 'cannot set both port name & port number'))
   else if (name) errors.push(...invalids(`${field}.service.port.name`, name, portName(name)))
@@ -39,8 +42,10 @@ function validatePath(path: HTTPIngressPath, field: string): FieldError[] {
   const errors: FieldError[] = []
   if (path.pathType === 'Exact' || path.pathType === 'Prefix') {
     if (!text.startsWith('/')) errors.push(invalidValue(`${field}.path`, text, 'must be an absolute path'))
-    for (const sequence of badSequences) if (text.includes(sequence)) errors.push(invalidValue(`${field}.path`, text, `must not contain '${sequence}'`))
-    for (const suffix of badSuffixes) if (text.endsWith(suffix)) errors.push(invalidValue(`${field}.path`, text, `cannot end with '${suffix}'`))
+    for (const sequence of badSequences)
+      if (text.includes(sequence)) errors.push(invalidValue(`${field}.path`, text, `must not contain '${sequence}'`))
+    for (const suffix of badSuffixes)
+      if (text.endsWith(suffix)) errors.push(invalidValue(`${field}.path`, text, `cannot end with '${suffix}'`))
   } else if (path.pathType === 'ImplementationSpecific') {
     if (text !== '' && !text.startsWith('/')) errors.push(invalidValue(`${field}.path`, text, 'must be an absolute path'))
   } else errors.push(notSupported(`${field}.pathType`, path.pathType, ['Exact', 'ImplementationSpecific', 'Prefix']))
@@ -53,23 +58,27 @@ function validate(ingress: Ingress): FieldError[] {
   const spec = ingress.spec ?? {}
   const errors: FieldError[] = []
   const rules = spec.rules ?? []
-  if (rules.length === 0 && spec.defaultBackend === undefined) errors.push(invalidValue('spec', spec.rules ?? null, 'either `defaultBackend` or `rules` must be specified'))
+  if (rules.length === 0 && spec.defaultBackend === undefined)
+    errors.push(invalidValue('spec', spec.rules ?? null, 'either `defaultBackend` or `rules` must be specified'))
   if (spec.defaultBackend !== undefined) errors.push(...validateBackend(spec.defaultBackend, 'spec.defaultBackend'))
   for (const [index, rule] of rules.entries()) {
     const at = `spec.rules[${index}]`
     const host = rule.host ?? ''
-    if (host !== '' && ipFamilyOf(host) !== undefined) errors.push(invalidValue(`${at}.host`, host, 'must be a DNS name, not an IP address'))
+    if (host !== '' && ipFamilyOf(host) !== undefined)
+      errors.push(invalidValue(`${at}.host`, host, 'must be a DNS name, not an IP address'))
     if (host !== '') errors.push(...invalids(`${at}.host`, host, hostMessages(host)))
     if (rule.http === undefined) continue
     if ((rule.http.paths ?? []).length === 0) errors.push(required(`${at}.http.paths`))
     for (const [item, path] of (rule.http.paths ?? []).entries()) errors.push(...validatePath(path, `${at}.http.paths[${item}]`))
   }
   for (const [index, tls] of (spec.tls ?? []).entries()) {
-    for (const [item, host] of (tls.hosts ?? []).entries()) errors.push(...invalids(`spec.tls[${index}].hosts[${item}]`, host, hostMessages(host)))
+    for (const [item, host] of (tls.hosts ?? []).entries())
+      errors.push(...invalids(`spec.tls[${index}].hosts[${item}]`, host, hostMessages(host)))
     if (tls.secretName) errors.push(...invalids(`spec.tls[${index}].secretName`, tls.secretName, dns1123Subdomain(tls.secretName)))
   }
   const { ingressClassName } = spec
-  if (ingressClassName !== undefined) errors.push(...invalids('spec.ingressClassName', ingressClassName, dns1123Subdomain(ingressClassName)))
+  if (ingressClassName !== undefined)
+    errors.push(...invalids('spec.ingressClassName', ingressClassName, dns1123Subdomain(ingressClassName)))
   const annotation = ingress.metadata.annotations?.[classAnnotation]
   if (isNew(ingress) && annotation !== undefined && ingressClassName !== undefined && annotation !== ingressClassName) {
     errors.push(invalidValue(`annotations.${classAnnotation}`, annotation, 'must match `ingressClassName` when both are specified'))
@@ -97,9 +106,10 @@ function hostsText({ spec }: Ingress): string {
 }
 
 function addressText({ status }: Ingress): string {
-  const addresses = (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip || hostname || '').filter((address) => address !== '')
-  const text = [...new Set(addresses)].toSorted().join(',')
-  return text.length > addressWidth ? `${text.slice(0, addressWidth - 3)}...` : text
+  const addresses = (status?.loadBalancer?.ingress ?? [])
+    .map(({ ip, hostname }) => ip || hostname || '')
+    .filter((address) => address !== '')
+  return [...new Set(addresses)].toSorted().join(',')
 }
 
 /** Rules for ingresses. */

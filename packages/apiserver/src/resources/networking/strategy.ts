@@ -24,15 +24,18 @@ const defaultMark = 'ingressclass.kubernetes.io/is-default-class'
 function validateClass({ spec }: IngressClass): FieldError[] {
   const controller = spec?.controller ?? ''
   const errors: FieldError[] = []
-  if (controller.length > 250) errors.push({ reason: 'FieldValueTooLong', message: 'Too long: may not be more than 250 bytes', field: 'spec.controller' })
+  if (controller.length > 250)
+    errors.push({ reason: 'FieldValueTooLong', message: 'Too long: may not be more than 250 bytes', field: 'spec.controller' })
   const slash = controller.indexOf('/')
   if (controller === '') errors.push(required('spec.controller'))
-  else if (slash <= 0 || slash === controller.length - 1) errors.push(invalidValue('spec.controller', controller, 'must be a domain-prefixed path (such as "acme.io/foo")'))
+  else if (slash <= 0 || slash === controller.length - 1)
+    errors.push(invalidValue('spec.controller', controller, 'must be a domain-prefixed path (such as "acme.io/foo")'))
   else errors.push(...invalids('spec.controller', controller.slice(0, slash), dns1123Subdomain(controller.slice(0, slash))))
   const parameters = spec?.parameters
   if (parameters === undefined) return errors
   const at = 'spec.parameters'
-  if (parameters.apiGroup !== undefined) errors.push(...invalids(`${at}.apiGroup`, parameters.apiGroup, dns1123Subdomain(parameters.apiGroup)))
+  if (parameters.apiGroup !== undefined)
+    errors.push(...invalids(`${at}.apiGroup`, parameters.apiGroup, dns1123Subdomain(parameters.apiGroup)))
   errors.push(...requiredString(`${at}.kind`, parameters.kind), ...requiredString(`${at}.name`, parameters.name))
   if (parameters.name) errors.push(...invalids(`${at}.name`, parameters.name, pathSegment(parameters.name)))
   if (parameters.scope === 'Namespace') {
@@ -143,14 +146,25 @@ export const networkPolicyStrategy: ResourceStrategy<NetworkPolicy> = {
     if ((spec.policyTypes ?? []).length === 0) spec.policyTypes = ['Ingress', ...((spec.egress ?? []).length > 0 ? ['Egress'] : [])]
   },
   validate: validatePolicy,
-  columns: [nameColumn(), column('Pod-Selector', ({ spec }) => formatLabelSelector(spec?.podSelector), { description: 'Which pods are isolated' }), ageColumn()],
+  columns: [
+    nameColumn(),
+    column('Pod-Selector', ({ spec }) => formatLabelSelector(spec?.podSelector), { description: 'Which pods are isolated' }),
+    ageColumn(),
+  ],
 }
 
 /** Rules for IP addresses: they belong to one parent for ever. */
 export const ipAddressStrategy: ResourceStrategy<IPAddress> = {
   type: ipaddresses,
   hasGeneration: false,
-  validateName: (name) => (canonicalIp(name) === name ? [] : [ipFamilyOf(name) === undefined ? 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)' : `must be in canonical form (${JSON.stringify(canonicalIp(name))})`]),
+  validateName: (name) =>
+    canonicalIp(name) === name
+      ? []
+      : [
+          ipFamilyOf(name) === undefined
+            ? 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'
+            : `must be in canonical form (${JSON.stringify(canonicalIp(name))})`,
+        ],
   validate: ({ spec }) => {
     const parent = spec?.parentRef
     if (parent === undefined) return [required('spec.parentRef')]
@@ -184,7 +198,9 @@ function validateServiceCidr(range: ServiceCIDR): FieldError[] {
   const errors: FieldError[] = cidrs.length === 0 ? [required('spec.cidrs', 'at least one CIDR required')] : []
   if (cidrs.length > 2) errors.push(tooMany('spec.cidrs', cidrs.length, 2))
   if (cidrs.length === 2 && cidrFamilyOf(cidrs[0] ?? '') === cidrFamilyOf(cidrs[1] ?? '')) {
-    errors.push(invalidValue('spec.cidrs', cidrs, 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96'))
+    errors.push(
+      invalidValue('spec.cidrs', cidrs, 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96'),
+    )
   }
   return [...errors, ...cidrs.flatMap((cidr, index) => validateCanonicalCidr(`spec.cidrs[${index}]`, cidr))]
 }

@@ -22,7 +22,8 @@ export function nodeRoles(node: Node): string[] {
   return [...roles].toSorted()
 }
 
-const address = (node: Node, type: string): string => node.status?.addresses?.find((candidate) => candidate.type === type)?.address ?? '<none>'
+const address = (node: Node, type: string): string =>
+  node.status?.addresses?.find((candidate) => candidate.type === type)?.address ?? '<none>'
 
 function kernel(node: Node): string {
   const { kernelVersion = '', architecture = '' } = node.status?.nodeInfo ?? {}

@@ -19,7 +19,16 @@ function defaults(node: Node): void {
   if (status.capacity !== undefined) status.allocatable ??= { ...status.capacity }
   status.daemonEndpoints ??= { kubeletEndpoint: { Port: 0 } }
   status.nodeInfo ??= {
-    architecture: '', bootID: '', containerRuntimeVersion: '', kernelVersion: '', kubeProxyVersion: '', kubeletVersion: '', machineID: '', operatingSystem: '', osImage: '', systemUUID: '',
+    architecture: '',
+    bootID: '',
+    containerRuntimeVersion: '',
+    kernelVersion: '',
+    kubeProxyVersion: '',
+    kubeletVersion: '',
+    machineID: '',
+    operatingSystem: '',
+    osImage: '',
+    systemUUID: '',
   }
   // `podCIDR` is the first of `podCIDRs`; old clients know only one of them.
   const { spec } = node
@@ -54,7 +63,11 @@ function validateAmounts(node: Node): FieldError[] {
 
 function validate(node: Node): FieldError[] {
   const cidrs = node.spec.podCIDRs ?? []
-  const errors = [...validateTaints(node.spec.taints), ...validateAmounts(node), ...cidrs.flatMap((cidr, index) => validateCidr(`spec.podCIDRs[${index}]`, cidr))]
+  const errors = [
+    ...validateTaints(node.spec.taints),
+    ...validateAmounts(node),
+    ...cidrs.flatMap((cidr, index) => validateCidr(`spec.podCIDRs[${index}]`, cidr)),
+  ]
   if (cidrs.length > 1 && (cidrs.length > 2 || cidrFamilyOf(cidrs[0] ?? '') === cidrFamilyOf(cidrs[1] ?? ''))) {
     errors.push(invalidValue('spec.podCIDRs', cidrs, 'may specify no more than one CIDR for each IP family'))
   }

@@ -7,5 +7,8 @@ const short: readonly (readonly [mode: string, short: string])[] = [
 
 /** Access modes as tables show them: `RWO,ROX`. */
 export function shortAccessModes(modes: readonly string[] | undefined): string {
-  return short.filter(([mode]) => modes?.includes(mode) === true).map(([, text]) => text).join(',')
+  return short
+    .filter(([mode]) => modes?.includes(mode) === true)
+    .map(([, text]) => text)
+    .join(',')
 }

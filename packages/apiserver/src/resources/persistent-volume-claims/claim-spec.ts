@@ -16,7 +16,8 @@ export const volumeModes: readonly string[] = ['Block', 'Filesystem']
 export function validateAccessModes(modes: readonly string[] | undefined, field: string): FieldError[] {
   const errors = (modes ?? []).filter((mode) => !accessModes.includes(mode)).map((mode) => notSupported(field, mode, accessModes))
   const others = (modes ?? []).filter((mode) => mode !== 'ReadWriteOncePod' && accessModes.includes(mode))
-  if (modes?.includes('ReadWriteOncePod') === true && others.length > 0) errors.push(forbiddenField(field, 'may not use ReadWriteOncePod with other access modes'))
+  if (modes?.includes('ReadWriteOncePod') === true && others.length > 0)
+    errors.push(forbiddenField(field, 'may not use ReadWriteOncePod with other access modes'))
   return errors
 }
 
@@ -25,7 +26,9 @@ function validateSource(source: { name: string; kind: string; apiGroup?: string 
   return [
     ...requiredString(`${field}.name`, source.name),
     ...requiredString(`${field}.kind`, source.kind),
-    ...(group === '' && source.kind !== 'PersistentVolumeClaim' ? [invalidValue(field, source.kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup")] : []),
+    ...(group === '' && source.kind !== 'PersistentVolumeClaim'
+      ? [invalidValue(field, source.kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup")]
+      : []),
     ...(group === '' ? [] : invalids(`${field}.apiGroup`, group, dns1123Subdomain(group))),
   ]
 }
@@ -34,27 +37,39 @@ function validateSource(source: { name: string; kind: string; apiGroup?: string 
 export function validateClaimSpec(spec: PersistentVolumeClaimSpec, field: string): FieldError[] {
   const errors: FieldError[] = []
   if ((spec.accessModes ?? []).length === 0) errors.push(required(`${field}.accessModes`, 'at least 1 access mode is required'))
-  errors.push(...validateLabelSelector(spec.selector, `${field}.selector`), ...validateAccessModes(spec.accessModes, `${field}.accessModes`))
+  errors.push(
+    ...validateLabelSelector(spec.selector, `${field}.selector`),
+    ...validateAccessModes(spec.accessModes, `${field}.accessModes`),
+  )
   const storage = spec.resources?.requests?.['storage']
   const storageField = `${field}.resources[storage]`
   if (storage === undefined) errors.push(required(storageField))
-  else if (isQuantity(storage) && compareQuantities(storage, '0') <= 0) errors.push(invalidValue(storageField, storage, 'must be greater than zero'))
+  else if (isQuantity(storage) && compareQuantities(storage, '0') <= 0)
+    errors.push(invalidValue(storageField, storage, 'must be greater than zero'))
   else errors.push(...validateAmount('storage', storage, storageField))
-  if (spec.storageClassName) errors.push(...invalids(`${field}.storageClassName`, spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
+  if (spec.storageClassName)
+    errors.push(...invalids(`${field}.storageClassName`, spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
   errors.push(...optionalOneOf(`${field}.volumeMode`, spec.volumeMode, volumeModes))
   const { dataSource, dataSourceRef } = spec
   if (dataSource !== undefined) errors.push(...validateSource(dataSource, `${field}.dataSource`))
   if (dataSourceRef !== undefined) {
     errors.push(...validateSource(dataSourceRef, `${field}.dataSourceRef`))
-    if (dataSourceRef.namespace) errors.push(...invalids(`${field}.dataSourceRef.namespace`, dataSourceRef.namespace, dns1123Label(dataSourceRef.namespace)))
+    if (dataSourceRef.namespace)
+      errors.push(...invalids(`${field}.dataSourceRef.namespace`, dataSourceRef.namespace, dns1123Label(dataSourceRef.namespace)))
   }
   if (dataSource !== undefined && dataSourceRef !== undefined) {
-    const isSame = dataSource.name === dataSourceRef.name && dataSource.kind === dataSourceRef.kind && (dataSource.apiGroup ?? '') === (dataSourceRef.apiGroup ?? '')
-    if (dataSourceRef.namespace) errors.push(invalidValue(field, `${field}.dataSource`, 'may not be specified when dataSourceRef.namespace is specified'))
+    const isSame =
+      dataSource.name === dataSourceRef.name &&
+      dataSource.kind === dataSourceRef.kind &&
+      (dataSource.apiGroup ?? '') === (dataSourceRef.apiGroup ?? '')
+    if (dataSourceRef.namespace)
+      errors.push(invalidValue(field, `${field}.dataSource`, 'may not be specified when dataSourceRef.namespace is specified'))
     else if (!isSame) errors.push(invalidValue(field, `${field}.dataSource`, 'must match dataSourceRef'))
   }
   if (spec.volumeAttributesClassName) {
-    errors.push(...invalids(`${field}.volumeAttributesClassName`, spec.volumeAttributesClassName, dns1123Subdomain(spec.volumeAttributesClassName)))
+    errors.push(
+      ...invalids(`${field}.volumeAttributesClassName`, spec.volumeAttributesClassName, dns1123Subdomain(spec.volumeAttributesClassName)),
+    )
   }
   return errors
 }

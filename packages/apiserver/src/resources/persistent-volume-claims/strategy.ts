@@ -31,14 +31,20 @@ function validateUpdate(claim: PersistentVolumeClaim, previous: PersistentVolume
   // A claim gets its volume once.
   if (!then.volumeName) old.volumeName = now.volumeName
   // A class may be given to a claim that has none.
-  if (then.storageClassName === undefined && previous.metadata.annotations?.[legacyClass] === undefined) munged.storageClassName = then.storageClassName
+  if (then.storageClassName === undefined && previous.metadata.annotations?.[legacyClass] === undefined)
+    munged.storageClassName = then.storageClassName
   if (claim.status?.phase === 'Bound') {
     munged.resources = { ...now.resources, requests: { ...now.resources?.requests, storage: then.resources?.requests?.['storage'] ?? '0' } }
     munged.volumeAttributesClassName = then.volumeAttributesClassName
   }
   if (!semanticEqual(munged, old)) {
     const difference = describeDifference(old, munged)
-    errors.push(forbiddenField('spec', `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n${difference}`))
+    errors.push(
+      forbiddenField(
+        'spec',
+        `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n${difference}`,
+      ),
+    )
   }
   const [size, before] = [now.resources?.requests?.['storage'] ?? '0', then.resources?.requests?.['storage'] ?? '0']
   if (compareQuantities(size, before) < 0 && compareQuantities(size, previous.status?.capacity?.['storage'] ?? '0') <= 0) {
@@ -49,7 +55,8 @@ function validateUpdate(claim: PersistentVolumeClaim, previous: PersistentVolume
   if (previous.status?.currentVolumeAttributesClassName !== undefined && now.volumeAttributesClassName !== then.volumeAttributesClassName) {
     const isEmpty = now.volumeAttributesClassName === ''
     const what = isEmpty ? 'empty string' : 'nil'
-    if (!now.volumeAttributesClassName) errors.push(forbiddenField(attributes, `update to ${what} is forbidden when status.currentVolumeAttributesClassName is not nil`))
+    if (!now.volumeAttributesClassName)
+      errors.push(forbiddenField(attributes, `update to ${what} is forbidden when status.currentVolumeAttributesClassName is not nil`))
   }
   return errors
 }

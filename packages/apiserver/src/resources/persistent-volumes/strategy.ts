@@ -15,8 +15,28 @@ import { canonicalizeResources } from '../shared/resource-list.ts'
 import { statusUpdate } from '../shared/status-rules.ts'
 
 const sources = [
-  'hostPath', 'gcePersistentDisk', 'awsElasticBlockStore', 'glusterfs', 'flocker', 'nfs', 'rbd', 'quobyte', 'cephfs', 'iscsi', 'cinder', 'fc', 'flexVolume', 'azureFile',
-  'vsphereVolume', 'photonPersistentDisk', 'portworxVolume', 'azureDisk', 'scaleIO', 'local', 'storageos', 'csi',
+  'hostPath',
+  'gcePersistentDisk',
+  'awsElasticBlockStore',
+  'glusterfs',
+  'flocker',
+  'nfs',
+  'rbd',
+  'quobyte',
+  'cephfs',
+  'iscsi',
+  'cinder',
+  'fc',
+  'flexVolume',
+  'azureFile',
+  'vsphereVolume',
+  'photonPersistentDisk',
+  'portworxVolume',
+  'azureDisk',
+  'scaleIO',
+  'local',
+  'storageos',
+  'csi',
 ] as const
 const reclaimPolicies = ['Delete', 'Recycle', 'Retain']
 const legacyClass = 'volume.beta.kubernetes.io/storage-class'
@@ -63,18 +83,21 @@ function validate({ spec }: PersistentVolume): FieldError[] {
   if (names.length === 0) errors.push(required('spec.capacity'))
   if (names.length !== 1 || capacity['storage'] === undefined) errors.push(notSupported('spec.capacity', capacity, ['storage']))
   for (const [name, amount] of Object.entries(capacity)) {
-    if (!isQuantity(amount) || compareQuantities(amount, '0') <= 0) errors.push(invalidValue(`spec.capacity[${name}]`, amount, 'must be greater than zero'))
+    if (!isQuantity(amount) || compareQuantities(amount, '0') <= 0)
+      errors.push(invalidValue(`spec.capacity[${name}]`, amount, 'must be greater than zero'))
   }
   errors.push(...optionalOneOf('spec.persistentVolumeReclaimPolicy', spec.persistentVolumeReclaimPolicy, reclaimPolicies))
   if (spec.nodeAffinity !== undefined) {
-    if (spec.nodeAffinity.required === undefined) errors.push(required('spec.nodeAffinity.required', 'must specify required node constraints'))
+    if (spec.nodeAffinity.required === undefined)
+      errors.push(required('spec.nodeAffinity.required', 'must specify required node constraints'))
     else errors.push(...validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required'))
   }
   errors.push(...validateSource(spec))
   if (spec.hostPath?.path.replaceAll(/\/+/g, '/') === '/' && spec.persistentVolumeReclaimPolicy === 'Recycle') {
     errors.push(forbiddenField('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'"))
   }
-  if (spec.storageClassName) errors.push(...invalids('spec.storageClassName', spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
+  if (spec.storageClassName)
+    errors.push(...invalids('spec.storageClassName', spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
   errors.push(...optionalOneOf('spec.volumeMode', spec.volumeMode, volumeModes))
   const attributes = spec.volumeAttributesClassName
   if (attributes !== undefined) {
@@ -91,7 +114,17 @@ function validateUpdate({ spec }: PersistentVolume, { spec: old }: PersistentVol
   const errors: FieldError[] = []
   // A secret for growing may be added once.
   const isAdded = old.csi !== undefined && old.csi.controllerExpandSecretRef === undefined && spec.csi !== undefined
-  const now = isAdded ? { ...spec, csi: { ...spec.csi, driver: spec.csi?.driver ?? '', volumeHandle: spec.csi?.volumeHandle ?? '', controllerExpandSecretRef: undefined } } : spec
+  const now = isAdded
+    ? {
+        ...spec,
+        csi: {
+          ...spec.csi,
+          driver: spec.csi?.driver ?? '',
+          volumeHandle: spec.csi?.volumeHandle ?? '',
+          controllerExpandSecretRef: undefined,
+        },
+      }
+    : spec
   if (!semanticEqual(sourceOf(now), sourceOf(old))) {
     const difference = describeDifference(sourceOf(old), sourceOf(now))
     errors.push(forbiddenField('spec.persistentvolumesource', `spec.persistentvolumesource is immutable after creation\n${difference}`))
@@ -118,7 +151,8 @@ export const persistentVolumeStrategy: ResourceStrategy<PersistentVolume> = {
     prepare(volume, previous, scope) {
       statusUpdate<PersistentVolume>().prepare?.(volume, previous, scope)
       const [now, then] = [volume.status, previous.status]
-      if (now !== undefined && now.phase !== then?.phase && now.lastPhaseTransitionTime === then?.lastPhaseTransitionTime) now.lastPhaseTransitionTime = scope.now
+      if (now !== undefined && now.phase !== then?.phase && now.lastPhaseTransitionTime === then?.lastPhaseTransitionTime)
+        now.lastPhaseTransitionTime = scope.now
     },
   },
   columns: [

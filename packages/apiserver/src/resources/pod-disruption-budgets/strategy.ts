@@ -9,7 +9,8 @@ import { validateCounters } from '../workloads/template.ts'
 
 function validate({ spec }: PodDisruptionBudget): FieldError[] {
   const errors: FieldError[] = []
-  if (spec.minAvailable !== undefined && spec.maxUnavailable !== undefined) errors.push(invalidValue('spec', spec, 'minAvailable and maxUnavailable cannot be both set'))
+  if (spec.minAvailable !== undefined && spec.maxUnavailable !== undefined)
+    errors.push(invalidValue('spec', spec, 'minAvailable and maxUnavailable cannot be both set'))
   for (const name of ['minAvailable', 'maxUnavailable'] as const) {
     const value = spec[name]
     if (value !== undefined) errors.push(...positiveIntOrPercent(`spec.${name}`, value), ...notMoreThan100Percent(`spec.${name}`, value))
@@ -31,12 +32,17 @@ export const podDisruptionBudgetStrategy: ResourceStrategy<PodDisruptionBudget> 
   },
   validate,
   update: { prepare: keepStatus },
-  status: statusUpdate(({ status }) => validateCounters(status, ['disruptionsAllowed', 'currentHealthy', 'desiredHealthy', 'expectedPods'])),
+  status: statusUpdate(({ status }) =>
+    validateCounters(status, ['disruptionsAllowed', 'currentHealthy', 'desiredHealthy', 'expectedPods']),
+  ),
   columns: [
     nameColumn(),
     column('Min Available', ({ spec }) => String(spec.minAvailable ?? 'N/A'), { description: 'Pods that must stay' }),
     column('Max Unavailable', ({ spec }) => String(spec.maxUnavailable ?? 'N/A'), { description: 'Pods that may be missing' }),
-    column('Allowed Disruptions', ({ status }) => status?.disruptionsAllowed ?? 0, { type: 'integer', description: 'Pods that may go now' }),
+    column('Allowed Disruptions', ({ status }) => status?.disruptionsAllowed ?? 0, {
+      type: 'integer',
+      description: 'Pods that may go now',
+    }),
     ageColumn(),
   ],
 }

@@ -12,16 +12,20 @@ function assign(pod: Pod, binding: Binding, now: string): void {
     throw conflict({ resource: 'pods/binding' }, name, why)
   }
   const { uid = '', resourceVersion = '' } = binding.metadata
-  if (uid !== '' && uid !== pod.metadata.uid) refuse(`Precondition failed: UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`)
+  if (uid !== '' && uid !== pod.metadata.uid)
+    refuse(`Precondition failed: UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`)
   if (resourceVersion !== '' && resourceVersion !== pod.metadata.resourceVersion) {
-    refuse(`Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${pod.metadata.resourceVersion}`)
+    refuse(
+      `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${pod.metadata.resourceVersion}`,
+    )
   }
   if (pod.metadata.deletionTimestamp !== undefined) refuse(`pod ${name} is being deleted, cannot be assigned to a host`)
   if (pod.spec.nodeName) refuse(`pod ${name} is already assigned to node "${pod.spec.nodeName}"`)
   if ((pod.spec.schedulingGates ?? []).length > 0) refuse(`pod ${name} has non-empty .spec.schedulingGates`)
   pod.spec.nodeName = binding.target.name ?? ''
   if (pod.status !== undefined) delete pod.status.nominatedNodeName
-  if (binding.metadata.annotations !== undefined) pod.metadata.annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations }
+  if (binding.metadata.annotations !== undefined)
+    pod.metadata.annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations }
   if (binding.metadata.labels !== undefined) pod.metadata.labels = { ...pod.metadata.labels, ...binding.metadata.labels }
   setPodCondition(pod, { type: 'PodScheduled', status: 'True', observedGeneration: pod.metadata.generation }, now)
   if (pod.metadata.generation !== undefined) pod.metadata.generation += 1

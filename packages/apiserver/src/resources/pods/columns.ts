@@ -23,7 +23,9 @@ const endReason = (terminated: { reason?: string | undefined; signal?: number | 
 
 /** The state of the init containers: the reason of the first that is not done, if any. */
 function summarizeInit(pod: Pod) {
-  const sidecars = new Set((pod.spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always').map(({ name }) => name))
+  const sidecars = new Set(
+    (pod.spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always').map(({ name }) => name),
+  )
   let [ready, restarts, sidecarRestarts] = [0, 0, 0]
   let lastRestart: string | undefined
   let lastSidecarRestart: string | undefined
@@ -82,7 +84,8 @@ function summarizeContainers(pod: Pod, statuses: readonly ContainerStatus[], sta
 export function summarizePod(pod: Pod): PodSummary {
   const phase = pod.status?.phase ?? ''
   let status = pod.status?.reason || phase
-  if (pod.status?.conditions?.some(({ type, reason }) => type === 'PodScheduled' && reason === 'SchedulingGated') === true) status = 'SchedulingGated'
+  if (pod.status?.conditions?.some(({ type, reason }) => type === 'PodScheduled' && reason === 'SchedulingGated') === true)
+    status = 'SchedulingGated'
   const init = summarizeInit(pod)
   status = init.reason ?? status
   let { ready, restarts, lastRestart } = init
@@ -115,15 +118,22 @@ function restartsCell(pod: Pod, nowMs: number): string {
 /** Columns of `kubectl get pods`. */
 export const podColumns: readonly TableColumn<Pod>[] = [
   nameColumn(),
-  column('Ready', (pod) => {
-    const { ready, total } = summarizePod(pod)
-    return `${ready}/${total}`
-  }, { description: 'How many of the containers are ready' }),
+  column(
+    'Ready',
+    (pod) => {
+      const { ready, total } = summarizePod(pod)
+      return `${ready}/${total}`
+    },
+    { description: 'How many of the containers are ready' },
+  ),
   column('Status', (pod) => summarizePod(pod).status, { description: 'State of the containers in one word' }),
   column('Restarts', (pod, { nowMs }) => restartsCell(pod, nowMs), { description: 'How often containers were restarted, and when last' }),
   ageColumn(),
   column('IP', (pod) => pod.status?.podIPs?.[0]?.ip || '<none>', { wide: true, description: 'First address of the pod' }),
   column('Node', (pod) => pod.spec.nodeName || '<none>', { wide: true, description: 'Node that runs the pod' }),
-  column('Nominated Node', (pod) => pod.status?.nominatedNodeName || '<none>', { wide: true, description: 'Node on which room is being made for the pod' }),
+  column('Nominated Node', (pod) => pod.status?.nominatedNodeName || '<none>', {
+    wide: true,
+    description: 'Node on which room is being made for the pod',
+  }),
   column('Readiness Gates', readinessGates, { wide: true, description: 'How many of the readiness gates are open' }),
 ]

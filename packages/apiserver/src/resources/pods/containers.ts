@@ -24,7 +24,15 @@ type AnyContainer = Container | EphemeralContainer
 
 const protocols = ['SCTP', 'TCP', 'UDP']
 const envFieldPaths = [
-  'metadata.name', 'metadata.namespace', 'metadata.uid', 'spec.nodeName', 'spec.serviceAccountName', 'status.hostIP', 'status.hostIPs', 'status.podIP', 'status.podIPs',
+  'metadata.name',
+  'metadata.namespace',
+  'metadata.uid',
+  'spec.nodeName',
+  'spec.serviceAccountName',
+  'status.hostIP',
+  'status.hostIPs',
+  'status.podIP',
+  'status.podIPs',
 ]
 const initMessage = 'may not be set for init containers without restartPolicy=Always'
 const ephemeralMessage = 'cannot be set for an Ephemeral Container'
@@ -61,7 +69,8 @@ function validateValueFrom(variable: EnvVar, field: string): FieldError[] {
   if (source === undefined) return []
   const errors: FieldError[] = []
   if (source.fieldRef !== undefined) errors.push(...validateFieldRef(source.fieldRef, envFieldPaths, `${field}.fieldRef`))
-  if (source.resourceFieldRef !== undefined) errors.push(...validateResourceFieldRef(source.resourceFieldRef, `${field}.resourceFieldRef`, false))
+  if (source.resourceFieldRef !== undefined)
+    errors.push(...validateResourceFieldRef(source.resourceFieldRef, `${field}.resourceFieldRef`, false))
   for (const kind of ['configMapKeyRef', 'secretKeyRef'] as const) {
     const ref = source[kind]
     if (ref === undefined) continue
@@ -79,7 +88,10 @@ function validateValueFrom(variable: EnvVar, field: string): FieldError[] {
     )
   }
   const sources = Object.values(source).filter((value) => value !== undefined).length
-  if (sources === 0) errors.push(invalidValue(field, '', 'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`'))
+  if (sources === 0)
+    errors.push(
+      invalidValue(field, '', 'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`'),
+    )
   else if (variable.value) errors.push(invalidValue(field, '', 'may not be specified when `value` is not empty'))
   else if (sources > 1) errors.push(invalidValue(field, '', 'may not have more than one field specified at a time'))
   return errors
@@ -115,7 +127,9 @@ function validateHttpGet(action: HTTPGetAction, field: string): FieldError[] {
   return [
     ...requiredString(`${field}.path`, action.path),
     ...portNumberOrName(`${field}.port`, action.port),
-    ...(action.scheme === 'HTTP' || action.scheme === 'HTTPS' ? [] : [notSupported(`${field}.scheme`, action.scheme ?? '', ['HTTP', 'HTTPS'])]),
+    ...(action.scheme === 'HTTP' || action.scheme === 'HTTPS'
+      ? []
+      : [notSupported(`${field}.scheme`, action.scheme ?? '', ['HTTP', 'HTTPS'])]),
     ...(action.httpHeaders ?? []).flatMap(({ name }) => invalids(`${field}.httpHeaders`, name, httpHeaderName(name))),
   ]
 }
@@ -153,7 +167,12 @@ function validateHandler(handler: Handler, grace: number | undefined, field: str
   return errors
 }
 
-function validateProbe(probe: Probe | undefined, kind: 'liveness' | 'readiness' | 'startup', grace: number | undefined, field: string): FieldError[] {
+function validateProbe(
+  probe: Probe | undefined,
+  kind: 'liveness' | 'readiness' | 'startup',
+  grace: number | undefined,
+  field: string,
+): FieldError[] {
   if (probe === undefined) return []
   const errors = validateHandler(probe, grace, field)
   for (const name of ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'] as const) {
@@ -187,20 +206,23 @@ function validateProbes(container: AnyContainer, grace: number | undefined, fiel
 function validateSecurityContext(context: SecurityContext | undefined, field: string, scope: ContainerScope): FieldError[] {
   if (context === undefined) return []
   const errors: FieldError[] = []
-  if (context.privileged === true && !scope.rules.allowPrivileged) errors.push(forbiddenField(`${field}.privileged`, 'disallowed by cluster policy'))
+  if (context.privileged === true && !scope.rules.allowPrivileged)
+    errors.push(forbiddenField(`${field}.privileged`, 'disallowed by cluster policy'))
   for (const name of ['runAsUser', 'runAsGroup'] as const) {
     const id = context[name]
     if (id !== undefined) errors.push(...invalids(`${field}.${name}`, id, posixId(id)))
   }
   if (context.procMount !== undefined) {
-    if (!['Default', 'Unmasked'].includes(context.procMount)) errors.push(notSupported(`${field}.procMount`, context.procMount, ['Default', 'Unmasked']))
+    if (!['Default', 'Unmasked'].includes(context.procMount))
+      errors.push(notSupported(`${field}.procMount`, context.procMount, ['Default', 'Unmasked']))
     if (scope.spec.hostUsers !== false && context.procMount === 'Unmasked') {
       errors.push(invalidValue(`${field}.procMount`, context.procMount, '`hostUsers` must be false to use `Unmasked`'))
     }
   }
   errors.push(...validateSeccomp(context.seccompProfile, `${field}.seccompProfile`))
   if (context.allowPrivilegeEscalation === false) {
-    if (context.privileged === true) errors.push(invalidValue(field, context, 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'))
+    if (context.privileged === true)
+      errors.push(invalidValue(field, context, 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'))
     if (context.capabilities?.add?.includes('CAP_SYS_ADMIN') === true) {
       errors.push(invalidValue(field, context, 'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN'))
     }
@@ -215,7 +237,10 @@ function validateResizePolicy(container: AnyContainer, field: string, podRestart
   for (const [index, policy] of (container.resizePolicy ?? []).entries()) {
     if (seen.has(policy.resourceName)) errors.push(duplicate(`${field}[${index}]`, policy.resourceName))
     seen.add(policy.resourceName)
-    errors.push(...oneOf(field, policy.resourceName, ['cpu', 'memory']), ...oneOf(field, policy.restartPolicy, ['NotRequired', 'RestartContainer']))
+    errors.push(
+      ...oneOf(field, policy.resourceName, ['cpu', 'memory']),
+      ...oneOf(field, policy.restartPolicy, ['NotRequired', 'RestartContainer']),
+    )
     if (podRestartPolicy === 'Never' && policy.restartPolicy !== 'NotRequired') {
       errors.push(invalidValue(field, policy.restartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
     }
@@ -254,7 +279,8 @@ function validateRestartRules(container: Container, field: string): FieldError[]
     if (!actions.includes(rule.action)) errors.push(notSupported(`${at}.action`, rule.action, actions))
     if (rule.exitCodes === undefined) errors.push(required(`${at}.exitCodes`, 'must be specified'))
     else {
-      if (!['In', 'NotIn'].includes(rule.exitCodes.operator)) errors.push(notSupported(`${at}.exitCodes.operator`, rule.exitCodes.operator, ['In', 'NotIn']))
+      if (!['In', 'NotIn'].includes(rule.exitCodes.operator))
+        errors.push(notSupported(`${at}.exitCodes.operator`, rule.exitCodes.operator, ['In', 'NotIn']))
       const count = rule.exitCodes.values?.length ?? 0
       if (count > 255) errors.push(tooMany(`${at}.exitCodes.values`, count, 255))
     }
@@ -329,9 +355,19 @@ export function validateEphemeralContainers(scope: ContainerScope, field: string
     names.add(container.name)
     const target = container.targetContainerName ?? ''
     if (target !== '' && !others.has(target)) own.push(notFoundValue(`${at}.targetContainerName`, target))
-    for (const name of ['ports', 'resources', 'livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle', 'restartPolicy', 'resizePolicy'] as const) {
+    for (const name of [
+      'ports',
+      'resources',
+      'livenessProbe',
+      'readinessProbe',
+      'startupProbe',
+      'lifecycle',
+      'restartPolicy',
+      'resizePolicy',
+    ] as const) {
       const value = container[name]
-      if (value !== undefined && (typeof value === 'string' || Object.keys(value).length > 0)) own.push(forbiddenField(`${at}.${name}`, ephemeralMessage))
+      if (value !== undefined && (typeof value === 'string' || Object.keys(value).length > 0))
+        own.push(forbiddenField(`${at}.${name}`, ephemeralMessage))
     }
     for (const [mountIndex, mount] of (container.volumeMounts ?? []).entries()) {
       if (mount.subPath) own.push(forbiddenField(`${at}.volumeMounts[${mountIndex}].subPath`, ephemeralMessage))

@@ -54,8 +54,7 @@ function defaultContainer(container: Container | EphemeralContainer): void {
 }
 
 function defaultVolume(volume: Volume): void {
-  const { name, ...sources } = volume
-  if (Object.values(sources).every((source) => source === undefined)) volume.emptyDir = {}
+  if (Object.entries(volume).every(([field, value]) => field === 'name' || value === undefined)) volume.emptyDir = {}
   if (volume.secret !== undefined) volume.secret.defaultMode ??= defaultFileMode
   if (volume.configMap !== undefined) volume.configMap.defaultMode ??= defaultFileMode
   if (volume.hostPath !== undefined) volume.hostPath.type ??= ''

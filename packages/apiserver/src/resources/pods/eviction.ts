@@ -19,7 +19,8 @@ function tooManyRequests(message: string, retryAfterSeconds?: number): StatusErr
   })
 }
 
-const stillProcessed = (name: string): StatusError => tooManyRequests(`The disruption budget ${name} is still being processed by the server.`, 10)
+const stillProcessed = (name: string): StatusError =>
+  tooManyRequests(`The disruption budget ${name} is still being processed by the server.`, 10)
 
 /** Why a budget that allows no disruption does not. */
 function refusal(budget: PodDisruptionBudget): string {
@@ -29,15 +30,18 @@ function refusal(budget: PodDisruptionBudget): string {
   if (condition?.reason === 'SyncFailed') {
     return `The disruption budget ${name} does not allow evicting pods currently because it failed sync: ${condition.message}`
   }
-  if (currentHealthy <= desiredHealthy) return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`
-  if (condition !== undefined) return `The disruption budget ${name} does not allow evicting pods currently (${condition.reason}): ${condition.message}`
+  if (currentHealthy <= desiredHealthy)
+    return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`
+  if (condition !== undefined)
+    return `The disruption budget ${name} does not allow evicting pods currently (${condition.reason}): ${condition.message}`
   return `The disruption budget ${name} does not allow evicting pods currently`
 }
 
 /** Takes one disruption from the budget, in place. Throws when there is none to take. */
 function takeDisruption(budget: PodDisruptionBudget, podName: string, now: string): void {
   const { status } = budget
-  if (status === undefined || (status.observedGeneration ?? 0) < (budget.metadata.generation ?? 0)) throw stillProcessed(budget.metadata.name)
+  if (status === undefined || (status.observedGeneration ?? 0) < (budget.metadata.generation ?? 0))
+    throw stillProcessed(budget.metadata.name)
   status.disruptionsAllowed ??= 0
   if (status.disruptionsAllowed < 0) throw forbidden(budgetResource, budget.metadata.name, 'pdb disruptions allowed is negative')
   if (Object.keys(status.disruptedPods ?? {}).length > maxDisruptedPods) {
@@ -47,7 +51,14 @@ function takeDisruption(budget: PodDisruptionBudget, podName: string, now: strin
   status.disruptionsAllowed -= 1
   if (status.disruptionsAllowed === 0) {
     const others = (status.conditions ?? []).filter(({ type }) => type !== 'DisruptionAllowed')
-    const condition = { type: 'DisruptionAllowed', status: 'False', reason: 'InsufficientPods', message: '', lastTransitionTime: now, observedGeneration: status.observedGeneration }
+    const condition = {
+      type: 'DisruptionAllowed',
+      status: 'False',
+      reason: 'InsufficientPods',
+      message: '',
+      lastTransitionTime: now,
+      observedGeneration: status.observedGeneration,
+    }
     status.conditions = [...others, condition]
   }
   status.disruptedPods = { ...status.disruptedPods, [podName]: now }
@@ -58,12 +69,18 @@ const ignoresBudgets = (pod: Pod): boolean =>
   ['Succeeded', 'Failed', 'Pending'].includes(pod.status?.phase ?? '') || pod.metadata.deletionTimestamp !== undefined
 
 /** Spends the budget that guards the pod, if any. True when the pod may go because it is unhealthy: then it must still be what we saw. */
-async function passBudgets(request: SubresourceRequest, pod: Pod, dryRun: boolean): Promise<{ readonly budget: string; readonly mustBeUnchanged: boolean }> {
+async function passBudgets(
+  request: SubresourceRequest,
+  pod: Pod,
+  dryRun: boolean,
+): Promise<{ readonly budget: string; readonly mustBeUnchanged: boolean }> {
   const { namespace, objects, now } = request.scope
   const budgets = objects.list(poddisruptionbudgets, namespace).filter(({ spec }) => selectorMatches(spec.selector, pod.metadata.labels))
   const [budget] = budgets
   if (budgets.length > 1) {
-    throw new StatusError('', 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.', { code: 500 })
+    throw new StatusError('', 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.', {
+      code: 500,
+    })
   }
   if (budget === undefined) return { budget: '', mustBeUnchanged: false }
   const { currentHealthy = 0, desiredHealthy = 0 } = budget.status ?? {}
@@ -78,7 +95,12 @@ async function passBudgets(request: SubresourceRequest, pod: Pod, dryRun: boolea
   return { budget: budget.metadata.name, mustBeUnchanged: false }
 }
 
-async function markAndDelete(request: SubresourceRequest, options: DeleteOptions, dryRun: boolean, resourceVersion: string | undefined): Promise<void> {
+async function markAndDelete(
+  request: SubresourceRequest,
+  options: DeleteOptions,
+  dryRun: boolean,
+  resourceVersion: string | undefined,
+): Promise<void> {
   const at = { namespace: request.scope.namespace, name: request.name }
   const { uid } = options.preconditions ?? {}
   let expected = resourceVersion
@@ -88,10 +110,18 @@ async function markAndDelete(request: SubresourceRequest, options: DeleteOptions
       at,
       (pod) => {
         if (uid && uid !== pod.metadata.uid) {
-          throw conflict({ resource: 'pods' }, request.name, `the UID in the precondition (${uid}) does not match the UID in record (${pod.metadata.uid}). The object might have been deleted and then recreated`)
+          throw conflict(
+            { resource: 'pods' },
+            request.name,
+            `the UID in the precondition (${uid}) does not match the UID in record (${pod.metadata.uid}). The object might have been deleted and then recreated`,
+          )
         }
         if (resourceVersion !== undefined && resourceVersion !== pod.metadata.resourceVersion) {
-          throw conflict({ resource: 'pods' }, request.name, `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${pod.metadata.resourceVersion}). The object might have been modified`)
+          throw conflict(
+            { resource: 'pods' },
+            request.name,
+            `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${pod.metadata.resourceVersion}). The object might have been modified`,
+          )
         }
         const condition = { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting' }
         setPodCondition(pod, { ...condition, observedGeneration: pod.metadata.generation }, request.scope.now)

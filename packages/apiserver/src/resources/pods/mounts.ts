@@ -46,7 +46,9 @@ function validateVolumeMounts(
     if (propagation !== undefined) {
       if (!propagations.includes(propagation)) errors.push(notSupported(`${field}.mountPropagation`, propagation, propagations))
       if (propagation === 'Bidirectional' && container.securityContext?.privileged !== true) {
-        errors.push(forbiddenField(`${field}.mountPropagation`, 'Bidirectional mount propagation is available only to privileged containers'))
+        errors.push(
+          forbiddenField(`${field}.mountPropagation`, 'Bidirectional mount propagation is available only to privileged containers'),
+        )
       }
     }
     if (recursiveReadOnly === 'Enabled' || recursiveReadOnly === 'IfPossible') {
@@ -81,10 +83,12 @@ function validateVolumeDevices(
     }
     if (!devicePath) errors.push(required(`${at}.devicePath`))
     if (paths.has(devicePath)) errors.push(invalidValue(`${at}.devicePath`, devicePath, 'must be unique'))
-    if (devicePath && validateNoBacksteps(devicePath, field).length > 0) errors.push(invalidValue(`${at}.devicePath`, devicePath, "can not contain backsteps ('..')"))
+    if (devicePath && validateNoBacksteps(devicePath, field).length > 0)
+      errors.push(invalidValue(`${at}.devicePath`, devicePath, "can not contain backsteps ('..')"))
     else paths.add(devicePath)
     if (mounts.has(name)) errors.push(invalidValue(`${at}.name`, name, 'must not already exist in volumeMounts'))
-    if ([...mounts.values()].includes(devicePath)) errors.push(invalidValue(`${at}.devicePath`, devicePath, 'must not already exist as a path in volumeMounts'))
+    if ([...mounts.values()].includes(devicePath))
+      errors.push(invalidValue(`${at}.devicePath`, devicePath, 'must not already exist as a path in volumeMounts'))
     if (name) names.add(name)
   }
   return errors

@@ -14,7 +14,8 @@ export function validateSeccomp(profile: SeccompProfile | undefined, field: stri
   if (!profile.type) errors.push(required(`${field}.type`, 'type is required when seccompProfile is set'))
   else if (!types.includes(profile.type)) errors.push(notSupported(`${field}.type`, profile.type, types))
   if (profile.type === 'Localhost') {
-    if (profile.localhostProfile === undefined) errors.push(required(`${field}.localhostProfile`, 'must be set when seccomp type is Localhost'))
+    if (profile.localhostProfile === undefined)
+      errors.push(required(`${field}.localhostProfile`, 'must be set when seccomp type is Localhost'))
     else errors.push(...validateDescendingPath(profile.localhostProfile, `${field}.localhostProfile`))
   } else if (profile.localhostProfile !== undefined) {
     errors.push(invalidValue(`${field}.localhostProfile`, profile, 'can only be set when seccomp type is Localhost'))
@@ -37,5 +38,7 @@ export function validateAppArmor(profile: AppArmorProfile | undefined, field: st
   if (profile.type === 'RuntimeDefault' || profile.type === 'Unconfined') {
     return local === undefined ? [] : [invalidValue(`${field}.localhostProfile`, local, 'can only be set when AppArmor type is Localhost')]
   }
-  return profile.type ? [notSupported(`${field}.type`, profile.type, types)] : [required(`${field}.type`, 'type is required when appArmorProfile is set')]
+  return profile.type
+    ? [notSupported(`${field}.type`, profile.type, types)]
+    : [required(`${field}.type`, 'type is required when appArmorProfile is set')]
 }

@@ -28,7 +28,8 @@ function validateRequirement(requirement: NodeSelectorRequirement, field: string
       break
     case 'Exists':
     case 'DoesNotExist':
-      if (values.length > 0) errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+      if (values.length > 0)
+        errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
       break
     case 'Gt':
     case 'Lt':
@@ -38,7 +39,8 @@ function validateRequirement(requirement: NodeSelectorRequirement, field: string
       errors.push(invalidValue(`${field}.operator`, requirement.operator, 'not a valid selector operator'))
   }
   errors.push(...invalids(`${field}.key`, requirement.key, qualifiedName(requirement.key)))
-  if (checkValues) for (const [index, value] of values.entries()) errors.push(...invalids(`${field}.values[${index}]`, value, labelValue(value)))
+  if (checkValues)
+    for (const [index, value] of values.entries()) errors.push(...invalids(`${field}.values[${index}]`, value, labelValue(value)))
   return errors
 }
 
@@ -57,7 +59,9 @@ function validateFieldRequirement(requirement: NodeSelectorRequirement, field: s
 
 function validateTerm(term: NodeSelectorTerm, field: string, checkValues: boolean): FieldError[] {
   return [
-    ...(term.matchExpressions ?? []).flatMap((item, index) => validateRequirement(item, `${field}.matchExpressions[${index}]`, checkValues)),
+    ...(term.matchExpressions ?? []).flatMap((item, index) =>
+      validateRequirement(item, `${field}.matchExpressions[${index}]`, checkValues),
+    ),
     ...(term.matchFields ?? []).flatMap((item, index) => validateFieldRequirement(item, `${field}.matchFields[${index}]`)),
   ]
 }
@@ -76,7 +80,11 @@ function validateLabelKeys(keys: readonly string[] | undefined, selector: LabelS
 }
 
 function validateMatchKeys(
-  term: { readonly matchLabelKeys?: readonly string[] | undefined; readonly mismatchLabelKeys?: readonly string[] | undefined; readonly labelSelector?: LabelSelector | undefined },
+  term: {
+    readonly matchLabelKeys?: readonly string[] | undefined
+    readonly mismatchLabelKeys?: readonly string[] | undefined
+    readonly labelSelector?: LabelSelector | undefined
+  },
   field: string,
 ): FieldError[] {
   const { matchLabelKeys = [], mismatchLabelKeys = [], labelSelector } = term
@@ -91,7 +99,8 @@ function validateMatchKeys(
     seen.add(key)
   }
   for (const [index, key] of matchLabelKeys.entries()) {
-    if (mismatchLabelKeys.includes(key)) errors.push(invalidValue(`${field}.matchLabelKeys[${index}]`, key, 'exists in both matchLabelKeys and mismatchLabelKeys'))
+    if (mismatchLabelKeys.includes(key))
+      errors.push(invalidValue(`${field}.matchLabelKeys[${index}]`, key, 'exists in both matchLabelKeys and mismatchLabelKeys'))
   }
   return errors
 }
@@ -146,15 +155,25 @@ export function validateSpreadConstraints(constraints: readonly TopologySpreadCo
     const errors = positive(`${at}.maxSkew`, constraint.maxSkew)
     if (!constraint.topologyKey) errors.push(required(`${at}.topologyKey`, 'can not be empty'))
     const actions = ['DoNotSchedule', 'ScheduleAnyway']
-    if (!actions.includes(constraint.whenUnsatisfiable)) errors.push(notSupported(`${at}.whenUnsatisfiable`, constraint.whenUnsatisfiable, actions))
+    if (!actions.includes(constraint.whenUnsatisfiable))
+      errors.push(notSupported(`${at}.whenUnsatisfiable`, constraint.whenUnsatisfiable, actions))
     const { topologyKey, whenUnsatisfiable, minDomains } = constraint
-    if (constraints?.slice(index + 1).some((other) => other.topologyKey === topologyKey && other.whenUnsatisfiable === whenUnsatisfiable) === true) {
+    if (
+      constraints?.slice(index + 1).some((other) => other.topologyKey === topologyKey && other.whenUnsatisfiable === whenUnsatisfiable) ===
+      true
+    ) {
       errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${whenUnsatisfiable}}`))
     }
     if (minDomains !== undefined) {
       errors.push(...positive(`${at}.minDomains`, minDomains))
       if (whenUnsatisfiable !== 'DoNotSchedule') {
-        errors.push(invalidValue(`${at}.minDomains`, minDomains, `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${whenUnsatisfiable}`))
+        errors.push(
+          invalidValue(
+            `${at}.minDomains`,
+            minDomains,
+            `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${whenUnsatisfiable}`,
+          ),
+        )
       }
     }
     errors.push(
@@ -174,7 +193,13 @@ export function validateTolerations(tolerations: readonly Toleration[] | undefin
     const { key = '', operator = '', value = '', effect = '' } = toleration
     const errors: FieldError[] = key === '' ? [] : invalids(`${at}.key`, key, qualifiedName(key))
     if (key === '' && operator !== 'Exists') {
-      errors.push(invalidValue(`${at}.operator`, operator, 'operator must be Exists when `key` is empty, which means "match all values and all keys"'))
+      errors.push(
+        invalidValue(
+          `${at}.operator`,
+          operator,
+          'operator must be Exists when `key` is empty, which means "match all values and all keys"',
+        ),
+      )
     }
     if (toleration.tolerationSeconds !== undefined && effect !== 'NoExecute') {
       errors.push(invalidValue(`${at}.effect`, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
@@ -184,7 +209,14 @@ export function validateTolerations(tolerations: readonly Toleration[] | undefin
       if (problems.length > 0) errors.push(invalidValue(`${at}.operator`, value, problems.join(';')))
     } else if (operator === 'Exists') {
       if (value !== '') errors.push(invalidValue(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'"))
-    } else errors.push(notSupported(`${at}.operator`, operator, operator === 'Lt' || operator === 'Gt' ? ['Equal', 'Exists', 'Lt', 'Gt'] : ['Equal', 'Exists']))
+    } else
+      errors.push(
+        notSupported(
+          `${at}.operator`,
+          operator,
+          operator === 'Lt' || operator === 'Gt' ? ['Equal', 'Exists', 'Lt', 'Gt'] : ['Equal', 'Exists'],
+        ),
+      )
     if (effect !== '' && !taintEffects.includes(effect)) errors.push(notSupported(`${at}.effect`, effect, taintEffects))
     return errors
   })

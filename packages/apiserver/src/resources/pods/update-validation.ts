@@ -27,8 +27,10 @@ export function validateAnnotationsUpdate(pod: Pod, previous: Pod): FieldError[]
   const errors: FieldError[] = []
   for (const [key, value] of Object.entries(then)) {
     if (now[key] === value) continue
-    if (key.startsWith(appArmorPrefix)) errors.push(forbiddenField(`metadata.annotations[${key}]`, 'may not remove or update AppArmor annotations'))
-    if (key === mirrorAnnotation) errors.push(forbiddenField(`metadata.annotations[${key}]`, 'may not remove or update mirror pod annotation'))
+    if (key.startsWith(appArmorPrefix))
+      errors.push(forbiddenField(`metadata.annotations[${key}]`, 'may not remove or update AppArmor annotations'))
+    if (key === mirrorAnnotation)
+      errors.push(forbiddenField(`metadata.annotations[${key}]`, 'may not remove or update mirror pod annotation'))
   }
   for (const key of Object.keys(now)) {
     if (key in then) continue
@@ -60,9 +62,12 @@ function validateNodeAffinityMutation(affinity: NodeAffinity | undefined, previo
   const terms = affinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? []
   const old = previous?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? []
   if (old.length === 0) return []
-  if (terms.length !== old.length) return [invalidValue(`${at}.nodeSelectorTerms`, terms, 'no additions/deletions to non-empty NodeSelectorTerms list are allowed')]
+  if (terms.length !== old.length)
+    return [invalidValue(`${at}.nodeSelectorTerms`, terms, 'no additions/deletions to non-empty NodeSelectorTerms list are allowed')]
   const isNarrower = (now: NodeSelectorTerm, then: NodeSelectorTerm): boolean =>
-    (['matchExpressions', 'matchFields'] as const).every((kind) => (then[kind] ?? []).every((item, index) => semanticEqual(item, now[kind]?.[index])))
+    (['matchExpressions', 'matchFields'] as const).every((kind) =>
+      (then[kind] ?? []).every((item, index) => semanticEqual(item, now[kind]?.[index])),
+    )
   const isEmptyTerm = (term: NodeSelectorTerm): boolean => semanticEqual(term, {})
   return terms.flatMap((term, index) => {
     const before = old[index] ?? {}
@@ -89,7 +94,8 @@ export function validatePodUpdate(pod: Pod, previous: Pod): FieldError[] {
   }
   const deadline = spec.activeDeadlineSeconds
   if (deadline !== undefined) {
-    if (deadline < 0 || deadline > maxInt32) return [...errors, invalidValue('spec.activeDeadlineSeconds', deadline, rangeError(0, maxInt32))]
+    if (deadline < 0 || deadline > maxInt32)
+      return [...errors, invalidValue('spec.activeDeadlineSeconds', deadline, rangeError(0, maxInt32))]
     if (old.activeDeadlineSeconds !== undefined && old.activeDeadlineSeconds < deadline) {
       return [...errors, invalidValue('spec.activeDeadlineSeconds', deadline, 'must be less than or equal to previous value')]
     }
@@ -107,7 +113,9 @@ export function validatePodUpdate(pod: Pod, previous: Pod): FieldError[] {
     const selector = munged.nodeSelector ?? {}
     for (const [key, value] of Object.entries(old.nodeSelector ?? {})) {
       if (selector[key] === value) continue
-      errors.push(invalidValue('spec.nodeSelector', selector, 'only additions to spec.nodeSelector are allowed (no mutations or deletions)'))
+      errors.push(
+        invalidValue('spec.nodeSelector', selector, 'only additions to spec.nodeSelector are allowed (no mutations or deletions)'),
+      )
       break
     }
     munged.nodeSelector = old.nodeSelector
@@ -164,7 +172,11 @@ function validateTransitions(
   })
 }
 
-function validateAddresses(addresses: readonly { readonly ip: string }[] | undefined, old: readonly { readonly ip: string }[] | undefined, field: string): FieldError[] {
+function validateAddresses(
+  addresses: readonly { readonly ip: string }[] | undefined,
+  old: readonly { readonly ip: string }[] | undefined,
+  field: string,
+): FieldError[] {
   const ips = (addresses ?? []).map(({ ip }) => ip)
   const kept = (old ?? []).map(({ ip }) => ip)
   const errors = ips.flatMap((ip, index) => validateIp(`${field}[${index}]`, ip, kept))
@@ -180,7 +192,9 @@ export function validatePodStatus(pod: Pod, previous: Pod): FieldError[] {
   const errors = validateAnnotationsUpdate(pod, previous)
   for (const [index, condition] of (status.conditions ?? []).entries()) {
     if ((condition.observedGeneration ?? 0) < 0) {
-      errors.push(invalidValue(`status.conditions[${index}].observedGeneration`, condition.observedGeneration, 'must be a non-negative integer'))
+      errors.push(
+        invalidValue(`status.conditions[${index}].observedGeneration`, condition.observedGeneration, 'must be a non-negative integer'),
+      )
     }
     if (['PodScheduled', 'Ready', 'Initialized'].includes(condition.type)) continue
     errors.push(...invalids(`status.conditions[${index}].Type`, condition.type, qualifiedName(condition.type)))
@@ -188,12 +202,16 @@ export function validatePodStatus(pod: Pod, previous: Pod): FieldError[] {
   const nominated = status.nominatedNodeName ?? ''
   if (nominated !== '' && nominated !== (old.nominatedNodeName ?? '')) {
     errors.push(...invalids('status.nominatedNodeName', nominated, dns1123Subdomain(nominated)))
-    if (previous.spec.nodeName) errors.push(forbiddenField('status.nominatedNodeName', 'may not be set on pods that are already bound to a node'))
+    if (previous.spec.nodeName)
+      errors.push(forbiddenField('status.nominatedNodeName', 'may not be set on pods that are already bound to a node'))
   }
-  if ((status.observedGeneration ?? 0) < 0) errors.push(invalidValue('status.observedGeneration', status.observedGeneration, 'must be a non-negative integer'))
+  if ((status.observedGeneration ?? 0) < 0)
+    errors.push(invalidValue('status.observedGeneration', status.observedGeneration, 'must be a non-negative integer'))
   errors.push(...immutable('status.qosClass', status.qosClass ?? '', old.qosClass ?? ''))
   const { spec } = previous
-  const restartsAll = [...spec.containers, ...(spec.initContainers ?? [])].some(({ restartPolicyRules }) => restartPolicyRules?.some(({ action }) => action === 'RestartAllContainers') === true)
+  const restartsAll = [...spec.containers, ...(spec.initContainers ?? [])].some(
+    ({ restartPolicyRules }) => restartPolicyRules?.some(({ action }) => action === 'RestartAllContainers') === true,
+  )
   if (!restartsAll) {
     const check = (name: string, exitCode: number): boolean => mayRestart(name, spec, exitCode)
     errors.push(
@@ -202,7 +220,12 @@ export function validatePodStatus(pod: Pod, previous: Pod): FieldError[] {
     )
   }
   errors.push(
-    ...validateTransitions(status.ephemeralContainerStatuses, old.ephemeralContainerStatuses, 'status.ephemeralContainerStatuses', () => false),
+    ...validateTransitions(
+      status.ephemeralContainerStatuses,
+      old.ephemeralContainerStatuses,
+      'status.ephemeralContainerStatuses',
+      () => false,
+    ),
     ...validateAddresses(status.podIPs, old.podIPs, 'status.podIPs'),
   )
   if ((status.hostIPs ?? []).length > 0) {
@@ -215,14 +238,17 @@ export function validatePodStatus(pod: Pod, previous: Pod): FieldError[] {
 
 /** Problems of new ephemeral containers: those that exist may neither change nor go. */
 export function validateEphemeralUpdate(pod: Pod, previous: Pod): FieldError[] {
-  if (previous.metadata.annotations?.[mirrorAnnotation] !== undefined) return [forbiddenField('', 'static pods do not support ephemeral containers')]
+  if (previous.metadata.annotations?.[mirrorAnnotation] !== undefined)
+    return [forbiddenField('', 'static pods do not support ephemeral containers')]
   const field = 'spec.ephemeralContainers'
   return [
     ...validateAnnotationsUpdate(pod, previous),
     ...(previous.spec.ephemeralContainers ?? []).flatMap((old) => {
       const now = pod.spec.ephemeralContainers?.find(({ name }) => name === old.name)
       if (now === undefined) return [forbiddenField(field, `existing ephemeral containers "${old.name}" may not be removed\n`)]
-      return semanticEqual(old, now) ? [] : [forbiddenField(field, `existing ephemeral containers "${old.name}" may not be changed\n${describeDifference(old, now)}`)]
+      return semanticEqual(old, now)
+        ? []
+        : [forbiddenField(field, `existing ephemeral containers "${old.name}" may not be changed\n${describeDifference(old, now)}`)]
     }),
   ]
 }
@@ -236,12 +262,14 @@ export function validateResize(pod: Pod, previous: Pod): FieldError[] {
   if (previous.spec.os?.name === 'windows') return [forbiddenField('', 'windows pods cannot be resized')]
   const errors: FieldError[] = []
   const oldClass = previous.status?.qosClass || computeQosClass(previous)
-  if (oldClass !== computeQosClass(pod)) errors.push(invalidValue('spec', pod.status?.qosClass ?? '', 'Pod QOS Class may not change as a result of resizing'))
+  if (oldClass !== computeQosClass(pod))
+    errors.push(invalidValue('spec', pod.status?.qosClass ?? '', 'Pod QOS Class may not change as a result of resizing'))
   for (const kind of ['containers', 'initContainers'] as const) {
     const [now, then] = [pod.spec[kind] ?? [], previous.spec[kind] ?? []]
     if (now.length !== then.length) return [...errors, forbiddenField(`spec.${kind}`, `${kind} may not be added or removed on resize`)]
     for (const [index, container] of now.entries()) {
-      if (container.name !== then[index]?.name) errors.push(forbiddenField(`spec.${kind}[${index}].name`, `${kind} may not be renamed or reordered on resize`))
+      if (container.name !== then[index]?.name)
+        errors.push(forbiddenField(`spec.${kind}[${index}].name`, `${kind} may not be renamed or reordered on resize`))
     }
     if (errors.length > 0) return errors
   }

@@ -9,7 +9,13 @@ import { dns1123Label, dns1123Subdomain, dns1123SubdomainWithUnderscore, posixId
 import { validateAnnotations, validateFinalizers, validateLabels } from '../shared/object-meta.ts'
 import { aggregateContainers, isHugePages, isPodLevelResource } from '../shared/resource-list.ts'
 import { validateRequirements, validateResourceName } from '../shared/resource-validation.ts'
-import { type ContainerScope, validateContainers, validateEphemeralContainers, validateImagePadding, validateInitContainers } from './containers.ts'
+import {
+  type ContainerScope,
+  validateContainers,
+  validateEphemeralContainers,
+  validateImagePadding,
+  validateInitContainers,
+} from './containers.ts'
 import { validateAppArmor, validateSeccomp } from './profiles.ts'
 import type { PodRules } from './rules.ts'
 import { validateAffinity, validateSpreadConstraints, validateTolerations } from './scheduling.ts'
@@ -30,12 +36,15 @@ function validateSysctls(context: PodSecurityContext, spec: PodSpec, field: stri
     const at = `${field}[${index}].name`
     const errors: FieldError[] = []
     if (!name) errors.push(required(at))
-    else if (name.length > 253 || !sysctlPattern.test(name)) errors.push(invalidValue(at, name, `must have at most 253 characters and match regex ${sysctlFormat}`))
+    else if (name.length > 253 || !sysctlPattern.test(name))
+      errors.push(invalidValue(at, name, `must have at most 253 characters and match regex ${sysctlFormat}`))
     else if (names.has(name)) errors.push(duplicate(at, name))
     names.add(name)
     const dotted = (name ?? '').replaceAll('/', '.')
-    if (spec.hostNetwork === true && dotted.startsWith('net.')) errors.push(invalidValue(at, name, "may not be specified when 'hostNetwork' is true"))
-    if (spec.hostIPC === true && /^(kernel\.(shm|msg|sem)|fs\.mqueue\.)/.test(dotted)) errors.push(invalidValue(at, name, "may not be specified when 'hostIPC' is true"))
+    if (spec.hostNetwork === true && dotted.startsWith('net.'))
+      errors.push(invalidValue(at, name, "may not be specified when 'hostNetwork' is true"))
+    if (spec.hostIPC === true && /^(kernel\.(shm|msg|sem)|fs\.mqueue\.)/.test(dotted))
+      errors.push(invalidValue(at, name, "may not be specified when 'hostIPC' is true"))
     return errors
   })
 }
@@ -48,7 +57,8 @@ function validatePodSecurityContext(spec: PodSpec, field: string): FieldError[] 
     const id = context[name]
     if (id !== undefined) errors.push(...invalids(`${field}.${name}`, id, posixId(id)))
   }
-  for (const [index, group] of (context.supplementalGroups ?? []).entries()) errors.push(...invalids(`${field}.supplementalGroups[${index}]`, group, posixId(group)))
+  for (const [index, group] of (context.supplementalGroups ?? []).entries())
+    errors.push(...invalids(`${field}.supplementalGroups[${index}]`, group, posixId(group)))
   if (spec.shareProcessNamespace === true && spec.hostPID === true) {
     errors.push(invalidValue(`${field}.shareProcessNamespace`, true, 'ShareProcessNamespace and HostPID cannot both be enabled'))
   }
@@ -67,16 +77,25 @@ function validateDnsConfig(spec: PodSpec, field: string): FieldError[] {
   const config = spec.dnsConfig
   if (spec.dnsPolicy === 'None') {
     if (config === undefined) return [required(field, 'must provide `dnsConfig` when `dnsPolicy` is None')]
-    if ((config.nameservers ?? []).length === 0) return [required(`${field}.nameservers`, 'must provide at least one DNS nameserver when `dnsPolicy` is None')]
+    if ((config.nameservers ?? []).length === 0)
+      return [required(`${field}.nameservers`, 'must provide at least one DNS nameserver when `dnsPolicy` is None')]
   }
   if (config === undefined) return []
   const { nameservers = [], searches = [], options = [] } = config
   const errors: FieldError[] = []
-  if (nameservers.length > maxNameservers) errors.push(invalidValue(`${field}.nameservers`, nameservers, `must not have more than ${maxNameservers} nameservers`))
+  if (nameservers.length > maxNameservers)
+    errors.push(invalidValue(`${field}.nameservers`, nameservers, `must not have more than ${maxNameservers} nameservers`))
   for (const [index, server] of nameservers.entries()) errors.push(...validateIp(`${field}.nameservers[${index}]`, server))
-  if (searches.length > maxSearchPaths) errors.push(invalidValue(`${field}.searches`, searches, `must not have more than ${maxSearchPaths} search paths`))
+  if (searches.length > maxSearchPaths)
+    errors.push(invalidValue(`${field}.searches`, searches, `must not have more than ${maxSearchPaths} search paths`))
   if (searches.join(' ').length > maxSearchListLength) {
-    errors.push(invalidValue(`${field}.searches`, searches, `must not have more than ${maxSearchListLength} characters (including spaces) in the search list`))
+    errors.push(
+      invalidValue(
+        `${field}.searches`,
+        searches,
+        `must not have more than ${maxSearchListLength} characters (including spaces) in the search list`,
+      ),
+    )
   }
   for (const [index, search] of searches.entries()) {
     if (search === '.') continue
@@ -103,7 +122,8 @@ function validateResourceClaims(spec: PodSpec, field: string): FieldError[] {
     if (resourceClaimName === undefined && resourceClaimTemplateName === undefined) {
       errors.push(invalidValue(at, claim, 'must specify one of: `resourceClaimName`, `resourceClaimTemplateName`'))
     }
-    if (resourceClaimName !== undefined) errors.push(...invalids(`${at}.resourceClaimName`, resourceClaimName, dns1123Subdomain(resourceClaimName)))
+    if (resourceClaimName !== undefined)
+      errors.push(...invalids(`${at}.resourceClaimName`, resourceClaimName, dns1123Subdomain(resourceClaimName)))
     if (resourceClaimTemplateName !== undefined) {
       errors.push(...invalids(`${at}.resourceClaimTemplateName`, resourceClaimTemplateName, dns1123Subdomain(resourceClaimTemplateName)))
     }
@@ -114,7 +134,8 @@ function validateResourceClaims(spec: PodSpec, field: string): FieldError[] {
 function validatePodLevelResources(spec: PodSpec, claimNames: ReadonlySet<string>, field: string): FieldError[] {
   const { resources } = spec
   if (resources === undefined) return []
-  const errors: FieldError[] = resources.claims === undefined ? [] : [forbiddenField(`${field}.claims`, 'claims may not be set for Resources at pod-level')]
+  const errors: FieldError[] =
+    resources.claims === undefined ? [] : [forbiddenField(`${field}.claims`, 'claims may not be set for Resources at pod-level')]
   errors.push(
     ...validateRequirements(resources, claimNames, field, (name, at) => {
       const own = validateResourceName(name, at)
@@ -125,7 +146,9 @@ function validatePodLevelResources(spec: PodSpec, claimNames: ReadonlySet<string
   for (const [name, amount] of Object.entries(aggregateContainers(spec, 'requests'))) {
     const own = resources.requests?.[name]
     if (own !== undefined && compareQuantities(amount, own) > 0) {
-      errors.push(invalidValue(`${field}.requests[${name}]`, own, `must be greater than or equal to aggregate container requests of ${amount}`))
+      errors.push(
+        invalidValue(`${field}.requests[${name}]`, own, `must be greater than or equal to aggregate container requests of ${amount}`),
+      )
     }
   }
   for (const [name, amount] of Object.entries(aggregateContainers(spec, 'limits'))) {
@@ -138,7 +161,9 @@ function validatePodLevelResources(spec: PodSpec, claimNames: ReadonlySet<string
     for (const [name, limit] of Object.entries(container.resources?.limits ?? {})) {
       const own = resources.limits?.[name]
       if (own !== undefined && compareQuantities(limit, own) > 0) {
-        errors.push(invalidValue(`${field}.containers[${index}][${name}].limits`, limit, `must be less than or equal to pod limits of ${own}`))
+        errors.push(
+          invalidValue(`${field}.containers[${index}][${name}].limits`, limit, `must be less than or equal to pod limits of ${own}`),
+        )
       }
     }
   }
@@ -151,7 +176,13 @@ function validateHostNetwork(spec: PodSpec, field: string, rules: PodRules): Fie
     (container.ports ?? []).flatMap((port, portIndex) => {
       const hostPort = port.hostPort ?? 0
       return (rules.isPod || hostPort !== 0) && hostPort !== port.containerPort
-        ? [invalidValue(`${field}.containers[${index}].ports[${portIndex}].hostPort`, hostPort, 'must match `containerPort` when `hostNetwork` is true')]
+        ? [
+            invalidValue(
+              `${field}.containers[${index}].ports[${portIndex}].hostPort`,
+              hostPort,
+              'must match `containerPort` when `hostNetwork` is true',
+            ),
+          ]
         : []
     }),
   )
@@ -212,7 +243,8 @@ function validateNames(spec: PodSpec, field: string): FieldError[] {
   check('serviceAccountName')
   check('nodeName')
   const deadline = spec.activeDeadlineSeconds
-  if (deadline !== undefined && (deadline < 1 || deadline > maxInt32)) errors.push(invalidValue(`${field}.activeDeadlineSeconds`, deadline, rangeError(1, maxInt32)))
+  if (deadline !== undefined && (deadline < 1 || deadline > maxInt32))
+    errors.push(invalidValue(`${field}.activeDeadlineSeconds`, deadline, rangeError(1, maxInt32)))
   for (const name of ['hostname', 'subdomain'] as const) {
     const value = spec[name]
     if (value) errors.push(...invalids(`${field}.${name}`, value, dns1123Label(value)))
@@ -283,10 +315,15 @@ export function validatePodSpec(spec: PodSpec, metadata: ObjectMeta | undefined,
 }
 
 /** Problems of annotations that mean something for a pod. */
-export function validatePodAnnotations(annotations: Readonly<Record<string, string>> | undefined, spec: PodSpec, field: string): FieldError[] {
+export function validatePodAnnotations(
+  annotations: Readonly<Record<string, string>> | undefined,
+  spec: PodSpec,
+  field: string,
+): FieldError[] {
   const errors: FieldError[] = []
   const mirror = annotations?.[mirrorAnnotation]
-  if (mirror !== undefined && !spec.nodeName) errors.push(invalidValue(`${field}[${mirrorAnnotation}]`, mirror, 'must set spec.nodeName if mirror pod annotation is set'))
+  if (mirror !== undefined && !spec.nodeName)
+    errors.push(invalidValue(`${field}[${mirrorAnnotation}]`, mirror, 'must set spec.nodeName if mirror pod annotation is set'))
   const cost = annotations?.['controller.kubernetes.io/pod-deletion-cost']
   if (cost !== undefined && (!/^([-]?[1-9]\d*|0)$/.test(cost) || Number(cost) > maxInt32 || Number(cost) < -maxInt32 - 1)) {
     errors.push(invalidValue(`${field}[controller.kubernetes.io/pod-deletion-cost]`, cost, 'must be a 32bit integer'))
@@ -305,13 +342,17 @@ export function validatePod(pod: Pod, rules: PodRules): FieldError[] {
       for (const [source, projection] of (volume.projected?.sources ?? []).entries()) {
         if (projection.serviceAccountToken === undefined) continue
         errors.push(
-          forbiddenField(`spec.volumes[${index}].projected.sources[${source}].serviceAccountToken`, 'must not be specified when serviceAccountName is not set'),
+          forbiddenField(
+            `spec.volumes[${index}].projected.sources[${source}].serviceAccountToken`,
+            'must not be specified when serviceAccountName is not set',
+          ),
         )
       }
     }
   }
   for (const kind of ['containers', 'initContainers'] as const) {
-    for (const [index, container] of (pod.spec[kind] ?? []).entries()) errors.push(...validateImagePadding(container, `spec.${kind}[${index}]`))
+    for (const [index, container] of (pod.spec[kind] ?? []).entries())
+      errors.push(...validateImagePadding(container, `spec.${kind}[${index}]`))
   }
   return errors
 }
@@ -335,6 +376,8 @@ export function validatePodTemplate(template: PodTemplateSpec, field: string, ru
     ...validateFinalizers(template.metadata?.finalizers, `${field}.finalizers`),
     ...validatePodAnnotations(template.metadata?.annotations, spec, `${field}.annotations`),
     ...validatePodSpec(spec, undefined, `${field}.spec`, rules),
-    ...((spec.ephemeralContainers ?? []).length > 0 ? [forbiddenField(`${field}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template')] : []),
+    ...((spec.ephemeralContainers ?? []).length > 0
+      ? [forbiddenField(`${field}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template')]
+      : []),
   ]
 }

@@ -24,9 +24,36 @@ const moreThanOne = 'may not specify more than 1 volume type'
 
 /** Kinds of volumes in the order in which upstream looks at them, with the field it names when there is a second. */
 const volumeTypes = [
-  'emptyDir', 'hostPath', 'gitRepo', 'gcePersistentDisk', 'awsElasticBlockStore', 'secret', 'nfs', 'iscsi', 'glusterfs', 'flocker',
-  'persistentVolumeClaim', 'rbd', 'cinder', 'cephfs', 'quobyte', 'downwardAPI', 'fc', 'flexVolume', 'configMap', 'azureFile',
-  'vsphereVolume', 'photonPersistentDisk', 'portworxVolume', 'azureDisk', 'storageos', 'projected', 'scaleIO', 'csi', 'ephemeral', 'image',
+  'emptyDir',
+  'hostPath',
+  'gitRepo',
+  'gcePersistentDisk',
+  'awsElasticBlockStore',
+  'secret',
+  'nfs',
+  'iscsi',
+  'glusterfs',
+  'flocker',
+  'persistentVolumeClaim',
+  'rbd',
+  'cinder',
+  'cephfs',
+  'quobyte',
+  'downwardAPI',
+  'fc',
+  'flexVolume',
+  'configMap',
+  'azureFile',
+  'vsphereVolume',
+  'photonPersistentDisk',
+  'portworxVolume',
+  'azureDisk',
+  'storageos',
+  'projected',
+  'scaleIO',
+  'csi',
+  'ephemeral',
+  'image',
 ] as const
 
 /** The fields of each kind of network volume that must not be empty; those drivers left Kubernetes, the API stays. */
@@ -67,7 +94,14 @@ const knownFieldPaths = new Set([
   'status.podIP',
   'status.podIPs',
 ])
-const resourcePaths = ['limits.cpu', 'limits.ephemeral-storage', 'limits.memory', 'requests.cpu', 'requests.ephemeral-storage', 'requests.memory']
+const resourcePaths = [
+  'limits.cpu',
+  'limits.ephemeral-storage',
+  'limits.memory',
+  'requests.cpu',
+  'requests.ephemeral-storage',
+  'requests.memory',
+]
 const memoryUnits = ['1', '1k', '1M', '1G', '1T', '1P', '1E', '1Ki', '1Mi', '1Gi', '1Ti', '1Pi', '1Ei']
 
 function validateMode(mode: number | undefined, field: string): FieldError[] {
@@ -126,7 +160,8 @@ export function validateResourceFieldRef(ref: ResourceFieldSelector, field: stri
   const isHugePages = /^(requests|limits)\.hugepages-/.test(ref.resource ?? '')
   if (needsContainer && (ref.containerName ?? '') === '') errors.push(required(`${field}.containerName`))
   else if ((ref.resource ?? '') === '') errors.push(required(`${field}.resource`))
-  else if (!resourcePaths.includes(ref.resource) && !isHugePages) errors.push(notSupported(`${field}.resource`, ref.resource, resourcePaths))
+  else if (!resourcePaths.includes(ref.resource) && !isHugePages)
+    errors.push(notSupported(`${field}.resource`, ref.resource, resourcePaths))
   const given = ref.divisor ?? '0'
   const divisor = isQuantity(given) ? canonicalQuantity(given) : given
   if (divisor === '0') return errors
@@ -137,7 +172,13 @@ export function validateResourceFieldRef(ref: ResourceFieldSelector, field: stri
   const names: Readonly<Record<string, string>> = { memory: 'memory', 'ephemeral-storage': 'local ephemeral storage' }
   const name = isHugePages ? 'hugepages' : names[kind]
   if (name !== undefined && !memoryUnits.includes(divisor)) {
-    errors.push(invalidValue(`${field}.divisor`, ref.resource, `only divisor's values ${memoryUnits.join(', ')} are supported with the ${name} resource`))
+    errors.push(
+      invalidValue(
+        `${field}.divisor`,
+        ref.resource,
+        `only divisor's values ${memoryUnits.join(', ')} are supported with the ${name} resource`,
+      ),
+    )
   }
   return errors
 }
@@ -146,7 +187,8 @@ function validateDownwardFile(file: DownwardAPIVolumeFile, field: string): Field
   const errors = [...requiredString(`${field}.path`, file.path), ...validateNonReservedPath(file.path ?? '', `${field}.path`)]
   if (file.fieldRef !== undefined) {
     errors.push(...validateFieldRef(file.fieldRef, volumeFieldPaths, `${field}.fieldRef`))
-    if (file.resourceFieldRef !== undefined) errors.push(invalidValue(field, 'resource', 'fieldRef and resourceFieldRef can not be specified simultaneously'))
+    if (file.resourceFieldRef !== undefined)
+      errors.push(invalidValue(field, 'resource', 'fieldRef and resourceFieldRef can not be specified simultaneously'))
   } else if (file.resourceFieldRef !== undefined) {
     errors.push(...validateResourceFieldRef(file.resourceFieldRef, `${field}.resourceFieldRef`, true))
   } else errors.push(required(field, 'one of fieldRef and resourceFieldRef is required'))
@@ -187,12 +229,17 @@ function validateProjection(source: VolumeProjection, index: number, paths: Set<
   const bundle = source.clusterTrustBundle
   if (bundle !== undefined) {
     const bundleField = `${at}.clusterTrustBundle`
-    if (bundle.name !== undefined && bundle.signerName !== undefined) errors.push(invalidValue(bundleField, bundle, 'only one of name and signerName may be used'))
+    if (bundle.name !== undefined && bundle.signerName !== undefined)
+      errors.push(invalidValue(bundleField, bundle, 'only one of name and signerName may be used'))
     else if (bundle.name !== undefined) {
       if (bundle.name === '') errors.push(required(`${bundleField}.name`, 'must be a valid object name'))
-      if (bundle.labelSelector !== undefined) errors.push(invalidValue(`${bundleField}.labelSelector`, bundle.labelSelector, 'labelSelector must be unset if name is specified'))
+      if (bundle.labelSelector !== undefined)
+        errors.push(invalidValue(`${bundleField}.labelSelector`, bundle.labelSelector, 'labelSelector must be unset if name is specified'))
     } else if (bundle.signerName !== undefined) {
-      errors.push(...signerName(`${bundleField}.signerName`, bundle.signerName), ...validateLabelSelector(bundle.labelSelector, `${bundleField}.labelSelector`))
+      errors.push(
+        ...signerName(`${bundleField}.signerName`, bundle.signerName),
+        ...validateLabelSelector(bundle.labelSelector, `${bundleField}.labelSelector`),
+      )
     } else errors.push(required(bundleField, 'either name or signerName must be specified'))
     errors.push(...requiredString(`${bundleField}.path`, bundle.path), ...validateNonReservedPath(bundle.path ?? '', `${bundleField}.path`))
     claimPath(bundle.path, bundle.path)
@@ -227,12 +274,17 @@ function validateSource(volume: Volume, type: (typeof volumeTypes)[number], fiel
   switch (type) {
     case 'emptyDir': {
       const limit = volume.emptyDir?.sizeLimit
-      return limit !== undefined && (!isQuantity(limit) || compareQuantities(limit, '0') < 0) ? [forbiddenField(`${field}.sizeLimit`, 'SizeLimit field must be a valid resource quantity')] : []
+      return limit !== undefined && (!isQuantity(limit) || compareQuantities(limit, '0') < 0)
+        ? [forbiddenField(`${field}.sizeLimit`, 'SizeLimit field must be a valid resource quantity')]
+        : []
     }
     case 'hostPath': {
       const { path = '', type: kind = '' } = volume.hostPath ?? {}
       if (path === '') return [required(`${field}.path`)]
-      return [...validateNoBacksteps(path, `${field}.path`), ...(hostPathTypes.includes(kind) ? [] : [notSupported(`${field}.type`, kind, hostPathTypes)])]
+      return [
+        ...validateNoBacksteps(path, `${field}.path`),
+        ...(hostPathTypes.includes(kind) ? [] : [notSupported(`${field}.type`, kind, hostPathTypes)]),
+      ]
     }
     case 'secret':
     case 'configMap': {
@@ -261,11 +313,16 @@ function validateSource(volume: Volume, type: (typeof volumeTypes)[number], fiel
       return validateProjected(volume.projected ?? {}, field)
     case 'csi': {
       const secret = volume.csi?.nodePublishSecretRef
-      return [...validateDriverName(volume.csi?.driver ?? '', `${field}.driver`), ...(secret === undefined ? [] : requiredString(`${field}.nodePublishSecretRef.name`, secret.name))]
+      return [
+        ...validateDriverName(volume.csi?.driver ?? '', `${field}.driver`),
+        ...(secret === undefined ? [] : requiredString(`${field}.nodePublishSecretRef.name`, secret.name)),
+      ]
     }
     case 'ephemeral': {
       const template = volume.ephemeral?.volumeClaimTemplate
-      return template === undefined ? [required(`${field}.volumeClaimTemplate`)] : validateClaimTemplate(template, `${field}.volumeClaimTemplate`)
+      return template === undefined
+        ? [required(`${field}.volumeClaimTemplate`)]
+        : validateClaimTemplate(template, `${field}.volumeClaimTemplate`)
     }
     case 'image':
       return [
@@ -280,8 +337,11 @@ function validateSource(volume: Volume, type: (typeof volumeTypes)[number], fiel
     }
     case 'fc': {
       const { targetWWNs = [], wwids = [] } = volume.fc ?? {}
-      if (targetWWNs.length === 0 && wwids.length === 0) return [required(`${field}.targetWWNs`, 'must specify either targetWWNs or wwids, but not both')]
-      return targetWWNs.length > 0 && wwids.length > 0 ? [invalidValue(`${field}.targetWWNs`, targetWWNs, 'targetWWNs and wwids can not be specified simultaneously')] : []
+      if (targetWWNs.length === 0 && wwids.length === 0)
+        return [required(`${field}.targetWWNs`, 'must specify either targetWWNs or wwids, but not both')]
+      return targetWWNs.length > 0 && wwids.length > 0
+        ? [invalidValue(`${field}.targetWWNs`, targetWWNs, 'targetWWNs and wwids can not be specified simultaneously')]
+        : []
     }
     default:
       return requiredOf(volume, type, field)
@@ -314,7 +374,11 @@ function validateVolumeSource(volume: Volume, field: string, podName: string | u
     else errors.push(...validateSource(volume, type, `${field}.${type === 'gcePersistentDisk' ? 'persistentDisk' : type}`, rules))
     if (index === 0 && type === 'ephemeral' && podName !== undefined && volume.name) {
       const claim = `${podName}-${volume.name}`
-      errors.push(...dns1123Subdomain(claim).map((message) => invalidValue(`${field}.name`, volume.name, `PVC name ${JSON.stringify(claim)}: ${message}`)))
+      errors.push(
+        ...dns1123Subdomain(claim).map((message) =>
+          invalidValue(`${field}.name`, volume.name, `PVC name ${JSON.stringify(claim)}: ${message}`),
+        ),
+      )
     }
   }
   if (present.length === 0) errors.push(required(field, 'must specify a volume type'))
@@ -330,7 +394,9 @@ export function validateVolumes(
 ): { readonly errors: FieldError[]; readonly known: ReadonlyMap<string, Volume> } {
   const errors: FieldError[] = []
   const known = new Map<string, Volume>()
-  const created = new Set(podName === undefined ? [] : volumes.filter(({ ephemeral }) => ephemeral !== undefined).map(({ name }) => `${podName}-${name}`))
+  const created = new Set(
+    podName === undefined ? [] : volumes.filter(({ ephemeral }) => ephemeral !== undefined).map(({ name }) => `${podName}-${name}`),
+  )
   for (const [index, volume] of volumes.entries()) {
     const at = `${field}[${index}]`
     const own = validateVolumeSource(volume, at, podName, rules)
@@ -341,7 +407,9 @@ export function validateVolumes(
     errors.push(...own)
     const claim = volume.persistentVolumeClaim?.claimName
     if (claim !== undefined && created.has(claim)) {
-      errors.push(invalidValue(`${at}.persistentVolumeClaim.claimName`, claim, 'must not reference a PVC that gets created for an ephemeral volume'))
+      errors.push(
+        invalidValue(`${at}.persistentVolumeClaim.claimName`, claim, 'must not reference a PVC that gets created for an ephemeral volume'),
+      )
     }
   }
   return { errors, known }

@@ -25,9 +25,16 @@ function validateRule(rule: PolicyRule, isNamespaced: boolean, field: string): F
   const isEmpty = (list: readonly string[] | undefined): boolean => (list ?? []).length === 0
   if (isEmpty(rule.verbs)) errors.push(required(`${field}.verbs`, 'verbs must contain at least one value'))
   if (!isEmpty(rule.nonResourceURLs)) {
-    if (isNamespaced) errors.push(invalidValue(`${field}.nonResourceURLs`, rule.nonResourceURLs, 'namespaced rules cannot apply to non-resource URLs'))
+    if (isNamespaced)
+      errors.push(invalidValue(`${field}.nonResourceURLs`, rule.nonResourceURLs, 'namespaced rules cannot apply to non-resource URLs'))
     if (!isEmpty(rule.apiGroups) || !isEmpty(rule.resources) || !isEmpty(rule.resourceNames)) {
-      errors.push(invalidValue(`${field}.nonResourceURLs`, rule.nonResourceURLs, 'rules cannot apply to both regular resources and non-resource URLs'))
+      errors.push(
+        invalidValue(
+          `${field}.nonResourceURLs`,
+          rule.nonResourceURLs,
+          'rules cannot apply to both regular resources and non-resource URLs',
+        ),
+      )
     }
     return errors
   }
@@ -78,22 +85,41 @@ function validateBinding({ roleRef, subjects }: AnyBinding, isNamespaced: boolea
   return errors
 }
 
-const validateBindingUpdate = (binding: AnyBinding, previous: AnyBinding): FieldError[] =>
-  semanticEqual(binding.roleRef, previous.roleRef) ? [] : [invalidValue('roleRef', binding.roleRef, 'cannot change roleRef')]
+function validateBindingUpdate({ roleRef }: AnyBinding, previous: AnyBinding): FieldError[] {
+  if (semanticEqual(roleRef, previous.roleRef)) return []
+  // Upstream shows the fields by their names in Go.
+  const shown = { APIGroup: roleRef.apiGroup, Kind: roleRef.kind, Name: roleRef.name }
+  return [invalidValue('roleRef', shown, 'cannot change roleRef')]
+}
 
 function subjectColumns<B extends AnyBinding>(): readonly TableColumn<B>[] {
   const list = (kind: string, text: (subject: Subject) => string) => (binding: B) =>
-    (binding.subjects ?? []).filter((subject) => subject.kind === kind).map(text).join(', ')
+    (binding.subjects ?? [])
+      .filter((subject) => subject.kind === kind)
+      .map(text)
+      .join(', ')
   return [
     nameColumn(),
     column('Role', ({ roleRef }) => `${roleRef.kind}/${roleRef.name}`, { description: 'The role that is given' }),
     ageColumn(),
-    column('Users', list('User', ({ name }) => name), { wide: true, description: 'Users who get it' }),
-    column('Groups', list('Group', ({ name }) => name), { wide: true, description: 'Groups that get it' }),
-    column('ServiceAccounts', list('ServiceAccount', ({ name, namespace }) => (namespace ? `${namespace}/${name}` : name)), {
-      wide: true,
-      description: 'Service accounts that get it',
-    }),
+    column(
+      'Users',
+      list('User', ({ name }) => name),
+      { wide: true, description: 'Users who get it' },
+    ),
+    column(
+      'Groups',
+      list('Group', ({ name }) => name),
+      { wide: true, description: 'Groups that get it' },
+    ),
+    column(
+      'ServiceAccounts',
+      list('ServiceAccount', ({ name, namespace }) => (namespace ? `${namespace}/${name}` : name)),
+      {
+        wide: true,
+        description: 'Service accounts that get it',
+      },
+    ),
   ]
 }
 

@@ -5,7 +5,13 @@ import { ageColumn, column, nameColumn, workloadColumns } from '../shared/column
 import { immutable, nonNegative } from '../shared/fields.ts'
 import { formatLabelSelector } from '../shared/label-selector.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
-import { defaultTemplate, validateCounters, validateParts, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
+import {
+  defaultTemplate,
+  validateCounters,
+  validateParts,
+  validateRunningTemplate,
+  validateWorkloadSelector,
+} from '../workloads/template.ts'
 
 function validate({ spec }: ReplicaSet): FieldError[] {
   return [
@@ -30,7 +36,14 @@ export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
   validate,
   update: { prepare: keepStatus, validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector) },
   status: statusUpdate(({ status }) => [
-    ...validateCounters(status, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration', 'terminatingReplicas']),
+    ...validateCounters(status, [
+      'replicas',
+      'fullyLabeledReplicas',
+      'readyReplicas',
+      'availableReplicas',
+      'observedGeneration',
+      'terminatingReplicas',
+    ]),
     ...validateParts(status ?? { replicas: 0 }, { fullyLabeledReplicas: status?.fullyLabeledReplicas }),
   ]),
   selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
@@ -40,6 +53,9 @@ export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
     column('Current', ({ status }) => status?.replicas ?? 0, { type: 'integer', description: 'Pods that exist' }),
     column('Ready', ({ status }) => status?.readyReplicas ?? 0, { type: 'integer', description: 'Pods that are ready' }),
     ageColumn(),
-    ...workloadColumns<ReplicaSet>(({ spec }) => spec.template, ({ spec }) => formatLabelSelector(spec.selector)),
+    ...workloadColumns<ReplicaSet>(
+      ({ spec }) => spec.template,
+      ({ spec }) => formatLabelSelector(spec.selector),
+    ),
   ],
 }

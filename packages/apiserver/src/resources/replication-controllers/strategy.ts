@@ -26,7 +26,11 @@ function validate({ spec }: ReplicationController): FieldError[] {
     ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
     ...(isEmpty(spec.selector) ? [required('spec.selector')] : []),
     ...nonNegative('spec.replicas', spec.replicas),
-    ...validateRunningTemplate(spec.template, { matchLabels: spec.selector }, { field: 'spec.template', owner: 'ReplicationController', rules: templateRules }),
+    ...validateRunningTemplate(
+      spec.template,
+      { matchLabels: spec.selector },
+      { field: 'spec.template', owner: 'ReplicationController', rules: templateRules },
+    ),
   ]
 }
 
@@ -51,6 +55,9 @@ export const replicationControllerStrategy: ResourceStrategy<ReplicationControll
     column('Current', ({ status }) => status?.replicas ?? 0, { type: 'integer', description: 'Pods that exist' }),
     column('Ready', ({ status }) => status?.readyReplicas ?? 0, { type: 'integer', description: 'Pods that are ready' }),
     ageColumn(),
-    ...workloadColumns<ReplicationController>(({ spec }) => spec.template, ({ spec }) => formatLabels(spec.selector)),
+    ...workloadColumns<ReplicationController>(
+      ({ spec }) => spec.template,
+      ({ spec }) => formatLabels(spec.selector),
+    ),
   ],
 }

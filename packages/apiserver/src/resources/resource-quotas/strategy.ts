@@ -7,18 +7,31 @@ import { canonicalizeResources, type ResourceList } from '../shared/resource-lis
 import { validateAmount, validateResourceName } from '../shared/resource-validation.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
-const scopes = ['BestEffort', 'CrossNamespacePodAffinity', 'NotBestEffort', 'NotTerminating', 'PriorityClass', 'Terminating', 'VolumeAttributesClass']
+const scopes = [
+  'BestEffort',
+  'CrossNamespacePodAffinity',
+  'NotBestEffort',
+  'NotTerminating',
+  'PriorityClass',
+  'Terminating',
+  'VolumeAttributesClass',
+]
 const podResources = new Set(['pods', 'count/pods', 'cpu', 'memory', 'requests.cpu', 'requests.memory', 'limits.cpu', 'limits.memory'])
 const existsOnly = new Set(['BestEffort', 'NotBestEffort', 'Terminating', 'NotTerminating', 'CrossNamespacePodAffinity'])
 
 const validateAmounts = (list: Readonly<ResourceList> | undefined, field: string): FieldError[] =>
-  Object.entries(list ?? {}).flatMap(([name, amount]) => [...validateResourceName(name, `${field}[${name}]`), ...validateAmount(name, amount, `${field}[${name}]`)])
+  Object.entries(list ?? {}).flatMap(([name, amount]) => [
+    ...validateResourceName(name, `${field}[${name}]`),
+    ...validateAmount(name, amount, `${field}[${name}]`),
+  ])
 
 /** Whether a scope can hold for what a resource counts. */
 function isInScope(scope: string, resource: string): boolean {
   if (scope === 'BestEffort') return resource === 'pods'
   if (scope === 'VolumeAttributesClass') return resource.includes('persistentvolumeclaims') || resource.includes('storage')
-  return podResources.has(resource) || resource.startsWith('requests.') || resource.startsWith('limits.') || resource.startsWith('hugepages-')
+  return (
+    podResources.has(resource) || resource.startsWith('requests.') || resource.startsWith('limits.') || resource.startsWith('hugepages-')
+  )
 }
 
 function validateScopes({ spec }: ResourceQuota): FieldError[] {
@@ -26,23 +39,38 @@ function validateScopes({ spec }: ResourceQuota): FieldError[] {
   const check = (scope: string, field: string): void => {
     if (!scopes.includes(scope)) errors.push(invalidValue(field, spec.scopes ?? scope, 'unsupported scope'))
     for (const resource of Object.keys(spec.hard ?? {})) {
-      if (scopes.includes(scope) && !isInScope(scope, resource)) errors.push(invalidValue(field, spec.scopes ?? scope, 'unsupported scope applied to resource'))
+      if (scopes.includes(scope) && !isInScope(scope, resource))
+        errors.push(invalidValue(field, spec.scopes ?? scope, 'unsupported scope applied to resource'))
     }
   }
   for (const scope of spec.scopes ?? []) check(scope, 'spec.scopes')
-  for (const pair of [['BestEffort', 'NotBestEffort'], ['Terminating', 'NotTerminating']] as const) {
-    if (pair.every((scope) => spec.scopes?.includes(scope) === true)) errors.push(invalidValue('spec.scopes', spec.scopes, 'conflicting scopes'))
+  for (const pair of [
+    ['BestEffort', 'NotBestEffort'],
+    ['Terminating', 'NotTerminating'],
+  ] as const) {
+    if (pair.every((scope) => spec.scopes?.includes(scope) === true))
+      errors.push(invalidValue('spec.scopes', spec.scopes, 'conflicting scopes'))
   }
   for (const { scopeName, operator, values = [] } of spec.scopeSelector?.matchExpressions ?? []) {
     const field = 'spec.scopeSelector.matchExpressions'
     check(scopeName, `${field}.scopeName`)
     if (existsOnly.has(scopeName) && operator !== 'Exists') {
-      errors.push(invalidValue(`${field}.operator`, operator, "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"))
+      errors.push(
+        invalidValue(
+          `${field}.operator`,
+          operator,
+          "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity",
+        ),
+      )
     }
     if (operator === 'In' || operator === 'NotIn') {
-      if (values.length === 0) errors.push(required(`${field}.values`, "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"))
+      if (values.length === 0)
+        errors.push(required(`${field}.values`, "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"))
     } else if (operator === 'Exists' || operator === 'DoesNotExist') {
-      if (values.length > 0) errors.push(invalidValue(`${field}.values`, values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"))
+      if (values.length > 0)
+        errors.push(
+          invalidValue(`${field}.values`, values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"),
+        )
     } else errors.push(invalidValue(`${field}.operator`, operator, 'not a valid selector operator'))
   }
   return errors
@@ -50,7 +78,10 @@ function validateScopes({ spec }: ResourceQuota): FieldError[] {
 
 function usageText({ status }: ResourceQuota, isLimits: boolean): string {
   const names = Object.keys(status?.hard ?? {}).filter((name) => name.startsWith('limits.') === isLimits)
-  return names.toSorted().map((name) => `${name}: ${status?.used?.[name] ?? '0'}/${status?.hard?.[name] ?? '0'}`).join(', ')
+  return names
+    .toSorted()
+    .map((name) => `${name}: ${status?.used?.[name] ?? '0'}/${status?.hard?.[name] ?? '0'}`)
+    .join(', ')
 }
 
 /** Rules for resource quotas. */

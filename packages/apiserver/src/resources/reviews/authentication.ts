@@ -1,5 +1,11 @@
 import { badRequest, isStatusError } from '@k3s/api'
-import { type SelfSubjectReview, selfsubjectreviews, type TokenReview, tokenreviews, type UserInfo as WireUser } from '@k3s/api/types/authentication/v1'
+import {
+  type SelfSubjectReview,
+  selfsubjectreviews,
+  type TokenReview,
+  tokenreviews,
+  type UserInfo as WireUser,
+} from '@k3s/api/types/authentication/v1'
 import type { UserInfo } from '../../auth/auth.ts'
 import type { TokenAuthenticator } from '../../auth/tokens/token-authenticator.ts'
 import type { ResourceStrategy } from '../../registry/strategy.ts'
@@ -18,7 +24,10 @@ const authenticated = (user: UserInfo): UserInfo =>
   user.groups.includes('system:authenticated') ? user : { ...user, groups: [...user.groups, 'system:authenticated'] }
 
 /** Tells whom a bearer token stands for. `audiences` are the API server's own. */
-export function tokenReviewStrategy(authenticators: readonly TokenAuthenticator[], audiences: readonly string[]): ResourceStrategy<TokenReview> {
+export function tokenReviewStrategy(
+  authenticators: readonly TokenAuthenticator[],
+  audiences: readonly string[],
+): ResourceStrategy<TokenReview> {
   return {
     type: tokenreviews,
     async review(review, _scope, signal) {

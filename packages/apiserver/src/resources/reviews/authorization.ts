@@ -74,7 +74,10 @@ function validateAsked({ resourceAttributes, nonResourceAttributes }: Asked): Fi
 
 function validateSubject(spec: SubjectAccessReviewSpec): FieldError[] {
   const isNobody = !spec.user && (spec.groups ?? []).length === 0
-  return [...validateAsked(spec), ...(isNobody ? [invalidValue('spec.user', spec.user ?? '', 'at least one of user or group must be specified')] : [])]
+  return [
+    ...validateAsked(spec),
+    ...(isNobody ? [invalidValue('spec.user', spec.user ?? '', 'at least one of user or group must be specified')] : []),
+  ]
 }
 
 async function decide(authorizer: Authorizer, attributes: AccessAttributes): Promise<SubjectAccessReviewStatus> {
@@ -153,11 +156,18 @@ export function rulesReviewStrategy(resolver: RuleResolver): ResourceStrategy<Se
             ...(isMaster ? [everything] : []),
             ...rules
               .filter(({ resources }) => (resources ?? []).length > 0)
-              .map(({ verbs, apiGroups, resources, resourceNames }) => ({ verbs, apiGroups, resources, ...(resourceNames === undefined ? {} : { resourceNames }) })),
+              .map(({ verbs, apiGroups, resources, resourceNames }) => ({
+                verbs,
+                apiGroups,
+                resources,
+                ...(resourceNames === undefined ? {} : { resourceNames }),
+              })),
           ],
           nonResourceRules: [
             ...(isMaster ? [{ verbs: ['*'], nonResourceURLs: ['*'] }] : []),
-            ...rules.filter(({ nonResourceURLs }) => (nonResourceURLs ?? []).length > 0).map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
+            ...rules
+              .filter(({ nonResourceURLs }) => (nonResourceURLs ?? []).length > 0)
+              .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
           ],
           incomplete: errors.length > 0,
           ...(errors.length === 0 ? {} : { evaluationError: errors.join(', ') }),

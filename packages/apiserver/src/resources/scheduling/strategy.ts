@@ -21,8 +21,10 @@ function validatePriority({ metadata, value, globalDefault, preemptionPolicy }: 
     const reserved = "priority class names with 'system-' prefix are reserved for system use only. error: "
     if (known === undefined) errors.push(forbiddenField('metadata.name', `${reserved}${name} is not a known system priority class`))
     else if (known !== value) errors.push(forbiddenField('metadata.name', `${reserved}value of ${name} PriorityClass must be ${known}`))
-    else if (globalDefault === true) errors.push(forbiddenField('metadata.name', `${reserved}globalDefault of ${name} PriorityClass must be false`))
-  } else if ((value ?? 0) > maxUserPriority) errors.push(forbiddenField('value', `maximum allowed value of a user defined priority is ${maxUserPriority}`))
+    else if (globalDefault === true)
+      errors.push(forbiddenField('metadata.name', `${reserved}globalDefault of ${name} PriorityClass must be false`))
+  } else if ((value ?? 0) > maxUserPriority)
+    errors.push(forbiddenField('value', `maximum allowed value of a user defined priority is ${maxUserPriority}`))
   return [...errors, ...optionalOneOf('preemptionPolicy', preemptionPolicy, ['PreemptLowerPriority', 'Never'])]
 }
 

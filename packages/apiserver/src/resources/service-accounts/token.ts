@@ -58,7 +58,9 @@ async function handle(tokens: ServiceAccountTokens, request: SubresourceRequest)
     throw invalid(kind, request.name, [invalidValue('metadata.name', metadata.name, 'must match the service account name if specified')])
   }
   if (metadata.namespace && metadata.namespace !== namespace) {
-    throw invalid(kind, request.name, [invalidValue('metadata.namespace', metadata.namespace, 'must match the service account namespace if specified')])
+    throw invalid(kind, request.name, [
+      invalidValue('metadata.namespace', metadata.namespace, 'must match the service account namespace if specified'),
+    ])
   }
   const account = await request.operations.get(serviceaccounts, { namespace, name: request.name })
   if (account.metadata.uid === undefined) throw notFound(serviceaccounts, request.name)
@@ -72,7 +74,8 @@ async function handle(tokens: ServiceAccountTokens, request: SubresourceRequest)
   if (seconds < minSeconds) throw invalid(kind, '', [invalidValue(field, seconds, 'may not specify a duration less than 10 minutes')])
   if (seconds > maxSeconds) throw invalid(kind, '', [invalidValue(field, seconds, 'may not specify a duration larger than 2^32 seconds')])
   const bound = await boundObject(request, body)
-  const isExtended = bound.pod !== undefined && seconds === warnOnlySeconds && audiences.every((audience) => tokens.audiences.includes(audience))
+  const isExtended =
+    bound.pod !== undefined && seconds === warnOnlySeconds && audiences.every((audience) => tokens.audiences.includes(audience))
   const token = await tokens.issue({
     account,
     audiences,

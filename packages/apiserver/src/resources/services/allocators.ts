@@ -29,7 +29,8 @@ function portsOf(service: Service): number[] {
   return ports.filter((port) => port !== 0)
 }
 
-const ipsOf = (service: Service): string[] => (service.spec.clusterIPs ?? []).filter((ip) => ip !== '' && ip !== 'None').map((ip) => canonicalIp(ip) ?? ip)
+const ipsOf = (service: Service): string[] =>
+  (service.spec.clusterIPs ?? []).filter((ip) => ip !== '' && ip !== 'None').map((ip) => canonicalIp(ip) ?? ip)
 
 function holdingsOf(objects: ObjectReader): Holdings {
   const ips = new Set<string>()
@@ -149,7 +150,10 @@ export class ServiceAllocators {
       try {
         return reserve(this.#ports.next(isTaken))
       } catch (error) {
-        throw new StatusError('InternalError', `Internal error occurred: failed to allocate a nodePort: ${error instanceof Error ? error.message : String(error)}`)
+        throw new StatusError(
+          'InternalError',
+          `Internal error occurred: failed to allocate a nodePort: ${error instanceof Error ? error.message : String(error)}`,
+        )
       }
     }
     if (needsNodePorts(service)) {
@@ -160,7 +164,8 @@ export class ServiceAllocators {
       for (const port of isAutomatic ? ports : []) {
         if (port.nodePort) continue
         const twin = ports.find((other) => other.port === port.port && other.protocol !== port.protocol && other.nodePort)
-        const isShared = twin?.nodePort !== undefined && !ports.some((other) => other.nodePort === twin.nodePort && other.protocol === port.protocol)
+        const isShared =
+          twin?.nodePort !== undefined && !ports.some((other) => other.nodePort === twin.nodePort && other.protocol === port.protocol)
         port.nodePort = isShared ? twin.nodePort : next()
       }
     }
@@ -174,7 +179,11 @@ export class ServiceAllocators {
 function ipFailure(service: Service, wanted: string, error: unknown): unknown {
   if (!(error instanceof PoolError)) return error
   const { name } = service.metadata
-  if (error.isFull) return new StatusError('InternalError', `Internal error occurred: failed to allocate a serviceIP for Service "${name}": ${error.message}`)
+  if (error.isFull)
+    return new StatusError(
+      'InternalError',
+      `Internal error occurred: failed to allocate a serviceIP for Service "${name}": ${error.message}`,
+    )
   const why = wanted === '' ? `failed to allocate IP: ${error.message}` : `failed to allocate IP ${wanted}: ${error.message}`
   return invalid(services, name, [invalidValue('spec.clusterIPs', service.spec.clusterIPs, why)])
 }

@@ -3,18 +3,15 @@ import type { TableColumn } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { formatLabels } from '../shared/label-selector.ts'
 
-/** Widest list of load balancer addresses in a narrow table. */
-const balancerWidth = 16
-
 function externalIp({ spec, status }: Service): string {
   const external = spec.externalIPs ?? []
   if (spec.type === 'ExternalName') return spec.externalName ?? ''
   if (spec.type === 'ClusterIP' || spec.type === 'NodePort') return external.join(',') || '<none>'
   if (spec.type !== 'LoadBalancer') return '<unknown>'
-  const addresses = (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip || hostname || '').filter((address) => address !== '')
-  const list = [...new Set(addresses)].toSorted().join(',')
-  const balancer = list.length > balancerWidth ? `${list.slice(0, balancerWidth - 3)}...` : list
-  return [...(balancer === '' ? [] : balancer.split(',')), ...external].join(',') || '<pending>'
+  const addresses = (status?.loadBalancer?.ingress ?? [])
+    .map(({ ip, hostname }) => ip || hostname || '')
+    .filter((address) => address !== '')
+  return [...[...new Set(addresses)].toSorted(), ...external].join(',') || '<pending>'
 }
 
 const portText = ({ spec }: Service): string =>

@@ -25,9 +25,18 @@ export function initializeIpFamilies(service: Service, previous: Service | undef
   spec.ipFamilyPolicy ??= previous?.spec.ipFamilyPolicy ?? (isSelectorlessHeadless ? 'RequireDualStack' : 'SingleStack')
   const errors = previous === undefined ? [] : reductions(service, previous)
   if (spec.ipFamilyPolicy === 'SingleStack') {
-    for (const [list, what] of [[spec.clusterIPs, 'cluster IPs'], [spec.ipFamilies, 'IP families']] as const) {
+    for (const [list, what] of [
+      [spec.clusterIPs, 'cluster IPs'],
+      [spec.ipFamilies, 'IP families'],
+    ] as const) {
       if (list?.length !== 2) continue
-      errors.push(invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy, `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`))
+      errors.push(
+        invalidValue(
+          'spec.ipFamilyPolicy',
+          spec.ipFamilyPolicy,
+          `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`,
+        ),
+      )
     }
   }
   const wanted = [...(spec.ipFamilies ?? [])]
@@ -53,7 +62,8 @@ export function initializeIpFamilies(service: Service, previous: Service | undef
     errors.push(invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy, 'this cluster is not configured for dual-stack services'))
   }
   for (const [index, family] of wanted.entries()) {
-    if (!families.some((known) => known === family)) errors.push(invalidValue(`spec.ipFamilies[${index}]`, family, 'not configured on this cluster'))
+    if (!families.some((known) => known === family))
+      errors.push(invalidValue(`spec.ipFamilies[${index}]`, family, 'not configured on this cluster'))
   }
   refuse()
   if (wanted.length === 0) wanted.push(standard)
@@ -69,9 +79,14 @@ function reductions({ spec }: Service, previous: Service): FieldError[] {
     if (semanticEqual(old.ipFamilies, spec.ipFamilies) && (spec.ipFamilies?.length ?? 0) > 1) spec.ipFamilies = spec.ipFamilies?.slice(0, 1)
     return []
   }
-  const isReduced = (now: readonly string[] | undefined, then: readonly string[] | undefined): boolean => then?.length === 2 && now?.length === 1
+  const isReduced = (now: readonly string[] | undefined, then: readonly string[] | undefined): boolean =>
+    then?.length === 2 && now?.length === 1
   return [
-    ...(isReduced(spec.clusterIPs, old.clusterIPs) ? [invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy, "must be 'SingleStack' to release the secondary cluster IP")] : []),
-    ...(isReduced(spec.ipFamilies, old.ipFamilies) ? [invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy, "must be 'SingleStack' to release the secondary IP family")] : []),
+    ...(isReduced(spec.clusterIPs, old.clusterIPs)
+      ? [invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy, "must be 'SingleStack' to release the secondary cluster IP")]
+      : []),
+    ...(isReduced(spec.ipFamilies, old.ipFamilies)
+      ? [invalidValue('spec.ipFamilyPolicy', spec.ipFamilyPolicy, "must be 'SingleStack' to release the secondary IP family")]
+      : []),
   ]
 }

@@ -54,7 +54,11 @@ export class IpPool {
     // The network address is nobody's; of IPv4 the broadcast address too.
     const reserved = range.family === 'IPv4' ? 2n : 1n
     const offset = range.size <= 16n ? 0n : clamp(range.size / 16n, 16n, 256n)
-    this.#bands = { first: range.first + 1n, size: range.size > reserved ? range.size - reserved : 0n, offset: offset === 0n ? 0n : offset - 1n }
+    this.#bands = {
+      first: range.first + 1n,
+      size: range.size > reserved ? range.size - reserved : 0n,
+      offset,
+    }
   }
 
   /** Throws a {@link PoolError} when the address is outside the range or taken. */

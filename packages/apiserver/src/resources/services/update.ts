@@ -11,7 +11,8 @@ export function normalizeClusterIps(service: Service, previous: Service | undefi
   }
   const old = previous.spec
   const [now, then] = [spec.clusterIP ?? '', old.clusterIP ?? '']
-  if ((old.clusterIPs ?? []).length > 0 && (spec.clusterIPs ?? []).length === 0 && now === then) spec.clusterIPs = [...(old.clusterIPs ?? [])]
+  if ((old.clusterIPs ?? []).length > 0 && (spec.clusterIPs ?? []).length === 0 && now === then)
+    spec.clusterIPs = [...(old.clusterIPs ?? [])]
   if (now === then || !semanticEqual(old.clusterIPs, spec.clusterIPs)) return
   if (then !== '' && now === '') delete spec.clusterIPs
   else spec.clusterIPs = [now]
@@ -55,7 +56,8 @@ function dropPointless(service: Service, previous: Service): void {
     const isSame = (spec.ports ?? []).every(({ nodePort }) => !nodePort || before.has(nodePort))
     for (const port of isSame ? (spec.ports ?? []) : []) delete port.nodePort
   }
-  if (needsHealthCheckPort(previous) && !needsHealthCheckPort(service) && old.healthCheckNodePort === spec.healthCheckNodePort) delete spec.healthCheckNodePort
+  if (needsHealthCheckPort(previous) && !needsHealthCheckPort(service) && old.healthCheckNodePort === spec.healthCheckNodePort)
+    delete spec.healthCheckNodePort
   if (old.type === 'LoadBalancer' && spec.type !== 'LoadBalancer') {
     if (old.allocateLoadBalancerNodePorts === spec.allocateLoadBalancerNodePorts) delete spec.allocateLoadBalancerNodePorts
     if (old.loadBalancerClass === spec.loadBalancerClass) delete spec.loadBalancerClass

@@ -49,7 +49,8 @@ function validateAffinity({ spec }: Service): FieldError[] {
   const errors = oneOf('spec.sessionAffinity', spec.sessionAffinity, ['ClientIP', 'None'])
   const field = 'spec.sessionAffinityConfig'
   const config = spec.sessionAffinityConfig
-  if (spec.sessionAffinity === 'None' && config !== undefined) errors.push(forbiddenField(field, 'must not be set when session affinity is None'))
+  if (spec.sessionAffinity === 'None' && config !== undefined)
+    errors.push(forbiddenField(field, 'must not be set when session affinity is None'))
   if (spec.sessionAffinity !== 'ClientIP') return errors
   const why = 'when session affinity type is ClientIP'
   const seconds = config?.clientIP?.timeoutSeconds
@@ -162,7 +163,14 @@ function validateTraffic(service: Service): FieldError[] {
   // A missing port is allocated after validation.
   if (port !== 0) {
     if (needsHealthCheckPort(service)) errors.push(...invalids('spec.healthCheckNodePort', port, portNumber(port)))
-    else errors.push(invalidValue('spec.healthCheckNodePort', port, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
+    else
+      errors.push(
+        invalidValue(
+          'spec.healthCheckNodePort',
+          port,
+          "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+        ),
+      )
   }
   const isCluster = spec.type === 'NodePort' || spec.type === 'LoadBalancer' || spec.type === 'ClusterIP'
   if (spec.internalTrafficPolicy === undefined && isCluster) errors.push(required('spec.internalTrafficPolicy'))
@@ -177,7 +185,10 @@ function validateTraffic(service: Service): FieldError[] {
 function validate(service: Service, previous: Service | undefined): FieldError[] {
   const { spec, metadata } = service
   const errors: FieldError[] = []
-  const [mode, hints] = [metadata.annotations?.['service.kubernetes.io/topology-mode'], metadata.annotations?.['service.kubernetes.io/topology-aware-hints']]
+  const [mode, hints] = [
+    metadata.annotations?.['service.kubernetes.io/topology-mode'],
+    metadata.annotations?.['service.kubernetes.io/topology-aware-hints'],
+  ]
   if (mode !== undefined && hints !== undefined && mode !== hints) {
     const message = 'must match annotations[service.kubernetes.io/topology-aware-hints] when both are specified'
     errors.push(invalidValue('metadata.annotations[service.kubernetes.io/topology-mode]', mode, message))
@@ -198,7 +209,8 @@ function validate(service: Service, previous: Service | undefined): FieldError[]
     ...validatePorts(service),
     ...validateSourceRanges(service, previous),
   )
-  if (spec.allocateLoadBalancerNodePorts !== undefined && spec.type !== 'LoadBalancer') errors.push(forbiddenField('spec.allocateLoadBalancerNodePorts', balancersOnly))
+  if (spec.allocateLoadBalancerNodePorts !== undefined && spec.type !== 'LoadBalancer')
+    errors.push(forbiddenField('spec.allocateLoadBalancerNodePorts', balancersOnly))
   if (spec.loadBalancerClass !== undefined) {
     errors.push(
       ...(spec.type === 'LoadBalancer'
@@ -220,14 +232,18 @@ function validateFamilyChange(field: 'clusterIPs' | 'ipFamilies', service: Servi
   const at = (index: number): string => `spec.${field}[${field === 'ipFamilies' ? 0 : index}]`
   const errors: FieldError[] = []
   if (now.length === then.length) {
-    for (const [index, value] of then.entries()) if (value !== now[index]) errors.push(invalidValue(at(index), now, 'may not change once set'))
+    for (const [index, value] of then.entries())
+      if (value !== now[index]) errors.push(invalidValue(at(index), now, 'may not change once set'))
     return errors
   }
   const what = field === 'clusterIPs' ? 'clusterIP' : 'ipFamily'
-  if (then.length > now.length && (service.spec.clusterIPs ?? []).length === 0) errors.push(invalidValue(at(0), now, `primary ${what} can not be unset`))
+  if (then.length > now.length && (service.spec.clusterIPs ?? []).length === 0)
+    errors.push(invalidValue(at(0), now, `primary ${what} can not be unset`))
   if (then.length > 0 && now.length > 0 && now[0] !== then[0]) errors.push(invalidValue(at(0), now, 'may not change once set'))
   if (then.length > now.length && now.length === 1 && service.spec.ipFamilyPolicy !== 'SingleStack') {
-    errors.push(invalidValue('spec.ipFamilyPolicy', service.spec.ipFamilyPolicy, `must be set to 'SingleStack' when releasing the secondary ${what}`))
+    errors.push(
+      invalidValue('spec.ipFamilyPolicy', service.spec.ipFamilyPolicy, `must be set to 'SingleStack' when releasing the secondary ${what}`),
+    )
   }
   return errors
 }
@@ -240,7 +256,11 @@ export function validateServiceUpdate(service: Service, previous: Service): Fiel
     if (!now || !then) errors.push(...validateFamilyChange('clusterIPs', service, previous))
     if (!now && !then) errors.push(...validateFamilyChange('ipFamilies', service, previous))
   }
-  if (service.spec.type === 'LoadBalancer' && previous.spec.type === 'LoadBalancer' && service.spec.loadBalancerClass !== previous.spec.loadBalancerClass) {
+  if (
+    service.spec.type === 'LoadBalancer' &&
+    previous.spec.type === 'LoadBalancer' &&
+    service.spec.loadBalancerClass !== previous.spec.loadBalancerClass
+  ) {
     errors.push(invalidValue('spec.loadBalancerClass', service.spec.loadBalancerClass, 'may not change once set'))
   }
   const port = service.spec.healthCheckNodePort
@@ -254,7 +274,8 @@ export function validateServiceUpdate(service: Service, previous: Service): Fiel
 export function validateServiceStatus(service: Service, previous: Service): FieldError[] {
   const ingress = service.status?.loadBalancer?.ingress ?? []
   const field = 'status.loadBalancer.ingress'
-  if (service.spec.type !== 'LoadBalancer' && ingress.length > 0) return [forbiddenField(field, "may only be used when `spec.type` is 'LoadBalancer'")]
+  if (service.spec.type !== 'LoadBalancer' && ingress.length > 0)
+    return [forbiddenField(field, "may only be used when `spec.type` is 'LoadBalancer'")]
   const kept = (previous.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip ? [ip] : []))
   return ingress.flatMap(({ ip = '', ipMode, hostname = '' }, index) => {
     const at = `${field}[${index}]`

@@ -51,7 +51,9 @@ export function nameColumn<T extends KubernetesObject>(): TableColumn<T> {
 
 /** Time since the object was created. */
 export function ageColumn<T extends KubernetesObject>(): TableColumn<T> {
-  return column('Age', (object, { nowMs }) => age(object.metadata.creationTimestamp, nowMs), { description: 'Time since the object was created' })
+  return column('Age', (object, { nowMs }) => age(object.metadata.creationTimestamp, nowMs), {
+    description: 'Time since the object was created',
+  })
 }
 
 /** Name and age: what a table shows when there is nothing more to say. */
@@ -61,13 +63,31 @@ export function plainColumns<T extends KubernetesObject>(): readonly TableColumn
 
 /** Containers, Images and (when `selector` is given) Selector: the wide columns of workloads. */
 export function workloadColumns<T>(
-  template: (object: T) => { readonly spec?: { readonly containers: readonly { readonly name: string; readonly image?: string | undefined }[] } | undefined } | undefined,
+  template: (
+    object: T,
+  ) =>
+    | { readonly spec?: { readonly containers: readonly { readonly name: string; readonly image?: string | undefined }[] } | undefined }
+    | undefined,
   selector?: (object: T) => string,
 ): readonly TableColumn<T>[] {
   const containers = (object: T) => template(object)?.spec?.containers ?? []
   return [
-    column<T>('Containers', (object) => containers(object).map(({ name }) => name).join(','), { wide: true, description: 'Names of the containers of the template' }),
-    column<T>('Images', (object) => containers(object).map(({ image }) => image ?? '').join(','), { wide: true, description: 'Images of the containers of the template' }),
+    column<T>(
+      'Containers',
+      (object) =>
+        containers(object)
+          .map(({ name }) => name)
+          .join(','),
+      { wide: true, description: 'Names of the containers of the template' },
+    ),
+    column<T>(
+      'Images',
+      (object) =>
+        containers(object)
+          .map(({ image }) => image ?? '')
+          .join(','),
+      { wide: true, description: 'Images of the containers of the template' },
+    ),
     ...(selector === undefined ? [] : [column<T>('Selector', selector, { wide: true, description: 'Which pods belong to the object' })]),
   ]
 }

@@ -1,6 +1,7 @@
 import { semanticEqual } from './equality.ts'
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
  * What changed between two values, one line for each side of each changed field: `- containers[0].name: "a"`, `+ containers[0].name: "b"`.

@@ -1,5 +1,7 @@
 const isEmpty = (value: unknown): boolean =>
-  value === undefined || value === null || (Array.isArray(value) ? value.length === 0 : typeof value === 'object' && Object.keys(value).length === 0)
+  value === undefined ||
+  value === null ||
+  (Array.isArray(value) ? value.length === 0 : typeof value === 'object' && Object.keys(value).length === 0)
 
 /**
  * Equality of API values as upstream's `Semantic.DeepEqual` sees it: an empty list or map equals an absent one.

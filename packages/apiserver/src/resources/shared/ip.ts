@@ -24,7 +24,11 @@ const isMapped = (address: Address): boolean => address instanceof ipaddr.IPv6 &
 export function canonicalIp(value: string): string | undefined {
   const address = parseSloppy(value)
   if (address === undefined) return undefined
-  return address instanceof ipaddr.IPv6 ? (address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toRFC5952String()) : address.toString()
+  return address instanceof ipaddr.IPv6
+    ? address.isIPv4MappedAddress()
+      ? address.toIPv4Address().toString()
+      : address.toRFC5952String()
+    : address.toString()
 }
 
 /** `IPv4` or `IPv6`; undefined when it is no address. */

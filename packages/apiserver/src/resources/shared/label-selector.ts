@@ -15,7 +15,8 @@ function validateRequirement(requirement: LabelSelectorRequirement, field: strin
       break
     case 'Exists':
     case 'DoesNotExist':
-      if (values.length > 0) errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+      if (values.length > 0)
+        errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
       break
     default:
       errors.push(invalidValue(`${field}.operator`, requirement.operator, 'not a valid selector operator'))
@@ -30,7 +31,9 @@ export function validateLabelSelector(selector: LabelSelector | undefined, field
   if (selector === undefined) return []
   return [
     ...validateLabels(selector.matchLabels, `${field}.matchLabels`),
-    ...(selector.matchExpressions ?? []).flatMap((requirement, index) => validateRequirement(requirement, `${field}.matchExpressions[${index}]`)),
+    ...(selector.matchExpressions ?? []).flatMap((requirement, index) =>
+      validateRequirement(requirement, `${field}.matchExpressions[${index}]`),
+    ),
   ]
 }
 
@@ -68,7 +71,10 @@ export function labelSelectorText(selector: LabelSelector): string {
     else if (operator === 'NotIn') parts.push({ key, text: `${key} notin (${list})` })
     else parts.push({ key, text: operator === 'Exists' ? key : `!${key}` })
   }
-  return parts.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ text }) => text).join(',')
+  return parts
+    .toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .map(({ text }) => text)
+    .join(',')
 }
 
 /** A plain map of labels as text, sorted; `<none>` when empty. */

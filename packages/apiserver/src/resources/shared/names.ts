@@ -134,12 +134,15 @@ export function qualifiedName(value: string): string[] {
   const problems: string[] = []
   const parts = value.split('/')
   if (parts.length > 2) {
-    return [`a valid label key ${regexError(keyMessage, keyFormat, ...keyExamples)} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`]
+    return [
+      `a valid label key ${regexError(keyMessage, keyFormat, ...keyExamples)} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
+    ]
   }
   const name = parts.at(-1) ?? ''
   const prefix = parts.length === 2 ? parts[0] : undefined
   if (prefix === '') problems.push('prefix part must be non-empty')
-  else if (prefix !== undefined) problems.push(...dns1123Subdomain(prefix).map((problem) => `prefix part ${problem.replace(/ characters$/, ' bytes')}`))
+  else if (prefix !== undefined)
+    problems.push(...dns1123Subdomain(prefix).map((problem) => `prefix part ${problem.replace(/ characters$/, ' bytes')}`))
   if (name === '') problems.push('name part must be non-empty')
   else if (name.length > 63) problems.push('name part must be no more than 63 bytes')
   if (!keyPattern.test(name)) problems.push(`name part ${regexError(keyMessage, keyFormat, ...keyExamples)}`)
@@ -150,7 +153,15 @@ export function qualifiedName(value: string): string[] {
 export function labelValue(value: string): string[] {
   const problems = value.length > 63 ? ['must be no more than 63 bytes'] : []
   if (!labelValuePattern.test(value)) {
-    problems.push(regexError(`a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`, labelValueFormat, 'MyValue', 'my_value', '12345'))
+    problems.push(
+      regexError(
+        `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
+        labelValueFormat,
+        'MyValue',
+        'my_value',
+        '12345',
+      ),
+    )
   }
   return problems
 }
@@ -159,7 +170,15 @@ export function labelValue(value: string): string[] {
 export function configMapKey(value: string): string[] {
   const problems = value.length > maxSubdomainLength ? [maxLengthError(maxSubdomainLength)] : []
   if (!configKeyPattern.test(value)) {
-    problems.push(regexError("a valid config key must consist of alphanumeric characters, '-', '_' or '.'", configKeyFormat, 'key.name', 'KEY_NAME', 'key-name'))
+    problems.push(
+      regexError(
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+        configKeyFormat,
+        'key.name',
+        'KEY_NAME',
+        'key-name',
+      ),
+    )
   }
   if (value === '.') problems.push("must not be '.'")
   else if (value === '..') problems.push("must not be '..'")
@@ -170,22 +189,36 @@ export function configMapKey(value: string): string[] {
 /** The name of an environment variable: printable ASCII without `=`. */
 export function envVarName(value: string): string[] {
   if (value === '') return ['environment variable name must be non-empty']
-  return /^[ -<>-~]+$/.test(value) ? [] : ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
+  return /^[ -<>-~]+$/.test(value)
+    ? []
+    : ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
 }
 
 export function cIdentifier(value: string): string[] {
   return cIdentifierPattern.test(value)
     ? []
-    : [regexError("a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'", cIdentifierFormat, 'my_name', 'MY_NAME', 'MyName')]
+    : [
+        regexError(
+          "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'",
+          cIdentifierFormat,
+          'my_name',
+          'MY_NAME',
+          'MyName',
+        ),
+      ]
 }
 
 export function httpHeaderName(value: string): string[] {
-  return headerPattern.test(value) ? [] : [regexError("a valid HTTP header must consist of alphanumeric characters or '-'", headerFormat, 'X-Header-Name')]
+  return headerPattern.test(value)
+    ? []
+    : [regexError("a valid HTTP header must consist of alphanumeric characters or '-'", headerFormat, 'X-Header-Name')]
 }
 
 /** A percentage such as `25%`. */
 export function percent(value: string): string[] {
-  return percentPattern.test(value) ? [] : [regexError("a valid percent string must be a numeric string followed by an ending '%'", percentFormat, '1%', '93%')]
+  return percentPattern.test(value)
+    ? []
+    : [regexError("a valid percent string must be a numeric string followed by an ending '%'", percentFormat, '1%', '93%')]
 }
 
 /** A TCP or UDP port, 1 to 65535. */

@@ -8,9 +8,8 @@ export type ResourceList = Record<string, string>
 export function canonicalizeResources(list: ResourceList | undefined): void {
   if (list === undefined) return
   for (const [name, amount] of Object.entries(list)) {
-    const text = String(amount)
-    if (!isQuantity(text)) continue
-    const canonical = canonicalQuantity(text)
+    if (!isQuantity(amount)) continue
+    const canonical = canonicalQuantity(amount)
     list[name] = /[nu]$/.test(canonical) ? canonicalQuantity(`${quantityMilli(canonical)}m`) : canonical
   }
 }
@@ -98,7 +97,9 @@ export function defaultPodLevelResources(spec: PodSpec): void {
 }
 
 const positiveOf = (list: ResourceList | undefined): ResourceList =>
-  Object.fromEntries(Object.entries(list ?? {}).filter(([name, amount]) => (name === 'cpu' || name === 'memory') && compareQuantities(amount, '0') > 0))
+  Object.fromEntries(
+    Object.entries(list ?? {}).filter(([name, amount]) => (name === 'cpu' || name === 'memory') && compareQuantities(amount, '0') > 0),
+  )
 
 /** Guaranteed, Burstable or BestEffort, from what the spec asks for. */
 export function computeQosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
@@ -106,7 +107,9 @@ export function computeQosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEff
   const limits: ResourceList = {}
   let isGuaranteed = true
   const parts: readonly Pick<Container, 'resources'>[] =
-    pod.spec.resources === undefined ? [...(pod.spec.containers ?? []), ...(pod.spec.initContainers ?? [])] : [{ resources: pod.spec.resources }]
+    pod.spec.resources === undefined
+      ? [...(pod.spec.containers ?? []), ...(pod.spec.initContainers ?? [])]
+      : [{ resources: pod.spec.resources }]
   for (const { resources } of parts) {
     addTo(requests, positiveOf(resources?.requests))
     const own = positiveOf(resources?.limits)
@@ -115,6 +118,8 @@ export function computeQosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEff
   }
   const names = Object.keys(requests)
   if (names.length === 0 && Object.keys(limits).length === 0) return 'BestEffort'
-  isGuaranteed &&= names.length === Object.keys(limits).length && names.every((name) => compareQuantities(requests[name] ?? '0', limits[name] ?? '0') === 0)
+  isGuaranteed &&=
+    names.length === Object.keys(limits).length &&
+    names.every((name) => compareQuantities(requests[name] ?? '0', limits[name] ?? '0') === 0)
   return isGuaranteed ? 'Guaranteed' : 'Burstable'
 }

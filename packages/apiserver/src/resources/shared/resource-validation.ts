@@ -7,12 +7,37 @@ import { dns1123Label, qualifiedName } from './names.ts'
 import { isExtendedResource, isHugePages, isNativeResource, isOvercommitAllowed } from './resource-list.ts'
 
 const standardResources = new Set([
-  'cpu', 'memory', 'ephemeral-storage', 'requests.cpu', 'requests.memory', 'requests.ephemeral-storage', 'limits.cpu', 'limits.memory',
-  'limits.ephemeral-storage', 'pods', 'resourcequotas', 'services', 'replicationcontrollers', 'secrets', 'configmaps',
-  'persistentvolumeclaims', 'storage', 'requests.storage', 'services.nodeports', 'services.loadbalancers',
+  'cpu',
+  'memory',
+  'ephemeral-storage',
+  'requests.cpu',
+  'requests.memory',
+  'requests.ephemeral-storage',
+  'limits.cpu',
+  'limits.memory',
+  'limits.ephemeral-storage',
+  'pods',
+  'resourcequotas',
+  'services',
+  'replicationcontrollers',
+  'secrets',
+  'configmaps',
+  'persistentvolumeclaims',
+  'storage',
+  'requests.storage',
+  'services.nodeports',
+  'services.loadbalancers',
 ])
 const integerResources = new Set([
-  'pods', 'resourcequotas', 'services', 'replicationcontrollers', 'secrets', 'configmaps', 'persistentvolumeclaims', 'services.nodeports', 'services.loadbalancers',
+  'pods',
+  'resourcequotas',
+  'services',
+  'replicationcontrollers',
+  'secrets',
+  'configmaps',
+  'persistentvolumeclaims',
+  'services.nodeports',
+  'services.loadbalancers',
 ])
 const containerResources = new Set(['cpu', 'memory', 'ephemeral-storage'])
 
@@ -30,7 +55,8 @@ export function validateResourceName(name: string, field: string): FieldError[] 
 export function validateContainerResourceName(name: string, field: string): FieldError[] {
   const errors = validateResourceName(name, field)
   if (!name.includes('/')) {
-    if (!containerResources.has(name) && !isHugePages(name)) errors.push(invalidValue(field, name, 'must be a standard resource for containers'))
+    if (!containerResources.has(name) && !isHugePages(name))
+      errors.push(invalidValue(field, name, 'must be a standard resource for containers'))
   } else if (!isNativeResource(name) && qualifiedName(`requests.${name}`).length > 0) {
     errors.push(invalidValue(field, name, "doesn't follow extended resource name standard"))
   }
@@ -44,7 +70,8 @@ export function validateAmount(name: string, amount: string, field: string): Fie
   }
   const errors: FieldError[] = []
   if (compareQuantities(amount, '0') < 0) errors.push(invalidValue(field, amount, 'must be greater than or equal to 0'))
-  if (isIntegerResource(name) && quantityNanos(amount) % 1_000_000_000n !== 0n) errors.push(invalidValue(field, amount, 'must be an integer'))
+  if (isIntegerResource(name) && quantityNanos(amount) % 1_000_000_000n !== 0n)
+    errors.push(invalidValue(field, amount, 'must be an integer'))
   return errors
 }
 
@@ -67,7 +94,11 @@ function validateClaims(requirements: ResourceRequirements, claimNames: Readonly
     }
     if (!claimNames.has(name)) {
       const known = claimNames.size === 0 ? ' which is empty' : `: ${[...claimNames].toSorted().join(', ')}`
-      errors.push({ reason: 'FieldValueNotFound', message: `Not found: ${JSON.stringify(name)}: must be one of the names in pod.spec.resourceClaims${known}`, field: at })
+      errors.push({
+        reason: 'FieldValueNotFound',
+        message: `Not found: ${JSON.stringify(name)}: must be one of the names in pod.spec.resourceClaims${known}`,
+        field: at,
+      })
     }
   }
   return errors
@@ -105,13 +136,16 @@ export function validateRequirements(
     const limit = limits[name]
     if (limit !== undefined && isQuantity(limit) && isQuantity(amount)) {
       const order = compareQuantities(amount, limit)
-      if (order !== 0 && !isOvercommitAllowed(name)) errors.push(invalidValue(`${field}.requests`, amount, `must be equal to ${name} limit of ${limit}`))
+      if (order !== 0 && !isOvercommitAllowed(name))
+        errors.push(invalidValue(`${field}.requests`, amount, `must be equal to ${name} limit of ${limit}`))
       else if (order > 0) errors.push(invalidValue(`${field}.requests`, amount, `must be less than or equal to ${name} limit of ${limit}`))
-    } else if (limit === undefined && !isOvercommitAllowed(name)) errors.push(required(`${field}.limits`, 'Limit must be set for non overcommitable resources'))
+    } else if (limit === undefined && !isOvercommitAllowed(name))
+      errors.push(required(`${field}.limits`, 'Limit must be set for non overcommitable resources'))
     checkHugePages(name, amount, at)
   }
   const names = [...Object.keys(limits), ...Object.keys(requests)]
-  if (names.some(isHugePages) && !names.includes('cpu') && !names.includes('memory')) errors.push(forbiddenField(field, 'HugePages require cpu or memory'))
+  if (names.some(isHugePages) && !names.includes('cpu') && !names.includes('memory'))
+    errors.push(forbiddenField(field, 'HugePages require cpu or memory'))
   errors.push(...validateClaims(requirements, claimNames, `${field}.claims`))
   return errors
 }

@@ -7,12 +7,24 @@ import { dns1123Subdomain } from './names.ts'
 export function signerName(field: string, name: string): FieldError[] {
   if (name === '') return [required(field)]
   const segments = name.split('/')
-  if (segments.length !== 2) return [invalidValue(field, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")]
+  if (segments.length !== 2)
+    return [invalidValue(field, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")]
   const [domain = '', path = ''] = segments
-  const errors = invalids(field, domain, dns1123Subdomain(domain).map((message) => `validating label ${JSON.stringify(domain)}: ${message}`))
-  if (domain.split('.').length < 2) errors.push(invalidValue(field, domain, 'should be a domain with at least two segments separated by dots'))
+  const errors = invalids(
+    field,
+    domain,
+    dns1123Subdomain(domain).map((message) => `validating label ${JSON.stringify(domain)}: ${message}`),
+  )
+  if (domain.split('.').length < 2)
+    errors.push(invalidValue(field, domain, 'should be a domain with at least two segments separated by dots'))
   if (path === '' || !/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(path)) {
-    errors.push(...invalids(field, path, dns1123Subdomain(path).map((message) => `validating label ${JSON.stringify(path)}: ${message}`)))
+    errors.push(
+      ...invalids(
+        field,
+        path,
+        dns1123Subdomain(path).map((message) => `validating label ${JSON.stringify(path)}: ${message}`),
+      ),
+    )
   }
   if (name.length > 571) errors.push(tooLong(field, 571))
   return errors

@@ -45,10 +45,18 @@ function change<T extends KubernetesObject>(rules: ViewRules<T>, object: T, give
   const { type } = rules
   const { resourceVersion = '', uid = '' } = given.metadata
   if (uid !== '' && uid !== object.metadata.uid) {
-    throw conflict(type, object.metadata.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${object.metadata.uid}`)
+    throw conflict(
+      type,
+      object.metadata.name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${object.metadata.uid}`,
+    )
   }
   if (resourceVersion !== '' && resourceVersion !== object.metadata.resourceVersion) {
-    throw conflict(type, object.metadata.name, 'the object has been modified; please apply your changes to the latest version and try again')
+    throw conflict(
+      type,
+      object.metadata.name,
+      'the object has been modified; please apply your changes to the latest version and try again',
+    )
   }
   const previous = structuredClone(object)
   rules.apply(object, given, scope)

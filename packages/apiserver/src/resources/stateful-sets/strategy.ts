@@ -10,10 +10,17 @@ import { semanticEqual } from '../shared/equality.ts'
 import { invalids, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../shared/fields.ts'
 import { dns1123Label } from '../shared/names.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
-import { defaultTemplate, validateCounters, validateParts, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
+import {
+  defaultTemplate,
+  validateCounters,
+  validateParts,
+  validateRunningTemplate,
+  validateWorkloadSelector,
+} from '../workloads/template.ts'
 
 const retentions = ['Retain', 'Delete']
-const mutable = "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'"
+const mutable =
+  "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'"
 
 function defaults({ spec }: StatefulSet): void {
   spec.podManagementPolicy ||= 'OrderedReady'
@@ -40,7 +47,10 @@ function validateStrategy({ spec }: StatefulSet): FieldError[] {
   const field = 'spec.updateStrategy'
   const { type = '', rollingUpdate } = spec.updateStrategy ?? {}
   if (type === '') return [required(field)]
-  if (type === 'OnDelete') return rollingUpdate === undefined ? [] : [invalidValue(`${field}.rollingUpdate`, rollingUpdate, "only allowed for updateStrategy 'RollingUpdate'")]
+  if (type === 'OnDelete')
+    return rollingUpdate === undefined
+      ? []
+      : [invalidValue(`${field}.rollingUpdate`, rollingUpdate, "only allowed for updateStrategy 'RollingUpdate'")]
   if (type !== 'RollingUpdate') return [invalidValue(field, spec.updateStrategy, "must be 'RollingUpdate' or 'OnDelete'")]
   const unavailable = rollingUpdate?.maxUnavailable
   const at = `${field}.rollingUpdate.maxUnavailable`
@@ -73,14 +83,16 @@ function validate(set: StatefulSet): FieldError[] {
   const errors: FieldError[] = []
   const policy = spec.podManagementPolicy ?? ''
   if (policy === '') errors.push(required('spec.podManagementPolicy'))
-  else if (!['OrderedReady', 'Parallel'].includes(policy)) errors.push(invalidValue('spec.podManagementPolicy', policy, "must be 'OrderedReady' or 'Parallel'"))
+  else if (!['OrderedReady', 'Parallel'].includes(policy))
+    errors.push(invalidValue('spec.podManagementPolicy', policy, "must be 'OrderedReady' or 'Parallel'"))
   errors.push(...validateStrategy(set))
   for (const name of ['whenDeleted', 'whenScaled'] as const) {
     const value = spec.persistentVolumeClaimRetentionPolicy?.[name] ?? ''
     if (!retentions.includes(value)) errors.push(notSupported(`spec.persistentVolumeClaimRetentionPolicy.${name}`, value, retentions))
   }
   if (isNew(set)) {
-    for (const [index, claim] of (spec.volumeClaimTemplates ?? []).entries()) errors.push(...validateClaimSpec(claim.spec, `spec.volumeClaimTemplates[${index}].spec`))
+    for (const [index, claim] of (spec.volumeClaimTemplates ?? []).entries())
+      errors.push(...validateClaimSpec(claim.spec, `spec.volumeClaimTemplates[${index}].spec`))
   }
   errors.push(
     ...nonNegative('spec.replicas', spec.replicas),
@@ -90,15 +102,31 @@ function validate(set: StatefulSet): FieldError[] {
   if (isNew(set) && spec.serviceName) errors.push(...invalids('spec.serviceName', spec.serviceName, dns1123Label(spec.serviceName)))
   errors.push(
     ...validateWorkloadSelector(spec.selector, 'spec.selector', 'statefulset'),
-    ...validateRunningTemplate(effectiveTemplate(set), spec.selector, { field: 'spec.template', owner: 'StatefulSet', rules: templateRules }),
+    ...validateRunningTemplate(effectiveTemplate(set), spec.selector, {
+      field: 'spec.template',
+      owner: 'StatefulSet',
+      rules: templateRules,
+    }),
   )
   return errors
 }
 
 function validateUpdate(set: StatefulSet, previous: StatefulSet): FieldError[] {
-  const { replicas, template, updateStrategy, minReadySeconds, ordinals, revisionHistoryLimit, persistentVolumeClaimRetentionPolicy } = previous.spec
-  const munged = { ...set.spec, replicas, template, updateStrategy, minReadySeconds, ordinals, revisionHistoryLimit, persistentVolumeClaimRetentionPolicy }
-  return semanticEqual(munged, previous.spec) ? [] : [forbiddenField('spec', `updates to statefulset spec for fields other than ${mutable} are forbidden`)]
+  const { replicas, template, updateStrategy, minReadySeconds, ordinals, revisionHistoryLimit, persistentVolumeClaimRetentionPolicy } =
+    previous.spec
+  const munged = {
+    ...set.spec,
+    replicas,
+    template,
+    updateStrategy,
+    minReadySeconds,
+    ordinals,
+    revisionHistoryLimit,
+    persistentVolumeClaimRetentionPolicy,
+  }
+  return semanticEqual(munged, previous.spec)
+    ? []
+    : [forbiddenField('spec', `updates to statefulset spec for fields other than ${mutable} are forbidden`)]
 }
 
 /** Rules for stateful sets. */
@@ -113,7 +141,15 @@ export const statefulSetStrategy: ResourceStrategy<StatefulSet> = {
   validate,
   update: { prepare: keepStatus, validate: validateUpdate },
   status: statusUpdate(({ status }, previous) => [
-    ...validateCounters(status, ['replicas', 'readyReplicas', 'currentReplicas', 'updatedReplicas', 'availableReplicas', 'observedGeneration', 'collisionCount']),
+    ...validateCounters(status, [
+      'replicas',
+      'readyReplicas',
+      'currentReplicas',
+      'updatedReplicas',
+      'availableReplicas',
+      'observedGeneration',
+      'collisionCount',
+    ]),
     ...validateParts(status ?? { replicas: 0 }, { currentReplicas: status?.currentReplicas, updatedReplicas: status?.updatedReplicas }),
     ...((status?.collisionCount ?? 0) < (previous.status?.collisionCount ?? 0)
       ? [invalidValue('status.collisionCount', status?.collisionCount ?? 0, 'cannot be decremented')]
@@ -121,7 +157,9 @@ export const statefulSetStrategy: ResourceStrategy<StatefulSet> = {
   ]),
   columns: [
     nameColumn(),
-    column('Ready', ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`, { description: 'Ready pods of those that are wanted' }),
+    column('Ready', ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`, {
+      description: 'Ready pods of those that are wanted',
+    }),
     ageColumn(),
     ...workloadColumns<StatefulSet>(({ spec }) => spec.template),
   ],

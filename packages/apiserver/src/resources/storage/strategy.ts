@@ -21,7 +21,8 @@ import { validateLabelSelector } from '../shared/label-selector.ts'
 import { dns1123Subdomain, qualifiedName } from '../shared/names.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
-const driverName = (name: string): readonly string[] => validateDriverName(name, '').map(({ message }) => (message ?? '').replace(/^Invalid value: "[^"]*": /, ''))
+const driverName = (name: string): readonly string[] =>
+  validateDriverName(name, '').map(({ message }) => (message ?? '').replace(/^Invalid value: "[^"]*": /, ''))
 const defaultMarks = ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class']
 
 /** Rules for storage classes: nothing that decides on volumes changes. */
@@ -39,13 +40,19 @@ export const storageClassStrategy: ResourceStrategy<StorageClass> = {
   ],
   update: {
     validate: (storage, previous) =>
-      (['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode'] as const).flatMap((name) => immutable(name, storage[name], previous[name])),
+      (['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode'] as const).flatMap((name) =>
+        immutable(name, storage[name], previous[name]),
+      ),
   },
   columns: [
-    column('Name', ({ metadata }) => `${metadata.name}${defaultMarks.some((mark) => metadata.annotations?.[mark] === 'true') ? ' (default)' : ''}`, {
-      format: 'name',
-      description: 'Name of the object',
-    }),
+    column(
+      'Name',
+      ({ metadata }) => `${metadata.name}${defaultMarks.some((mark) => metadata.annotations?.[mark] === 'true') ? ' (default)' : ''}`,
+      {
+        format: 'name',
+        description: 'Name of the object',
+      },
+    ),
     column('Provisioner', ({ provisioner }) => provisioner),
     column('ReclaimPolicy', ({ reclaimPolicy }) => reclaimPolicy ?? 'Delete'),
     column('VolumeBindingMode', ({ volumeBindingMode }) => volumeBindingMode ?? 'Immediate'),
@@ -59,7 +66,9 @@ export const volumeAttributesClassStrategy: ResourceStrategy<VolumeAttributesCla
   type: volumeattributesclasses,
   hasGeneration: false,
   validate: (attributes) => [
-    ...(attributes.driverName ? invalids('driverName', attributes.driverName, qualifiedName(attributes.driverName.toLowerCase())) : [required('driverName')]),
+    ...(attributes.driverName
+      ? invalids('driverName', attributes.driverName, qualifiedName(attributes.driverName.toLowerCase()))
+      : [required('driverName')]),
     ...(Object.keys(attributes.parameters ?? {}).length === 0 ? [required('parameters', 'must contain at least one key/value pair')] : []),
   ],
   update: {
@@ -91,7 +100,9 @@ export const csiDriverStrategy: ResourceStrategy<CSIDriver> = {
     return [
       ...(spec.attachRequired === undefined ? [required('spec.attachedRequired')] : []),
       ...optionalOneOf('spec.fsGroupPolicy', spec.fsGroupPolicy, ['File', 'None', 'ReadWriteOnceWithFSType']),
-      ...audiences.flatMap((audience, index) => (audiences.indexOf(audience) < index ? [duplicate(`spec.tokenRequests[${index}].audience`, audience)] : [])),
+      ...audiences.flatMap((audience, index) =>
+        audiences.indexOf(audience) < index ? [duplicate(`spec.tokenRequests[${index}].audience`, audience)] : [],
+      ),
       ...(spec.volumeLifecycleModes ?? []).flatMap((mode) => oneOf('spec.volumeLifecycleModes', mode, ['Ephemeral', 'Persistent'])),
     ]
   },
@@ -149,7 +160,11 @@ export const csiStorageCapacityStrategy: ResourceStrategy<CSIStorageCapacity> = 
       ...immutable('storageClassName', capacity.storageClassName, previous.storageClassName),
     ],
   },
-  columns: [nameColumn(), column('StorageClassName', ({ storageClassName }) => storageClassName), column('Capacity', ({ capacity }) => capacity ?? '<unset>')],
+  columns: [
+    nameColumn(),
+    column('StorageClassName', ({ storageClassName }) => storageClassName),
+    column('Capacity', ({ capacity }) => capacity ?? '<unset>'),
+  ],
 }
 
 /** Rules for volume attachments: what is attached where never changes. */

@@ -40,7 +40,8 @@ export function validateRunningTemplate(
   errors.push(...validatePodTemplate(template, field, rules))
   const { restartPolicy, activeDeadlineSeconds } = template.spec ?? {}
   if (restartPolicy !== 'Always') errors.push(notSupported(`${field}.spec.restartPolicy`, restartPolicy ?? '', ['Always']))
-  if (activeDeadlineSeconds !== undefined) errors.push(forbiddenField(`${field}.spec.activeDeadlineSeconds`, `activeDeadlineSeconds in ${owner} is not Supported`))
+  if (activeDeadlineSeconds !== undefined)
+    errors.push(forbiddenField(`${field}.spec.activeDeadlineSeconds`, `activeDeadlineSeconds in ${owner} is not Supported`))
   return errors
 }
 
@@ -54,7 +55,11 @@ export function validateCounters<T extends object>(status: T | undefined, names:
 
 /** Counters of a status that are part of another one. */
 export function validateParts(
-  status: { readonly replicas?: number | undefined; readonly readyReplicas?: number | undefined; readonly availableReplicas?: number | undefined },
+  status: {
+    readonly replicas?: number | undefined
+    readonly readyReplicas?: number | undefined
+    readonly availableReplicas?: number | undefined
+  },
   others: Readonly<Record<string, number | undefined>> = {},
 ): FieldError[] {
   const { replicas = 0, readyReplicas = 0, availableReplicas = 0 } = status
@@ -62,6 +67,7 @@ export function validateParts(
   const errors = Object.entries(parts).flatMap(([name, value = 0]) =>
     value > replicas ? [invalidValue(`status.${name}`, value, 'cannot be greater than status.replicas')] : [],
   )
-  if (availableReplicas > readyReplicas) errors.push(invalidValue('status.availableReplicas', availableReplicas, 'cannot be greater than readyReplicas'))
+  if (availableReplicas > readyReplicas)
+    errors.push(invalidValue('status.availableReplicas', availableReplicas, 'cannot be greater than readyReplicas'))
   return errors
 }
