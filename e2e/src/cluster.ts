@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { copyFile, mkdir, readFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -5,6 +6,8 @@ import { createLab, type ExecOptions, type ExecResult, type Host, type HostProce
 import { writeBusyboxImage } from './images.ts'
 
 export const busybox = 'test.local/busybox:1'
+/** The same image by another name: what an update goes to. */
+export const busyboxNext = 'test.local/busybox:2'
 
 /** The launcher of the program under test. */
 export const program: string = join(import.meta.dirname, '../../k3s')
@@ -55,9 +58,12 @@ export async function until<T>(what: string, probe: () => Promise<T | undefined>
 
 /** Starts a server on a host of its own, with its node Ready and the busybox image present. */
 export async function startCluster(id: string, options: { readonly args?: readonly string[] } = {}): Promise<Cluster> {
+  // What it sets up by itself on first use needs the outside world, which hosts do not have.
+  const setup = spawnSync(program, ['--version'], { encoding: 'utf8' })
+  if (setup.status !== 0) throw new Error(`Cannot set up the program: ${setup.stderr}`)
   const lab = await createLab({ id })
   const image = join(lab.folder, 'busybox.tar')
-  await writeBusyboxImage(image, [busybox])
+  await writeBusyboxImage(image, [busybox, busyboxNext])
   const agents: Member[] = []
 
   async function prepare(name: string): Promise<Host> {
