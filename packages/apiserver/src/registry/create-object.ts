@@ -50,7 +50,7 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   strategy.prepareForCreate?.(object, scope)
   if (storage.hasGeneration) object.metadata.generation = 1
   else delete object.metadata.generation
-  const problems = [...(strategy.validate?.(object, scope) ?? []), ...metadataProblems(object, strategy)]
+  const problems = [...metadataProblems(object, strategy), ...(strategy.validate?.(object, scope) ?? [])]
   if (problems.length > 0) throw invalid(type, object.metadata.name, problems)
   if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
   const allocation = await strategy.allocate?.(object, undefined, scope)
