@@ -1,0 +1,11 @@
+import { expect, it } from 'vitest'
+
+it('exports nothing by accident', async () => {
+  expect(Object.keys(await import('@k3s/dns')).toSorted()).toMatchInlineSnapshot(`
+    [
+      "createClusterView",
+      "createDnsServer",
+      "resolve",
+    ]
+  `)
+})
