@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInformerFactory, type Client } from '@k3s/client'
 import { createCriClient } from '@k3s/cri-client'
@@ -38,6 +38,8 @@ export function createNodeServices(options: NodeServicesOptions): readonly Servi
   const { node, cluster, agentDir, clients, logger } = options
   const part = (name: string): Logger => logger.child({ component: name })
   const cniConfigDirectory = join(agentDir, 'etc/cni/net.d')
+  const staticPodDir = join(agentDir, 'pod-manifests')
+  mkdirSync(staticPodDir, { recursive: true, mode: 0o750 })
   const services: Service[] = []
 
   const kubeletInformers = createInformerFactory(clients.kubelet, { logger: part('kubelet') })
@@ -87,7 +89,7 @@ export function createNodeServices(options: NodeServicesOptions): readonly Servi
       logger: part('kubelet'),
       metrics: options.metrics,
       version: options.version,
-      staticPodDir: join(agentDir, 'pod-manifests'),
+      staticPodDir,
       clusterDns: cluster.disableDns ? [] : [cluster.clusterDns],
       clusterDomain: cluster.clusterDomain,
       resolvConf: node.resolvConf,
