@@ -66,7 +66,7 @@ export async function joinCluster(options: JoinOptions): Promise<JoinResult> {
   if (token !== undefined && token.caHash === undefined) {
     logger.warn({}, 'The token has no CA hash: the identity of the server cannot be checked; use the full token of the file server/token')
   }
-  return retry(() => joinOnce({ ...options, logger }, via, token, password), {
+  return retry(() => joinOnce({ ...options, logger }, via, server, token, password), {
     signal: options.signal,
     clock,
     initialMs: pollMs,
@@ -79,6 +79,7 @@ export async function joinCluster(options: JoinOptions): Promise<JoinResult> {
 async function joinOnce(
   options: JoinOptions & { readonly logger: Logger },
   server: URL,
+  shown: URL,
   token: JoinToken | undefined,
   password: string,
 ): Promise<JoinResult> {
@@ -88,8 +89,8 @@ async function joinOnce(
   const hasCertificate = existing !== undefined && known !== undefined && !needsRenewal(existing.cert, 0)
   if (token === undefined && !hasCertificate) throw new JoinError('InvalidToken', 'Cannot join without a token: --token is required')
   // A node that was here before trusts what it learned then; the hash in the token can still correct it.
-  const caBundle = token === undefined ? (known ?? '') : await fetchCaBundle(server, token, signal)
-  const client = createSupervisorClient(server, caBundle, token === undefined ? { pair: existing } : { token })
+  const caBundle = token === undefined ? (known ?? '') : await fetchCaBundle(server, shown, token, signal)
+  const client = createSupervisorClient(server, shown, caBundle, token === undefined ? { pair: existing } : { token })
   let config: ClusterConfig
   const text = await client.call('/v1-k3s/config', { signal })
   try {

@@ -104,19 +104,21 @@ export function parseServerUrl(text: string): URL {
 
 /**
  * Gets the cluster's CA certificates and checks them against the token's hash; a token without a hash trusts what it gets.
+ *
+ * @param shown as {@link createSupervisorClient} has it.
  */
-export async function fetchCaBundle(server: URL, token: JoinToken | undefined, signal: AbortSignal): Promise<string> {
+export async function fetchCaBundle(server: URL, shown: URL, token: JoinToken | undefined, signal: AbortSignal): Promise<string> {
   let answer: Raw
   try {
     answer = await send(new URL('/cacerts', server), { signal }, { verify: false })
   } catch (cause) {
     signal.throwIfAborted()
-    throw new JoinError('Unreachable', `Cannot reach server ${server.origin}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new JoinError('Unreachable', `Cannot reach server ${shown.origin}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     })
   }
   if (answer.status !== 200 || splitPem(answer.body).length === 0)
-    throw new JoinError('Refused', `Cannot get the CA certificates of ${server.origin}: it answered ${answer.status}`)
+    throw new JoinError('Refused', `Cannot get the CA certificates of ${shown.origin}: it answered ${answer.status}`)
   if (token?.caHash !== undefined) {
     const actual = caHash(answer.body)
     if (actual !== token.caHash)
@@ -134,9 +136,14 @@ export function readJoinToken(text: string): JoinToken {
   }
 }
 
-/** A client that speaks with a token, or with a node's certificate. */
+/**
+ * A client that speaks with a token, or with a node's certificate.
+ *
+ * @param shown what errors name: the server that the user gave, where `server` is a way to it.
+ */
 export function createSupervisorClient(
   server: URL,
+  shown: URL,
   caBundle: string,
   identity: { readonly token?: JoinToken | undefined; readonly pair?: KeyPair | undefined },
 ): SupervisorClient {
@@ -159,22 +166,22 @@ export function createSupervisorClient(
         call.signal?.throwIfAborted()
         throw new JoinError(
           'Unreachable',
-          `Cannot reach server ${server.origin}: ${cause instanceof Error ? cause.message : String(cause)}`,
+          `Cannot reach server ${shown.origin}: ${cause instanceof Error ? cause.message : String(cause)}`,
           { cause },
         )
       }
       if (answer.status === 200) return answer.body
       const message = messageOf(answer.body)
       if (answer.status === 401)
-        throw new JoinError('Unauthorized', `Cannot join ${server.origin}: the server does not accept the token (${message})`)
+        throw new JoinError('Unauthorized', `Cannot join ${shown.origin}: the server does not accept the token (${message})`)
       if (answer.status === 403 && message.includes('hash does not match')) {
         throw new JoinError(
           'NodePasswordRejected',
           `Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry, try enabling a unique node name with the --with-node-id flag`,
         )
       }
-      if (answer.status === 400) throw new JoinError('InvalidToken', `Cannot join ${server.origin}: ${message}`)
-      throw new JoinError('Refused', `Cannot join ${server.origin}: it answered ${answer.status} to ${path}: ${message}`)
+      if (answer.status === 400) throw new JoinError('InvalidToken', `Cannot join ${shown.origin}: ${message}`)
+      throw new JoinError('Refused', `Cannot join ${shown.origin}: it answered ${answer.status} to ${path}: ${message}`)
     },
   }
 }
