@@ -1,10 +1,12 @@
 import { flushCompileCache } from 'node:module'
+import { inspect } from 'node:util'
 import { Command, CommanderError } from 'commander'
 import { readAgentOptions } from './agent/agent-options.ts'
 import { runKubectl } from './commands/kubectl.ts'
 import { runUntilSignal } from './commands/run-until-signal.ts'
 import { buildCommand, resolveFlags, usageErrorOf } from './config/parse.ts'
-import { FatalError, UsageError } from './errors.ts'
+import { UsageError } from './errors.ts'
+import { sentencesOf } from './explain.ts'
 import { createLogger } from './log.ts'
 import { readNodeOptions } from './node/node-options.ts'
 import { readServerOptions } from './server/server-options.ts'
@@ -91,22 +93,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** What the user is told: one sentence for what has one, the whole error for what is our own mistake. */
+/** What the user is told: one sentence for each thing that is wrong; with K3S_DEBUG the whole error as well. */
 function explain(error: unknown): number {
   if (error instanceof UsageError) {
     process.stderr.write(`k3s: ${error.message}\n`)
     return exitCodes.usage
   }
-  const known =
-    error instanceof AggregateError
-      ? error.errors.map((one: unknown) => (one instanceof Error && one.cause instanceof FatalError ? one.cause : one))
-      : [error]
-  for (const one of known) {
-    if (one instanceof FatalError) process.stderr.write(`k3s: ${one.message}\n`)
-    else if (one instanceof Error)
-      process.stderr.write(`k3s: ${one.message}\n${process.env['K3S_DEBUG'] === undefined ? '' : `${one.stack ?? ''}\n`}`)
-    else process.stderr.write(`k3s: ${String(one)}\n`)
-  }
+  for (const sentence of sentencesOf(error)) process.stderr.write(`k3s: ${sentence}\n`)
+  if (process.env['K3S_DEBUG'] !== undefined && error instanceof Error) process.stderr.write(`${inspect(error)}\n`)
   return exitCodes.failure
 }
 

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { parseToken } from '@k3s/pki'
 import type { FlagValues } from '../config/parse.ts'
 import { UsageError } from '../errors.ts'
 import { readIfThere } from '../files.ts'
@@ -16,6 +17,8 @@ export interface AgentOptions {
 export function readAgentOptions(values: FlagValues): AgentOptions {
   const server = values.string('server')
   if (server === undefined) throw new UsageError('--server is required: the URL of a server, such as https://192.0.2.1:6443')
+  if (!URL.canParse(server) || new URL(server).protocol !== 'https:')
+    throw new UsageError(`Cannot join "${server}": only https URLs are supported, such as https://192.0.2.1:6443`)
   const dataDir = resolve(values.string('data-dir') ?? '/var/lib/rancher/k3s')
   const tokenFile = values.string('token-file')
   const token = tokenFile === undefined ? values.string('token') : readIfThere(tokenFile)?.trim()
@@ -23,5 +26,10 @@ export function readAgentOptions(values: FlagValues): AgentOptions {
     throw new UsageError(`Cannot read the token from "${tokenFile}": the file does not exist or is empty`)
   if (token === undefined && readIfThere(`${dataDir}/agent/client-kubelet.crt`) === undefined)
     throw new UsageError('--token is required: the content of the file server/node-token in the server’s data directory')
+  try {
+    if (token !== undefined) parseToken(token, 'node')
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
   return { dataDir, server, token, lbPort: values.integer('lb-server-port') ?? 6444 }
 }

@@ -8,6 +8,7 @@ import { isJoinError, joinCluster, type JoinResult } from '@k3s/node-registratio
 import type { KeyPair } from '@k3s/pki'
 import { createLoadBalancer, createTunnelClient, type LoadBalancer } from '@k3s/tunnel'
 import { FatalError } from '../errors.ts'
+import { dataDirError, explainListening } from '../explain.ts'
 import { writeAtomically } from '../files.ts'
 import { createMetrics } from '../metrics.ts'
 import type { NodeOptions } from '../node/node-options.ts'
@@ -17,6 +18,7 @@ import type { AgentOptions } from './agent-options.ts'
 
 const nodePasswordFile = '/etc/rancher/node/password'
 const runtimeStreamingPort = 10_010
+const loopback = '127.0.0.1'
 
 /** `host:port` of an https URL; 443 when it names none. */
 const addressOf = (url: string): string => {
@@ -46,7 +48,7 @@ async function joinOrExplain(
     })
   } catch (cause) {
     if (isJoinError(cause)) throw new FatalError(cause.message, { cause })
-    throw cause
+    throw dataDirError(options.dataDir, cause)
   }
 }
 
@@ -65,22 +67,11 @@ export async function runAgent(
     mkdirSync(agentDir, { recursive: true, mode: 0o700 })
     accessSync(agentDir, constants.W_OK)
   } catch (cause) {
-    throw new FatalError(
-      `Cannot use data directory "${options.dataDir}": ${(cause as NodeJS.ErrnoException).code ?? String(cause)}; give another one with --data-dir`,
-      { cause },
-    ) // fs throws nothing else
+    throw dataDirError(options.dataDir, cause)
   }
-  let url: URL
-  try {
-    url = new URL(options.server)
-  } catch (cause) {
-    throw new FatalError(`Cannot join "${options.server}": only https URLs are supported, such as https://192.0.2.1:6443`, { cause })
-  }
-  if (url.protocol !== 'https:')
-    throw new FatalError(`Cannot join "${options.server}": only https URLs are supported, such as https://192.0.2.1:6443`)
   const metrics = createMetrics()
   const balancer = createLoadBalancer({
-    host: '127.0.0.1',
+    host: loopback,
     port: options.lbPort,
     defaultServer: addressOf(options.server),
     stateFile: join(agentDir, 'etc/k3s-agent-load-balancer.json'),
@@ -138,7 +129,13 @@ export async function runAgent(
       await runAll(services, stop, ready)
     },
   }
-  await runAll([balancer, asNode], signal, context.onReady)
+  const listening = explainListening(balancer, {
+    host: loopback,
+    port: options.lbPort,
+    portFlag: '--lb-server-port',
+    addressFlag: '--lb-server-port',
+  })
+  await runAll([listening, asNode], signal, context.onReady)
 }
 
 interface TunnelsOptions {

@@ -8,6 +8,7 @@ import { createContainerdService, createKubelet, type TlsMaterial } from '@k3s/k
 import type { Logger, MetricsRegistry, Service } from '@k3s/lifecycle'
 import { createPodNetwork, createServiceProxy, ensureLocalAddress, runCommand } from '@k3s/networking'
 import type { ClusterConfig } from '@k3s/node-registration'
+import { explainListening } from '../explain.ts'
 import { readIfThere } from '../files.ts'
 import { createKubeletAccess } from './kubelet-access.ts'
 import type { NodeOptions } from './node-options.ts'
@@ -81,28 +82,31 @@ export function createNodeServices(options: NodeServicesOptions): readonly Servi
   })
   services.push(kubeletInformers, networkInformers, proxyInformers)
   services.push(
-    createKubelet({
-      nodeName: node.nodeName,
-      client: clients.kubelet,
-      informers: kubeletInformers,
-      cri,
-      logger: part('kubelet'),
-      metrics: options.metrics,
-      version: options.version,
-      staticPodDir,
-      clusterDns: cluster.disableDns ? [] : [cluster.clusterDns],
-      clusterDomain: cluster.clusterDomain,
-      resolvConf: node.resolvConf,
-      nodeIps: node.nodeIps,
-      nodeLabels: { ...node.labels, 'node.kubernetes.io/instance-type': 'k3s' },
-      nodeAnnotations: { 'k3s.io/hostname': node.nodeName, 'k3s.io/internal-ip': node.nodeIps.join(',') },
-      nodeTaints: node.taints,
-      providerId: `k3s://${node.nodeName}`,
-      port: node.kubeletPort,
-      tls: { current: options.kubeletTls },
-      authorize: createKubeletAccess(clients.kubelet, node.nodeName),
-      renderMetrics: options.renderMetrics,
-    }),
+    explainListening(
+      createKubelet({
+        nodeName: node.nodeName,
+        client: clients.kubelet,
+        informers: kubeletInformers,
+        cri,
+        logger: part('kubelet'),
+        metrics: options.metrics,
+        version: options.version,
+        staticPodDir,
+        clusterDns: cluster.disableDns ? [] : [cluster.clusterDns],
+        clusterDomain: cluster.clusterDomain,
+        resolvConf: node.resolvConf,
+        nodeIps: node.nodeIps,
+        nodeLabels: { ...node.labels, 'node.kubernetes.io/instance-type': 'k3s' },
+        nodeAnnotations: { 'k3s.io/hostname': node.nodeName, 'k3s.io/internal-ip': node.nodeIps.join(',') },
+        nodeTaints: node.taints,
+        providerId: `k3s://${node.nodeName}`,
+        port: node.kubeletPort,
+        tls: { current: options.kubeletTls },
+        authorize: createKubeletAccess(clients.kubelet, node.nodeName),
+        renderMetrics: options.renderMetrics,
+      }),
+      { host: '0.0.0.0', port: node.kubeletPort, portFlag: '--kubelet-port', addressFlag: '--node-ip' },
+    ),
   )
   const [nodeIp = ''] = node.nodeIps
   if (cluster.flannelBackend !== 'none') {

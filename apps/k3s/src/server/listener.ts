@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { http2ServerOptions } from '@k3s/apiserver'
 import type { KeyPair } from '@k3s/pki'
-import { FatalError } from '../errors.ts'
+import { listenError } from '../explain.ts'
 
 export interface ListenerOptions {
   readonly host: string
@@ -24,14 +24,9 @@ export interface Listener {
   close(): Promise<void>
 }
 
-const explain: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the port is taken; stop the program that has it or give another one with --https-listen-port',
-  EACCES: 'this user may not use that port; run as root or give another one with --https-listen-port',
-  EADDRNOTAVAIL: 'no interface has that address; give another one with --bind-address',
-}
-
 /** The one port of a server: HTTP/2 and HTTP/1.1 over TLS, with client certificates asked for but not required. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
+  const { host, port } = options
   const server: Http2SecureServer = createSecureServer({
     ...options.serving,
     minVersion: 'TLSv1.2',
@@ -53,10 +48,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   server.on('request', options.onRequest)
   server.on('upgrade', options.onUpgrade)
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      reject(new FatalError(`Cannot listen on ${options.host}:${options.port}: ${explain[cause.code ?? ''] ?? cause.message}`, { cause }))
-    })
-    server.listen(options.port, options.host, resolve)
+    server.once('error', (cause) =>
+      reject(listenError({ host, port, portFlag: '--https-listen-port', addressFlag: '--bind-address' }, cause)),
+    )
+    server.listen(port, host, resolve)
   })
   server.on('error', () => {}) // of single connections
   return {

@@ -10,6 +10,7 @@ import { createSupervisor, ensureNodePassword, ensureNodePasswordFile } from '@k
 import type { KeyPair } from '@k3s/pki'
 import { createTunnelServer } from '@k3s/tunnel'
 import { FatalError } from '../errors.ts'
+import { dataDirError } from '../explain.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
 import type { NodeOptions } from '../node/node-options.ts'
 import { createNodeServices } from '../node/node-services.ts'
@@ -22,7 +23,7 @@ import { writeAdminKubeconfig, writeComponentKubeconfigs } from './kubeconfig.ts
 import { listen } from './listener.ts'
 import { addressOf, type ServerOptions } from './server-options.ts'
 import { ensureLeaf, ensureServerTls, type ServerTls } from './server-tls.ts'
-import { ensureTokens } from './tokens.ts'
+import { ensureTokens, type ClusterPasswords } from './tokens.ts'
 
 const nodePasswordFile = '/etc/rancher/node/password'
 const bootstrapGroupsKey = 'auth-extra-groups'
@@ -34,18 +35,19 @@ function prepareDataDir(dataDir: string): string {
     mkdirSync(join(serverDir, 'db'), { recursive: true, mode: 0o700 })
     accessSync(serverDir, constants.W_OK)
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException // fs throws nothing else
-    const why =
-      code === 'EACCES' || code === 'EPERM'
-        ? 'this user may not write there'
-        : code === 'EROFS'
-          ? 'the file system is read-only'
-          : code === 'ENOTDIR' || code === 'EEXIST'
-            ? 'a part of the path is a file'
-            : String(code)
-    throw new FatalError(`Cannot use data directory "${dataDir}": ${why}; give another one with --data-dir`, { cause })
+    throw dataDirError(dataDir, cause)
   }
   return serverDir
+}
+
+/** Certificates and tokens of this server; `sans` are the names and addresses that clients know it by. */
+async function ensureIdentity(
+  serverDir: string,
+  options: ServerOptions,
+  sans: readonly string[],
+): Promise<{ readonly tls: ServerTls; readonly passwords: ClusterPasswords }> {
+  const tls = await ensureServerTls(join(serverDir, 'tls'), { clusterDomain: options.cluster.clusterDomain, sans })
+  return { tls, passwords: ensureTokens(serverDir, tls.serverCa.cert, options) }
 }
 
 async function open(dsn: string, logger: Logger, metrics: Metrics, signal: AbortSignal): Promise<Datastore> {
@@ -53,7 +55,10 @@ async function open(dsn: string, logger: Logger, metrics: Metrics, signal: Abort
     return await openDatastore(dsn, { logger, metrics, sqliteWorker: sqliteWorker(), signal })
   } catch (cause) {
     if (isDatastoreError(cause))
-      throw new FatalError(cause.hint === undefined ? cause.message : `${cause.message}; ${cause.hint}`, { cause })
+      throw new FatalError(
+        cause.hint === undefined ? cause.message : `${cause.message}; ${cause.hint.charAt(0).toLowerCase()}${cause.hint.slice(1)}`,
+        { cause },
+      )
     throw cause
   }
 }
@@ -72,11 +77,16 @@ export async function runServer(
   const serverDir = prepareDataDir(options.dataDir)
   const [nodeIp = ''] = node.nodeIps
   const advertiseAddress = options.advertiseAddress ?? node.externalIps[0] ?? nodeIp
-  const tls = await ensureServerTls(join(serverDir, 'tls'), {
-    clusterDomain: cluster.clusterDomain,
-    sans: [addressOf(cluster.serviceCidr, 1), node.nodeName, ...node.nodeIps, ...node.externalIps, advertiseAddress, ...options.tlsSans],
+  const { tls, passwords } = await ensureIdentity(serverDir, options, [
+    addressOf(cluster.serviceCidr, 1),
+    node.nodeName,
+    ...node.nodeIps,
+    ...node.externalIps,
+    advertiseAddress,
+    ...options.tlsSans,
+  ]).catch((cause: unknown) => {
+    throw dataDirError(options.dataDir, cause)
   })
-  const passwords = ensureTokens(serverDir, tls.serverCa.cert, options)
   const metrics = createMetrics()
   const part = (name: string): Logger => logger.child({ component: name })
 
