@@ -11,7 +11,12 @@ interface ContainerState {
 
 interface PodView {
   readonly metadata: { readonly uid: string; readonly ownerReferences?: readonly { readonly kind: string }[] }
-  readonly status: { readonly phase: string; readonly podIP?: string; readonly reason?: string; readonly containerStatuses?: readonly ContainerState[] }
+  readonly status: {
+    readonly phase: string
+    readonly podIP?: string
+    readonly reason?: string
+    readonly containerStatuses?: readonly ContainerState[]
+  }
 }
 
 /** A pod of one busybox container; `container` and `spec` are further fields in YAML's flow style. */
@@ -56,11 +61,15 @@ describe('A pod', () => {
     expect(state.state['waiting']?.message).toMatch(/^back-off \d+s restarting failed container=main pod=crash_default\(/)
     expect(await kubectl('get pod crash')).toMatch(/crash +0\/1 +CrashLoopBackOff +\d+ \(\d+s ago\)/)
     expect(await kubectl('logs crash --previous')).toMatch(/^run \d+\n$/)
-    expect(await kubectl('describe pod crash')).toMatch(/Warning +BackOff +.* +kubelet +Back-off restarting failed container main in pod crash_default\(/)
+    expect(await kubectl('describe pod crash')).toMatch(
+      /Warning +BackOff +.* +kubelet +Back-off restarting failed container main in pod crash_default\(/,
+    )
   })
 
   test.concurrent('that may restart only on failure, or never, ends', async () => {
-    await cluster.apply(`${pod('good', 'echo bye > /dev/termination-log', '', 'restartPolicy: OnFailure,')}---${pod('bad', 'exit 3', '', 'restartPolicy: Never,')}`)
+    await cluster.apply(
+      `${pod('good', 'echo bye > /dev/termination-log', '', 'restartPolicy: OnFailure,')}---${pod('bad', 'exit 3', '', 'restartPolicy: Never,')}`,
+    )
     expect(await ended('good')).toBe('Succeeded')
     expect((await mainOf('good')).state['terminated']).toMatchObject({ exitCode: 0, reason: 'Completed', message: 'bye\n' })
     expect(await kubectl('get pod good')).toMatch(/good +0\/1 +Completed +0/)
@@ -71,7 +80,11 @@ describe('A pod', () => {
 
   test.concurrent('whose liveness probe fails is restarted', async () => {
     await cluster.apply(
-      pod('alive', 'touch /tmp/ok; sleep 1; rm /tmp/ok; sleep 600', 'livenessProbe: {exec: {command: [cat, /tmp/ok]}, periodSeconds: 1, failureThreshold: 1}'),
+      pod(
+        'alive',
+        'touch /tmp/ok; sleep 1; rm /tmp/ok; sleep 600',
+        'livenessProbe: {exec: {command: [cat, /tmp/ok]}, periodSeconds: 1, failureThreshold: 1}',
+      ),
     )
     await until('it restarted', async () => ((await mainOf('alive')).restartCount > 0 ? true : undefined))
     const story = await kubectl('describe pod alive')
@@ -83,11 +96,17 @@ describe('A pod', () => {
 
   test.concurrent('whose startup and readiness probes fail is not ready, and gets no traffic', async () => {
     await cluster.apply(
-      pod('slow', 'sleep 600', 'readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 1}, startupProbe: {exec: {command: [cat, /tmp/started]}, periodSeconds: 1, failureThreshold: 60}'),
+      pod(
+        'slow',
+        'sleep 600',
+        'readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 1}, startupProbe: {exec: {command: [cat, /tmp/started]}, periodSeconds: 1, failureThreshold: 60}',
+      ),
     )
     await kubectl('expose pod slow --port=80')
     const slices = (ready: boolean): Promise<string> =>
-      kubectl(`get endpointslices -l kubernetes.io/service-name=slow -o jsonpath='{.items[*].endpoints[?(@.conditions.ready==${ready})].addresses[0]}'`)
+      kubectl(
+        `get endpointslices -l kubernetes.io/service-name=slow -o jsonpath='{.items[*].endpoints[?(@.conditions.ready==${ready})].addresses[0]}'`,
+      )
     await until('its address is known as not ready', async () => ((await slices(false)) === '' ? undefined : true))
     await kubectl('exec slow -- touch /tmp/ready /tmp/started')
     await isReady('slow')
@@ -97,7 +116,9 @@ describe('A pod', () => {
   })
 
   test.concurrent('is attached to, with input and output', async () => {
-    await cluster.apply(pod('echo', 'while read line; do echo got $line; done; echo end', 'stdin: true, stdinOnce: true', 'restartPolicy: Never,'))
+    await cluster.apply(
+      pod('echo', 'while read line; do echo got $line; done; echo end', 'stdin: true, stdinOnce: true', 'restartPolicy: Never,'),
+    )
     await isReady('echo')
     const said = await kubectl('attach -i echo -c main', { input: 'one\ntwo\n' })
     expect(said).toContain('got one\ngot two\n')
@@ -134,7 +155,9 @@ describe('A pod', () => {
     expect(log).toContain(`${podIP} 172.30.0.11 server 100 ${32 * 1024 * 1024}\napp="self"self\n`)
     expect(log).toContain('note="of self"')
     await kubectl('label pod self more=yes')
-    await until('the file follows the label', async () => ((await kubectl('exec self -- cat /info/labels')).includes('more="yes"') ? true : undefined))
+    await until('the file follows the label', async () =>
+      (await kubectl('exec self -- cat /info/labels')).includes('more="yes"') ? true : undefined,
+    )
   })
 
   test.concurrent('has a token that the API server takes', async () => {
@@ -161,19 +184,29 @@ describe('A pod', () => {
     const { host } = cluster.server
     await writeFile(host.path('/tmp/caller.crt'), await kubectl(`exec caller -- cat ${folder}/ca.crt`))
     const { podIP } = (await view('caller')).status
-    const call = await host.exec('sh', [
-      '-c',
-      `for ns in /run/netns/cni-*; do nsenter --net=$ns ip -4 addr | grep -qF '${podIP}/' || continue
+    const call = await host.exec(
+      'sh',
+      [
+        '-c',
+        `for ns in /run/netns/cni-*; do nsenter --net=$ns ip -4 addr | grep -qF '${podIP}/' || continue
        nsenter --net=$ns curl -s --cacert /tmp/caller.crt --resolve kubernetes.default:443:10.43.0.1 -H "Authorization: Bearer $TOKEN" https://kubernetes.default/api/v1/namespaces/default/pods; done`,
-    ], { env: { TOKEN: token } })
+      ],
+      { env: { TOKEN: token } },
+    )
     expect(JSON.parse(call.stdout)).toMatchObject({
       kind: 'Status',
       code: 403,
-      message: 'pods is forbidden: User "system:serviceaccount:default:default" cannot list resource "pods" in API group "" in the namespace "default"',
+      message:
+        'pods is forbidden: User "system:serviceaccount:default:default" cannot list resource "pods" in API group "" in the namespace "default"',
     })
     await kubectl('create rolebinding see --clusterrole=view --serviceaccount=default:default')
     await until('the role is given', async () => {
-      const again = await host.exec('curl', ['-sk', '-H', `Authorization: Bearer ${token}`, 'https://10.43.0.1/api/v1/namespaces/default/pods?limit=1'])
+      const again = await host.exec('curl', [
+        '-sk',
+        '-H',
+        `Authorization: Bearer ${token}`,
+        'https://10.43.0.1/api/v1/namespaces/default/pods?limit=1',
+      ])
       return (JSON.parse(again.stdout) as { readonly kind: string }).kind === 'PodList' ? true : undefined
     })
   })
@@ -218,13 +251,19 @@ describe('A pod', () => {
   test.concurrent('that no node can hold stays Pending, with the reason', async () => {
     await cluster.apply(pod('huge', 'true', 'resources: {requests: {cpu: "1000"}}'))
     await until('the scheduler said why', async () =>
-      /Warning +FailedScheduling +.*default-scheduler +0\/1 nodes are available: 1 Insufficient cpu/.test(await kubectl('describe pod huge')) ? true : undefined,
+      /Warning +FailedScheduling +.*default-scheduler +0\/1 nodes are available: 1 Insufficient cpu/.test(
+        await kubectl('describe pod huge'),
+      )
+        ? true
+        : undefined,
     )
     await kubectl('delete pod huge')
   })
 
   test.concurrent('above its memory limit is killed for that', async () => {
-    await cluster.apply(pod('hungry', 'head -c 60000000 /dev/zero | tail | wc -c', 'resources: {limits: {memory: 16Mi}}', 'restartPolicy: Never,'))
+    await cluster.apply(
+      pod('hungry', 'head -c 60000000 /dev/zero | tail | wc -c', 'resources: {limits: {memory: 16Mi}}', 'restartPolicy: Never,'),
+    )
     await ended('hungry')
     const [main] = (await view('hungry')).status.containerStatuses ?? []
     expect(main?.state['terminated']).toMatchObject({ reason: 'OOMKilled' })
@@ -252,7 +291,7 @@ spec:
     await cluster.apply(
       pod(
         'user',
-        'id -u; id -g; id -G; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status; touch /x || echo read-only; hostname; sleep 600',
+        'id -u; id -g; id -G; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status; touch /x 2>/dev/null || echo read-only; hostname; sleep 600',
         'securityContext: {runAsUser: 1000, runAsGroup: 3000, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}',
         'hostname: given, securityContext: {supplementalGroups: [4000]},',
       ),
@@ -285,7 +324,9 @@ spec:
     await kubectl('delete pod fixed-server --now')
     await until('its mirror is made again', async () => ((await view('fixed-server')).metadata.uid === uid ? undefined : true))
     await rm(file)
-    await until('it is gone', async () => ((await cluster.tryKubectl('get pod fixed-server')).stderr.includes('NotFound') ? true : undefined))
+    await until('it is gone', async () =>
+      (await cluster.tryKubectl('get pod fixed-server')).stderr.includes('NotFound') ? true : undefined,
+    )
   })
 
   test.concurrent('is measured: the summary of its node names it', async () => {
@@ -293,7 +334,11 @@ spec:
     await isReady('busy')
     interface Summary {
       readonly node: { readonly nodeName: string; readonly memory: { readonly workingSetBytes: number } }
-      readonly pods: readonly { readonly podRef: { readonly name: string }; readonly cpu?: { readonly usageNanoCores?: number }; readonly memory?: { readonly workingSetBytes: number } }[]
+      readonly pods: readonly {
+        readonly podRef: { readonly name: string }
+        readonly cpu?: { readonly usageNanoCores?: number }
+        readonly memory?: { readonly workingSetBytes: number }
+      }[]
     }
     const summary = await until('its use is measured', async () => {
       const found = JSON.parse(await kubectl('get --raw /api/v1/nodes/server/proxy/stats/summary')) as Summary

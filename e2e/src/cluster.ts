@@ -13,6 +13,9 @@ export const busyboxNext = 'test.local/busybox:2'
 export const program: string = join(import.meta.dirname, '../../k3s')
 const readyMs = 90_000
 
+/** What `k3s kubectl` would run, without the launcher's start at each of many calls. */
+const kubectl = spawnSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' }).stdout.trim() || `"${program}" kubectl`
+
 /** A k3s process on a host. */
 export interface Member {
   readonly host: Host
@@ -51,7 +54,8 @@ export async function until<T>(what: string, probe: () => Promise<T | undefined>
     } catch (error) {
       last = error
     }
-    if (performance.now() > deadline) throw new Error(`Gave up waiting: ${what}${last === undefined ? '' : `: ${last instanceof Error ? last.message : String(last)}`}`)
+    if (performance.now() > deadline)
+      throw new Error(`Gave up waiting: ${what}${last === undefined ? '' : `: ${last instanceof Error ? last.message : String(last)}`}`)
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }
@@ -104,10 +108,15 @@ export async function startCluster(id: string, options: { readonly args?: readon
       if (result.code !== 0) throw new Error(`kubectl ${args}: ${result.stderr}${result.stdout}`)
       return result.stdout
     },
-    tryKubectl: (args, run) => server.host.exec('sh', ['-c', `exec "${program}" kubectl ${args}`], run),
+    tryKubectl: (args, run) =>
+      server.host.exec('sh', ['-c', `export KUBECONFIG=\${KUBECONFIG-/etc/rancher/k3s/k3s.yaml}; exec ${kubectl} ${args}`], run),
     apply: (manifest) => cluster.kubectl('apply -f -', { input: manifest }),
     async waitForNode(name) {
-      await until(`node ${name} is Ready`, async () => ((await cluster.tryKubectl(`get node ${name} -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'`)).stdout === 'True' ? true : undefined))
+      await until(`node ${name} is Ready`, async () =>
+        (await cluster.tryKubectl(`get node ${name} -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'`)).stdout === 'True'
+          ? true
+          : undefined,
+      )
     },
     [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose](),
   }
