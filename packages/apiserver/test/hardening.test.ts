@@ -1,7 +1,9 @@
 import { configmaps, namespaces, nodes, persistentvolumes } from '@k3s/api/types/core/v1'
 import { issueCertificate } from '@k3s/pki'
-import { describe, expect, it } from 'vitest'
+import { connect } from 'node:tls'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { AccessAttributes, Authorizer } from '../src/index.ts'
+import { ResourceWatch } from '../src/watch-cache/resource-watch.ts'
 import { ask, openSession, startHttps, type HttpsServer } from './start-https.ts'
 
 /** A server on which everybody may do what `may` says. */
@@ -99,5 +101,36 @@ describe('a request line that is made to hurt', () => {
       for await (const chunk of stream as AsyncIterable<Buffer>) text += chunk.toString()
       expect(JSON.parse(text), method).toMatchObject({ kind: 'Status', code: 405 })
     }
+  })
+})
+
+describe('a watch over a WebSocket that does not come about', () => {
+  it.each([
+    ['another protocol', 'Upgrade: x'],
+    ['no key', 'Upgrade: websocket'],
+    ['nothing to accept', 'Upgrade: websocket\r\nAccept: text/css'],
+  ])('is closed: %s', async (_what, header) => {
+    const close = vi.spyOn(ResourceWatch.prototype, 'close')
+    onTestFinished(() => close.mockRestore())
+    const server = await startHttps()
+    const { port } = server.listening
+    const socket = connect({ port, host: '127.0.0.1', ca: server.ca.cert, ...server.adminCertificate })
+    const answered = new Promise<string>((resolve) => socket.once('data', (data: Buffer) => resolve(data.toString())))
+    const ended = new Promise((resolve) => socket.once('close', resolve))
+    socket.write(`GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n${header}\r\n\r\n`)
+    expect(await answered).toMatch(/^HTTP\/1.1 4/)
+    await ended
+    await expect.poll(() => close.mock.calls.length).toBeGreaterThan(0)
+  })
+})
+
+describe('a watch without an end', () => {
+  it('goes on for as long as a timer can', async () => {
+    const server = await startHttps()
+    const stream = openSession(server).request({ ':path': '/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=999999999999' })
+    const first = new Promise<string>((resolve) => stream.once('data', (data: Buffer) => resolve(data.toString())))
+    await new Promise((resolve) => stream.once('response', resolve))
+    await server.client.resource(configmaps).create({ metadata: { name: 'late', namespace: 'default' } })
+    expect(await first).toContain('late')
   })
 })

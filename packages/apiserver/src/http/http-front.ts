@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import { METHODS, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
@@ -114,7 +114,7 @@ export class HttpFront {
           signal: AbortSignal.any([signal, this.#options.closing]),
         })
       else {
-        if (handled.answer.type === 'watch') endOnClose(handled.answer.watch, response, this.#options.closing)
+        if (handled.answer.type === 'watch') endOnClose(handled.answer.watch, response, { closing: this.#options.closing, gone: signal })
         await sendAnswer(context, handled.answer)
       }
     } catch (error) {
@@ -131,7 +131,8 @@ export class HttpFront {
   }
 
   #count(request: HttpRequest, response: HttpResponse, info: RequestInfo | undefined, seconds: number): void {
-    const verb = (info?.verb ?? request.method ?? '').toUpperCase()
+    // What was refused is counted by its method, of which HTTP/2 lets clients invent as many as they like.
+    const verb = (info?.verb ?? (METHODS.includes(request.method ?? '') ? request.method : undefined) ?? 'other').toUpperCase()
     const resource = info?.resource ?? ''
     this.#options.requests.inc({
       verb,
@@ -162,9 +163,14 @@ export class HttpFront {
   }
 }
 
-function endOnClose(watch: ResourceWatch, response: HttpResponse, closing: AbortSignal): void {
+function endOnClose(
+  watch: ResourceWatch,
+  response: HttpResponse,
+  { closing, gone }: { readonly closing: AbortSignal; readonly gone: AbortSignal },
+): void {
   const stop = (): void => watch.close()
-  if (closing.aborted) stop()
+  // A client that left before says so no more.
+  if (closing.aborted || gone.aborted) stop()
   closing.addEventListener('abort', stop, { once: true })
   response.once('close', () => closing.removeEventListener('abort', stop))
 }

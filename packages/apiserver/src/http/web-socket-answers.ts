@@ -10,6 +10,9 @@ import { streamWatch } from './watch-stream.ts'
 // Bytes that may wait in a WebSocket before its producer pauses.
 const maxBufferedBytes = 1024 * 1024
 
+// Nothing is expected from the client but its goodbye.
+const maxReceivedBytes = 4096
+
 const binary = 'binary.k8s.io'
 const base64 = 'base64.binary.k8s.io'
 
@@ -19,10 +22,13 @@ export function serveWatchSocket(
   answer: Extract<Answer, { type: 'watch' }>,
   options: { readonly query: URLSearchParams; readonly nowMs: number; readonly closing: AbortSignal },
 ): void {
-  const server = new WebSocketServer({ noServer: true, handleProtocols: firstProtocol })
+  const stop = (): void => answer.watch.close()
+  // A handshake that fails answers by itself and calls nobody; a socket that is gone says so no more.
+  socket.once('close', stop)
+  if (socket.destroyed) return stop()
+  const { representation } = negotiate(request.headers.accept, { transformable: true })
+  const server = new WebSocketServer({ noServer: true, handleProtocols: firstProtocol, maxPayload: maxReceivedBytes })
   server.handleUpgrade(request, socket, head, (client) => {
-    const { representation } = negotiate(request.headers.accept, { transformable: true })
-    const stop = (): void => answer.watch.close()
     options.closing.addEventListener('abort', stop, { once: true })
     client.on('error', stop)
     client.on('close', () => options.closing.removeEventListener('abort', stop))
@@ -59,6 +65,7 @@ export async function serveLogSocket(
   })
   const server = new WebSocketServer({
     noServer: true,
+    maxPayload: maxReceivedBytes,
     handleProtocols: (offered) => (offered.has(binary) ? binary : offered.has(base64) ? base64 : firstProtocol(offered)),
   })
   await new Promise<void>((resolve) => {

@@ -15,6 +15,9 @@ import { parseCount, parseListParameters, storageOf, type ResourceRequest } from
 // As upstream: watches end after half an hour to an hour, so that clients spread anew.
 const minWatchTimeoutMs = 30 * 60_000
 
+// The longest that a timer takes: about 25 days.
+const maxWatchTimeoutMs = 2 ** 31 - 1
+
 /** GET of one object. */
 export async function handleGet(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { info, call, served } = request
@@ -63,7 +66,7 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
       revision: wanted > 0 ? wanted : core.feed.revision,
     }),
     sendsBookmarks,
-    timeoutMs: timeoutSeconds > 0 ? timeoutSeconds * 1000 : minWatchTimeoutMs * (1 + core.random()),
+    timeoutMs: timeoutSeconds > 0 ? Math.min(timeoutSeconds * 1000, maxWatchTimeoutMs) : minWatchTimeoutMs * (1 + core.random()),
   }
 }
 
