@@ -5,6 +5,7 @@ const fileReasons: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there',
   EPERM: 'this user may not write there',
   EROFS: 'the file system is read-only',
+  ENOENT: 'the path does not exist and cannot be made',
   ENOTDIR: 'a part of the path is a file',
   EEXIST: 'a part of the path is a file',
   ENOSPC: 'no space is left on the device',
@@ -64,7 +65,7 @@ export function explainListening(service: Service, listening: Listening): Servic
 }
 
 /** What made services fail, below the errors that only name the services. */
-function rootsOf(error: unknown): readonly unknown[] {
+export function rootsOf(error: unknown): readonly unknown[] {
   if (error instanceof AggregateError) return error.errors.flatMap(rootsOf)
   // Only `runAll` puts a service's name before a cause.
   if (error instanceof Error && error.cause instanceof Error && error.message.startsWith('Service "')) return rootsOf(error.cause)

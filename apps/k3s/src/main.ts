@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { readAgentOptions } from './agent/agent-options.ts'
 import { runKubectl } from './commands/kubectl.ts'
 import { runUntilSignal } from './commands/run-until-signal.ts'
-import { buildCommand, resolveFlags, usageErrorOf } from './config/parse.ts'
+import { buildCommand, resolveFlags, splitUnknown, usageErrorOf } from './config/parse.ts'
 import { UsageError } from './errors.ts'
 import { sentencesOf } from './explain.ts'
 import { createLogger } from './log.ts'
@@ -84,7 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
     return exitCodes.ok
   }
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync(splitUnknown(args), { from: 'user' })
     return exitCodes.ok
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { endpointslices } from '@k3s/api/types/discovery/v1'
@@ -9,7 +9,7 @@ import type { KeyPair } from '@k3s/pki'
 import { createLoadBalancer, createTunnelClient, type LoadBalancer } from '@k3s/tunnel'
 import { FatalError } from '../errors.ts'
 import { dataDirError, explainListening } from '../explain.ts'
-import { writeAtomically } from '../files.ts'
+import { makeFolder, writeAtomically } from '../files.ts'
 import { createMetrics } from '../metrics.ts'
 import type { NodeOptions } from '../node/node-options.ts'
 import { createNodeServices } from '../node/node-services.ts'
@@ -64,7 +64,7 @@ export async function runAgent(
   const { logger, signal } = context
   const agentDir = join(options.dataDir, 'agent')
   try {
-    mkdirSync(agentDir, { recursive: true, mode: 0o700 })
+    makeFolder(agentDir)
     accessSync(agentDir, constants.W_OK)
   } catch (cause) {
     throw dataDirError(options.dataDir, cause)

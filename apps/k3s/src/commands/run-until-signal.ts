@@ -1,3 +1,5 @@
+import { rootsOf } from '../explain.ts'
+
 /**
  * Runs until SIGTERM or SIGINT, which abort the signal that `work` gets. A second one ends the process at once.
  * Tells systemd, when it waits for that, that the program is ready.
@@ -14,6 +16,9 @@ export async function runUntilSignal(work: (signal: AbortSignal) => Promise<void
   const keep = setInterval(() => {}, 2 ** 30)
   try {
     await work(stop.signal)
+  } catch (error) {
+    // A stop in the middle of a start is no failure.
+    if (!stop.signal.aborted || rootsOf(error).some((root) => root !== stop.signal.reason)) throw error
   } finally {
     clearInterval(keep)
     process.off('SIGTERM', onSignal)

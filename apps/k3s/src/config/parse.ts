@@ -68,6 +68,15 @@ export function buildCommand(name: 'server' | 'agent', description: string): Com
   return command
 }
 
+/** Parts an unknown flag from its value, so that what commander says of it names the flag alone and suggests the right one. */
+export function splitUnknown(args: readonly string[]): readonly string[] {
+  const known = new Set(allFlags.map(({ name }) => name))
+  return args.flatMap((arg) => {
+    const [, name = '', value = ''] = /^--([^=]+)=(.*)$/s.exec(arg) ?? []
+    return name === '' || known.has(name) ? [arg] : [`--${name}`, value]
+  })
+}
+
 /** Turns commander's complaints into one sentence. */
 export function usageErrorOf(error: CommanderError): UsageError {
   const text = error.message.replace(/^error: /, '').replace(/\n/g, ' ')

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import type { ApiServer } from '@k3s/apiserver'
 import { nodes, secrets } from '@k3s/api/types/core/v1'
@@ -11,6 +11,7 @@ import type { KeyPair } from '@k3s/pki'
 import { createTunnelServer } from '@k3s/tunnel'
 import { FatalError } from '../errors.ts'
 import { dataDirError } from '../explain.ts'
+import { makeFolder } from '../files.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
 import type { NodeOptions } from '../node/node-options.ts'
 import { createNodeServices } from '../node/node-services.ts'
@@ -31,8 +32,8 @@ const bootstrapGroupsKey = 'auth-extra-groups'
 function prepareDataDir(dataDir: string): string {
   const serverDir = join(dataDir, 'server')
   try {
-    mkdirSync(join(serverDir, 'tls'), { recursive: true, mode: 0o700 })
-    mkdirSync(join(serverDir, 'db'), { recursive: true, mode: 0o700 })
+    makeFolder(join(serverDir, 'tls'))
+    makeFolder(join(serverDir, 'db'))
     accessSync(serverDir, constants.W_OK)
   } catch (cause) {
     throw dataDirError(dataDir, cause)
@@ -170,7 +171,7 @@ async function ownNode(
   metrics: Metrics,
 ): Promise<readonly Service[]> {
   const agentDir = join(options.dataDir, 'agent')
-  mkdirSync(agentDir, { recursive: true, mode: 0o700 })
+  makeFolder(agentDir)
   await ensureLeaf(agentDir, 'client-kubelet', tls.clientCa, {
     commonName: `system:node:${node.nodeName}`,
     organizations: ['system:nodes'],
