@@ -27,6 +27,14 @@ const listOf = (set: FieldSet): string[] => [...pathsOf(set)].map((item) => item
 const flat = (list: readonly (readonly string[])[]): string[] => [...new Set(list.map((item) => item.join('/')))].toSorted()
 
 describe('field sets', () => {
+  it('take very many paths in time that grows with their number only', () => {
+    const started = performance.now()
+    const all = setOf(Array.from({ length: 100_000 }, (_, index) => ['f:data', `f:k${index}`]))
+    expect(Object.keys(all['f:data'] ?? {})).toHaveLength(100_000)
+    // Minutes when each path looked at all before it.
+    expect(performance.now() - started).toBeLessThan(2000)
+  })
+
   it('hold exactly the paths that were added', () => {
     fc.assert(
       fc.property(paths, (list) => {

@@ -124,29 +124,38 @@ export function hasPath(set: FieldSet, path: readonly string[]): boolean {
   return node !== undefined && isMember(node)
 }
 
-/** A set that grows in place. */
-export class SetBuilder {
-  readonly #root: Record<string, FieldSet> = {}
+interface GrowingNode {
+  isMember: boolean
+  readonly children: Map<string, GrowingNode>
+}
 
+const growingNode = (): GrowingNode => ({ isMember: false, children: new Map() })
+
+/** A set that grows. Each path costs its length, however many there are: asking an object with very many keys whether it has one costs them all. */
+export class SetBuilder {
+  readonly #root = growingNode()
+
+  /** What was added so far. */
   get set(): FieldSet {
-    return this.#root
+    return builtSet(this.#root)
   }
 
   add(path: readonly string[]): void {
     let node = this.#root
-    for (const [index, element] of path.entries()) {
-      const known: Record<string, FieldSet> | undefined = node[element]
-      const isLast = index === path.length - 1
-      if (known === undefined) {
-        const made: Record<string, FieldSet> = {}
-        node[element] = made
-        node = made
-      } else {
-        if (isMember(known) !== isLast) known['.'] = leaf
-        node = known
-      }
+    for (const element of path) {
+      let next = node.children.get(element)
+      if (next === undefined) node.children.set(element, (next = growingNode()))
+      node = next
     }
+    node.isMember = node !== this.#root
   }
+}
+
+function builtSet({ isMember: hasItself, children }: GrowingNode): FieldSet {
+  const result: Record<string, FieldSet> = {}
+  if (hasItself && children.size > 0) result['.'] = leaf
+  for (const [element, child] of children) result[element] = builtSet(child)
+  return result
 }
 
 const rank = (element: string): number => 'fkvi'.indexOf(element[0] ?? '')
