@@ -4,7 +4,7 @@ import { openDatastore } from '@k3s/datastore'
 
 /** Blocks until the line is in the pipe: a reader that is slow must not end the writer. */
 function print(line: string): void {
-  for (let rest = Buffer.from(line); rest.length > 0; ) {
+  for (let rest = Buffer.from(line); rest.length > 0;) {
     try {
       rest = rest.subarray(writeSync(1, rest))
     } catch (error) {

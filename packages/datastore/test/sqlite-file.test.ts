@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDatastore } from '@k3s/datastore'
 import Database from 'better-sqlite3'
 import { afterAll, describe, expect, it } from 'vitest'
+import { startWriter } from './start-writer.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'datastore-file-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -42,17 +42,10 @@ describe('a SQLite file', () => {
     })
     await store.create(bytes('a'), bytes('1'))
     await store[Symbol.asyncDispose]()
-    const other = spawn(process.execPath, [
-      '--conditions=@k3s/source',
-      join(import.meta.dirname, 'crash-writer.ts'),
-      `sqlite://${path}`,
-      '1',
-    ])
-    await new Promise((resolve) => other.stdout.once('data', resolve))
+    const other = startWriter(`sqlite://${path}`, 1, `${path}.answers`)
+    await other.answered(1)
     await expect(openDatastore(`sqlite://${path}`)).rejects.toMatchObject({ code: 'Locked' })
-    const gone = new Promise((resolve) => other.once('exit', resolve))
-    other.kill('SIGKILL')
-    await gone
+    await other.kill()
     await using again = await openDatastore(`sqlite://${path}`)
     expect((await again.get(bytes('a'))).item).toBeDefined()
   })
