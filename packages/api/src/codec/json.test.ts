@@ -174,6 +174,16 @@ describe('decodeYaml()', () => {
     expect(() => decodeYaml('a: [1', pick)).toThrow(/error converting YAML to JSON: yaml: line \d+: /)
     expect(() => decodeYaml('', pick)).toThrow(/couldn't get version\/kind/)
   })
+
+  it('refuses YAML that would exhaust it', () => {
+    const bomb = [
+      'a: &a [1,1,1,1,1,1,1,1,1]',
+      ...[...'bcdefghij'].map((key, at) => `${key}: &${key} [${Array.from({ length: 9 }, () => `*${'abcdefghij'[at] ?? ''}`).join(',')}]`),
+    ]
+    expect(() => decodeYaml(bomb.join('\n'), pick)).toThrow(/^error converting YAML to JSON: yaml: Excessive alias count/)
+    expect(() => decodeYaml('a: *b', pick)).toThrow(/^error converting YAML to JSON: yaml: /)
+    expect(() => decodeYaml(`a: ${'['.repeat(100_000)}${']'.repeat(100_000)}`, pick)).toThrow(/^error converting YAML to JSON: yaml: /)
+  })
 })
 
 describe('encodeYaml()', () => {

@@ -26,7 +26,7 @@ export function parseYaml(text: string): unknown {
 export function decodeYaml(text: string, pick: SchemaPicker): Decoded {
   // Clients send JSON as YAML more often than not.
   if (/^\s*\{/.test(text) && isJson(text)) return decodeJson(text, pick)
-  const { value, duplicates } = read(text)
+  const { value, duplicates } = readBounded(text)
   const type = pick(headOf(value))
   if (!isObject(value)) throw badRequest(`couldn't get version/kind; json parse error: the document is no object`)
   if (type === undefined) return { object: value, fieldErrors: duplicates }
@@ -41,6 +41,18 @@ function isJson(text: string): boolean {
   } catch {
     // Flow-style YAML looks like JSON: the YAML reader is next and words its own errors.
     return false
+  }
+}
+
+/** As {@link read}; also a document that is nested too deep or repeats itself too often is the client's mistake. */
+function readBounded(text: string): YamlText {
+  try {
+    return read(text)
+  } catch (error) {
+    if (error instanceof RangeError) throw badRequest('error converting YAML to JSON: yaml: document is nested too deep')
+    // The library's way to refuse an alias that is unknown, or of which a small document would make a huge object.
+    if (error instanceof ReferenceError) throw badRequest(`error converting YAML to JSON: yaml: ${error.message}`)
+    throw error
   }
 }
 
