@@ -1,10 +1,10 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Host } from '@k3s/hosts'
 import { busybox, program, startCluster, until, type Cluster, type Member } from './src/cluster.ts'
-import { complaint, end, eventually, identityOf, waitForLog } from './src/program.ts'
+import { complaint, end, eventually, identityOf, programPid, waitForLog } from './src/program.ts'
 import { containerdPid } from './src/runtime.ts'
 
 const dataDir = '/var/lib/rancher/k3s'
@@ -125,6 +125,9 @@ describe('mistakes and mishaps', () => {
       await give(file, `colour: green\ndata-dir: /proc/none\n`)
       const { code, stderr } = await other.exec(program, ['server'])
       expect(code).toBe(1)
+      expect(stderr).toContain(
+        'Cannot use data directory "/proc/none": the path does not exist and cannot be made; give another one with --data-dir',
+      )
       expect(stderr).toContain('Configuration file: key \\"colour\\" is not known and was skipped')
     })
   })
@@ -170,11 +173,13 @@ describe('mistakes and mishaps', () => {
     it('the database of the original K3s, which is left as it is', async () => {
       const file = other.path('/run/kine/server/db/state.db')
       await mkdir(dirname(file), { recursive: true })
-      const database = new DatabaseSync(file)
+      const made = join(cluster.lab.folder, 'kine.db') // SQLite does not see the host's files through /proc
+      const database = new DatabaseSync(made)
       database.exec(`create table kine (id integer primary key autoincrement, name text, created integer, deleted integer, create_revision integer, prev_revision integer, lease integer, value blob, old_value blob);
         insert into kine (name, value) values ('/registry/namespaces/default', x'00')`)
       database.close()
-      const before = await readFile(file)
+      const before = await readFile(made)
+      await writeFile(file, before)
       expect(await start(...solo, '/run/kine')).toEqual([
         1,
         'k3s: Cannot open datastore "/run/kine/server/db/state.db": it is the database of the original K3s (kine); give another path or another data directory: this file is left as it is',
@@ -207,43 +212,49 @@ describe('mistakes and mishaps', () => {
   })
 
   describe('when joining', () => {
-    const join = (...args: readonly string[]): Promise<readonly [number, string]> =>
+    const joinWith = (...args: readonly string[]): Promise<readonly [number, string]> =>
       start('agent', '--server', url, '--data-dir', '/run/joining', ...args)
     const hash = (text: string): string => text.slice(3, 67)
 
     it('a wrong password', async () => {
-      expect(await join('--token', `K10${hash(token)}::node:wrong`)).toEqual([
+      expect(await joinWith('--token', `K10${hash(token)}::node:wrong`)).toEqual([
         1,
-        `k3s: Cannot join ${url.replace(/^.*$/, 'https://127.0.0.1:6444')}: the server does not accept the token (not authorized)`,
+        `k3s: Cannot join ${url}: the server does not accept the token (not authorized)`,
       ])
-      expect(await join('--token', 'wrong')).toEqual([
+      expect(await joinWith('--token', 'wrong')).toEqual([
         1,
-        `k3s: Cannot join https://127.0.0.1:6444: the server does not accept the token (not authorized)`,
+        `k3s: Cannot join ${url}: the server does not accept the token (not authorized)`,
       ])
     })
 
     it('a wrong CA hash, before anything secret is sent', async () => {
       const wrong = '0'.repeat(64)
-      expect(await join('--token', token.replace(hash(token), wrong))).toEqual([
+      expect(await joinWith('--token', token.replace(hash(token), wrong))).toEqual([
         1,
         `k3s: token CA hash does not match the Cluster CA certificate hash: ${wrong} != ${hash(token)}`,
       ])
     })
 
-    it('a taken port of the load balancer', async () => {
-      const taker = other.spawn('busybox', ['nc', '-ll', '-p', '6444', '-s', '127.0.0.1'], { logFile: '/dev/null' })
-      await until('the port is taken', async () =>
-        (await other.exec('sh', ['-c', 'ss -ltn | grep -q 127.0.0.1:6444'])).code === 0 ? true : undefined,
-      )
-      expect(await join('--token', token)).toEqual([
-        1,
-        'k3s: Cannot listen on 127.0.0.1:6444: the port is taken; stop the program that has it or give another one with --lb-server-port',
-      ])
-      await other.exec('sh', [
-        '-c',
-        'for p in /proc/[0-9]*; do case "$(tr "\\0" " " < $p/cmdline)" in "busybox nc "*) kill ${p#/proc/};; esac; done',
-      ])
-      await taker.exited
+    it('a taken port of the load balancer, or of the kubelet', async () => {
+      for (const [port, flag, host] of [
+        [6444, '--lb-server-port', '127.0.0.1'],
+        [10_250, '--kubelet-port', '0.0.0.0'],
+      ] as const) {
+        const taker = other.spawn(process.execPath, ['-e', `require('net').createServer().listen(${port}, '127.0.0.1')`], {
+          logFile: '/dev/null',
+        })
+        await until('the port is taken', async () =>
+          (await other.exec('curl', ['-sm', '1', `http://127.0.0.1:${port}`])).code === 28 ? true : undefined,
+        )
+        expect(await joinWith('--token', token)).toEqual([
+          1,
+          `k3s: Cannot listen on ${host}:${port}: the port is taken; stop the program that has it or give another one with ${flag}`,
+        ])
+        const pid = programPid(taker)
+        if (pid !== undefined) process.kill(pid, 'SIGKILL')
+        await taker.exited
+      }
+      await cluster.kubectl('delete node other --ignore-not-found')
     })
 
     it('a server that is not there is waited for', async () => {
@@ -417,7 +428,7 @@ describe('mistakes and mishaps', () => {
       expect(code).toBe(201)
       expect(answer).toContain('warning: 299 - "unknown field \\"dta\\""')
       const { code: exit, stderr } = await cluster.tryKubectl('create -f -', {
-        input: '{apiVersion: v1, kind: ConfigMap, metadata: {name: odd}, dta: {}}',
+        input: 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd}\ndta: {}\n',
       })
       expect(exit).toBe(1)
       expect(stderr).toBe(
