@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdirSync, openSync, closeSync, readFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { exitOf, readAll, type ExecOptions, type ExecResult, type Host, type Hos
 import { initScript } from './init-script.ts'
 
 export interface LabOptions {
-  /** Tells labs on one machine apart: at most 8 lower-case letters and digits. */
+  /** Tells the labs of one process apart: at most 8 lower-case letters and digits. */
   readonly id: string
 }
 
@@ -215,21 +215,28 @@ function isThere(file: string): boolean {
   }
 }
 
-/** A lab whose maker was killed leaves its switch behind; one that is in use has programs on it and stays. */
-async function removeAbandoned(netns: string): Promise<void> {
-  const { code, stdout } = await execute('ip', ['netns', 'pids', netns])
-  if (code === 0 && stdout.trim() === '') await execute('ip', ['netns', 'del', netns])
+/** Labs whose maker was killed leave their switches behind. */
+async function removeAbandoned(cgroups: CgroupLayout): Promise<void> {
+  for (const netns of readdirSync('/run/netns')) {
+    const pid = /^lab-[a-z0-9]+-(\d+)$/.exec(netns)?.[1]
+    if (pid === undefined || isThere(`/proc/${pid}/stat`)) continue
+    const { code, stdout } = await execute('ip', ['netns', 'pids', netns])
+    if (code !== 0 || stdout.trim() !== '') continue
+    await execute('ip', ['netns', 'del', netns])
+    removeGroups(cgroups, netns)
+  }
 }
 
 /** Makes an empty lab. Needs root. */
 export async function createLab({ id }: LabOptions): Promise<Lab> {
   if (!/^[a-z0-9]{1,8}$/.test(id)) throw new Error(`Cannot make lab "${id}": at most 8 lower-case letters and digits are needed`)
   const folder = await mkdtemp(join(tmpdir(), `lab-${id}-`))
-  const netns = `lab-${id}`
+  // Several processes may make labs of one id side by side.
+  const netns = `lab-${id}-${process.pid}`
   const cgroups = detectCgroups()
   const hosts: LabHost[] = []
   await mkdir('/run/netns', { recursive: true })
-  await removeAbandoned(netns)
+  await removeAbandoned(cgroups)
   await run('ip', ['netns', 'add', netns])
   const inside = (command: string, args: readonly string[]): readonly [string, readonly string[]] => [
     'nsenter',
@@ -254,7 +261,7 @@ export async function createLab({ id }: LabOptions): Promise<Lab> {
       const mac = `02:00:ac:1e:00:${(0x10 + number).toString(16).padStart(2, '0')}` // kept over reboots: neighbours remember it
       const host = new LabHost(name, `172.30.0.${10 + number}`, home, {
         netns,
-        group: `lab-${id}/${name}`,
+        group: `${netns}/${name}`,
         cgroups,
         link: `v${number}`,
         mac,
@@ -267,7 +274,7 @@ export async function createLab({ id }: LabOptions): Promise<Lab> {
     spawn: (command, args, options) => start(...inside(command, args), options),
     async [Symbol.asyncDispose]() {
       await Promise.all(hosts.map((host) => host[Symbol.asyncDispose]()))
-      removeGroups(cgroups, `lab-${id}`)
+      removeGroups(cgroups, netns)
       await execute('ip', ['netns', 'del', netns])
       await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
     },

@@ -7,7 +7,7 @@ describe('a lab', () => {
   let a: Host
   let b: Host
   beforeAll(async () => {
-    lab = await createLab({ id: `t${process.pid % 100_000}` })
+    lab = await createLab({ id: 'test' })
     a = await lab.addHost('a')
     b = await lab.addHost('b')
   })
