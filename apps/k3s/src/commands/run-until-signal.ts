@@ -2,7 +2,6 @@ import { rootsOf } from '../explain.ts'
 
 /**
  * Runs until SIGTERM or SIGINT, which abort the signal that `work` gets. A second one ends the process at once.
- * Tells systemd, when it waits for that, that the program is ready.
  */
 export async function runUntilSignal(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController()
