@@ -2,9 +2,11 @@ import { gunzipSync } from 'node:zlib'
 import { encodeProtobuf, schemaOf } from '@k3s/api'
 import { issueCertificate } from '@k3s/pki'
 import { configmaps, type ConfigMap } from '@k3s/api/types/core/v1'
+import { systemClock } from '@k3s/lifecycle'
 import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import type { Authorizer } from '../src/index.ts'
+import type { Authorizer, ResourceStrategy } from '../src/index.ts'
+import { configMapStrategy } from '../src/resources/config-maps/strategy.ts'
 import { ask, lines, openSession, startHttps, type HttpsServer } from './start-https.ts'
 import { admin, startServer } from './start-server.ts'
 
@@ -205,6 +207,26 @@ describe('HTTPS', () => {
     })
     await server.client.resource(configmaps).delete('a', { namespace: 'default' })
     expect((await tables.next()).value).toMatchObject({ type: 'DELETED', object: { columnDefinitions: null } })
+  })
+
+  it('tells ages in the Tables of a watch as of each event', async () => {
+    let nowMs = Math.ceil(Date.now() / 1000) * 1000
+    // A strategy of any object: the registry gives it objects of its own type alone.
+    const configMaps = configMapStrategy as unknown as ResourceStrategy
+    const server = await startHttps({ clock: { ...systemClock, now: () => nowMs }, strategies: () => [configMaps] })
+    const tables = lines(
+      openSession(server).request({
+        ':path': `${maps}?watch=1`,
+        accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
+      }) as AsyncIterable<Buffer>,
+    )
+    const first = tables.next()
+    const config = server.client.resource(configmaps)
+    await config.create({ metadata: { name: 'a', namespace: 'default' } })
+    expect((await first).value).toMatchObject({ object: { rows: [{ cells: ['a', 0, '0s'] }] } })
+    nowMs += 90_000
+    await config.patch('a', { data: { k: 'v' } }, { type: 'merge', namespace: 'default' })
+    expect((await tables.next()).value).toMatchObject({ object: { rows: [{ cells: ['a', 1, '90s'] }] } })
   })
 
   it('answers 200 and an ERROR event to a watch from a compacted version', async () => {

@@ -11,7 +11,8 @@ import type { Representation } from './negotiate.ts'
 export interface EncodeOptions {
   readonly representation: Representation
   readonly includeObject: IncludeObject
-  readonly nowMs: number
+  /** Milliseconds since 1970, for ages in tables: a watch lives long. */
+  readonly now: () => number
 }
 
 /** The whole object in the served version; a converted one is made once. */
@@ -32,7 +33,9 @@ export function encodeObject(served: ServedResource, object: CachedObject, optio
   if (options.representation === 'object') return objectBytes(served, object)
   if (options.representation === 'partial') return Buffer.from(JSON.stringify(partialObject(toServed(served, object.object))))
   const { resourceVersion } = object.object.metadata
-  return Buffer.from(JSON.stringify(renderTable(served, [object], { resourceVersion }, { ...options, withColumns: true })))
+  return Buffer.from(
+    JSON.stringify(renderTable(served, [object], { resourceVersion }, { ...options, nowMs: options.now(), withColumns: true })),
+  )
 }
 
 /** A list: the objects' bytes, joined. */
@@ -43,7 +46,7 @@ export function encodeList(served: ServedResource, page: ListPage, options: Enco
     ...(page.remainingItemCount === undefined ? {} : { remainingItemCount: page.remainingItemCount }),
   }
   if (options.representation === 'table')
-    return Buffer.from(JSON.stringify(renderTable(served, page.items, metadata, { ...options, withColumns: true })))
+    return Buffer.from(JSON.stringify(renderTable(served, page.items, metadata, { ...options, nowMs: options.now(), withColumns: true })))
   if (options.representation === 'partial')
     return Buffer.from(
       JSON.stringify({
@@ -71,7 +74,8 @@ const frameEnd = Buffer.from('}\n')
 /** One line of a watch. Forms that other watchers want too are made once and kept with the event. */
 export function encodeWatchItem(served: ServedResource, item: WatchItem, options: EncodeOptions, isFirst: boolean): Buffer {
   if (item.type === 'BOOKMARK') return encodeBookmark(served, item, options)
-  const isShared = item.event !== undefined && !(options.representation === 'table' && isFirst)
+  // A row tells ages as of now.
+  const isShared = item.event !== undefined && options.representation !== 'table'
   const form = `${options.representation} ${options.includeObject} ${item.type} ${apiVersionOfServed(served)}`
   const known = isShared ? item.event.frames?.get(form) : undefined
   if (known !== undefined) return known
@@ -83,7 +87,7 @@ export function encodeWatchItem(served: ServedResource, item: WatchItem, options
               served,
               [item.object],
               { resourceVersion: formatResourceVersion(item.object.revision) },
-              { ...options, withColumns: isFirst },
+              { ...options, nowMs: options.now(), withColumns: isFirst },
             ),
           ),
         )

@@ -46,7 +46,7 @@ export async function handleUpgrade(
     const user = await identify(signal)
     const { answer, info } = await handleCall(options.pipeline, call, user)
     if (answer.type === 'watch') {
-      serveWatchSocket(upgrade, answer, { query, nowMs: options.pipeline.core.clock.now(), closing: options.closing })
+      serveWatchSocket(upgrade, answer, { query, now: () => options.pipeline.core.clock.now(), closing: options.closing })
       return
     }
     if (answer.type !== 'connect') throw badRequest('the request cannot be upgraded')

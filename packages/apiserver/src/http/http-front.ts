@@ -107,7 +107,7 @@ export class HttpFront {
       const user = await this.identify(request, signal)
       const handled = await handleCall(pipeline, call, user)
       info = handled.info
-      const context: SendContext = { request, response, query, nowMs: pipeline.core.clock.now(), headers }
+      const context: SendContext = { request, response, query, now: () => pipeline.core.clock.now(), headers }
       if (handled.answer.type === 'connect')
         await this.#options.connect.forward(request, response, handled.answer.target, {
           headers: headers(),

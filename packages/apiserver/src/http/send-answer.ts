@@ -21,7 +21,7 @@ export interface SendContext {
   readonly request: HttpRequest
   readonly response: HttpResponse
   readonly query: URLSearchParams
-  readonly nowMs: number
+  readonly now: () => number
   /** Headers of every answer: audit id, warnings. */
   headers(): OutgoingHttpHeaders
 }
@@ -82,10 +82,10 @@ export function sendError({ response, headers }: Pick<SendContext, 'response' | 
   response.end(body)
 }
 
-function encodeOptions({ query, nowMs }: SendContext, { representation }: Negotiated): EncodeOptions {
+function encodeOptions({ query, now }: SendContext, { representation }: Negotiated): EncodeOptions {
   const include = query.get('includeObject')
   const includeObject: IncludeObject = include === 'None' || include === 'Object' ? include : 'Metadata'
-  return { representation, includeObject, nowMs }
+  return { representation, includeObject, now }
 }
 
 async function sendBody(context: SendContext, code: number, { mediaType }: Negotiated, json: Buffer): Promise<void> {

@@ -20,7 +20,7 @@ const base64 = 'base64.binary.k8s.io'
 export function serveWatchSocket(
   { request, socket, head }: Upgrade,
   answer: Extract<Answer, { type: 'watch' }>,
-  options: { readonly query: URLSearchParams; readonly nowMs: number; readonly closing: AbortSignal },
+  options: { readonly query: URLSearchParams; readonly now: () => number; readonly closing: AbortSignal },
 ): void {
   const stop = (): void => answer.watch.close()
   // A handshake that fails answers by itself and calls nobody; a socket that is gone says so no more.
@@ -44,7 +44,7 @@ export function serveWatchSocket(
         end: () => client.close(1000),
         destroy: () => client.terminate(),
       },
-      { ...answer, encode: { representation, includeObject: 'Metadata', nowMs: options.nowMs } },
+      { ...answer, encode: { representation, includeObject: 'Metadata', now: options.now } },
     )
   })
 }
