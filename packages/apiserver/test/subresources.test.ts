@@ -48,6 +48,7 @@ describe('bindings', () => {
     await cluster.client.resource(pods).create(podOf('web'))
     await post(cluster, podPath('web', 'binding'), binding('web', 'n1'))
     expect(await cluster.client.resource(pods).get('web', { namespace: 'default' })).toMatchObject({
+      metadata: { generation: 1 },
       spec: { nodeName: 'n1' },
       status: { conditions: [{ type: 'PodScheduled', status: 'True' }] },
     })

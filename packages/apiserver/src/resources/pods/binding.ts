@@ -28,7 +28,6 @@ function assign(pod: Pod, binding: Binding, now: string): void {
     pod.metadata.annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations }
   if (binding.metadata.labels !== undefined) pod.metadata.labels = { ...pod.metadata.labels, ...binding.metadata.labels }
   setPodCondition(pod, { type: 'PodScheduled', status: 'True', observedGeneration: pod.metadata.generation }, now)
-  if (pod.metadata.generation !== undefined) pod.metadata.generation += 1
 }
 
 async function bind(request: SubresourceRequest) {
