@@ -21,8 +21,8 @@ async function write(kubeconfig: string, server: string): Promise<void> {
   })
   const client = createClient(transport).resource(configmaps)
   const namespace = 'default'
-  let isStopping = false
-  process.once('SIGTERM', () => (isStopping = true))
+  const stop = new AbortController()
+  process.once('SIGTERM', () => stop.abort())
   const report = (...line: Report): void => void writeSync(1, `${JSON.stringify(line)}\n`)
   const attempt = async (verb: Report[1], name: string, value: number, request: () => Promise<unknown>): Promise<boolean> => {
     report('try', verb, name, value)
@@ -39,7 +39,7 @@ async function write(kubeconfig: string, server: string): Promise<void> {
   await Promise.all(
     Array.from({ length: workers }, async (_, worker) => {
       const counter = `counter-${worker}`
-      for (let turn = 1; !isStopping; turn++) {
+      for (let turn = 1; !stop.signal.aborted; turn++) {
         const name = `made-${worker}-${turn}`
         const isMade = await attempt('create', name, 0, () =>
           client.create({ metadata: { name, namespace }, data: { turn: String(turn) } }),
