@@ -11,7 +11,8 @@ export const busyboxNext = 'test.local/busybox:2'
 
 /** The launcher of the program under test. */
 export const program: string = join(import.meta.dirname, '../../k3s')
-const readyMs = 90_000
+// Less than a test may take, so that what was waited for is told.
+const patienceMs = 50_000
 
 /** What `k3s kubectl` would run, without the launcher's start at each of many calls. */
 const kubectl = spawnSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' }).stdout.trim() || `"${program}" kubectl`
@@ -28,6 +29,8 @@ export interface Cluster extends AsyncDisposable {
   readonly lab: Lab
   readonly server: Member
   readonly agents: readonly Member[]
+  /** From the launch of the server to kubectl's sight of its node as Ready. */
+  readonly readyMs: number
   /** A host with the busybox image in place and nothing running. */
   addHost(name: string): Promise<Host>
   /** The content of the server's token file. */
@@ -44,7 +47,7 @@ export interface Cluster extends AsyncDisposable {
 }
 
 /** Polls until `probe` gives something; throws with the last reason when it does not in time. */
-export async function until<T>(what: string, probe: () => Promise<T | undefined>, timeoutMs = readyMs): Promise<T> {
+export async function until<T>(what: string, probe: () => Promise<T | undefined>, timeoutMs = patienceMs): Promise<T> {
   const deadline = performance.now() + timeoutMs
   let last: unknown
   for (;;) {
@@ -84,11 +87,17 @@ export async function startCluster(id: string, options: { readonly args?: readon
   }
 
   const serverArgs = ['server', ...(options.args ?? [])]
-  const server = launch(await prepare('server'), serverArgs)
+  const serverHost = await prepare('server')
+  const launchedMs = performance.now()
+  let readyMs = 0
+  const server = launch(serverHost, serverArgs)
   const cluster: Cluster = {
     lab,
     server,
     agents,
+    get readyMs() {
+      return readyMs
+    },
     addHost: prepare,
     async token() {
       return (await readFile(server.host.path('/var/lib/rancher/k3s/server/node-token'), 'utf8')).trim()
@@ -126,6 +135,7 @@ export async function startCluster(id: string, options: { readonly args?: readon
       return undefined
     })
     await cluster.waitForNode('server')
+    readyMs = performance.now() - launchedMs
   } catch (error) {
     const log = await readFile(server.logFile, 'utf8').catch(() => '')
     await cluster[Symbol.asyncDispose]()
