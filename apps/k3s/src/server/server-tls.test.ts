@@ -56,4 +56,28 @@ describe('ensureServerTls()', () => {
     expect(after.controller).toEqual(before.controller)
     expect(readFileSync(join(folder, 'client-admin.crt'), 'utf8')).toBe(after.admin.cert)
   })
+
+  it.each(['client-ca.crt', 'server-ca.key', 'request-header-ca.crt', 'service.key'])(
+    'refuses a damaged %s and leaves it as it is',
+    async (name) => {
+      await ensureServerTls(folder, options)
+      const file = join(folder, name)
+      const before = readFileSync(file, 'utf8')
+      writeFileSync(file, 'damaged')
+      await expect(ensureServerTls(folder, options)).rejects.toThrow(/^Cannot use ".*restore (it|them) from a backup$/)
+      expect(readFileSync(file, 'utf8')).toBe('damaged')
+      writeFileSync(file, before)
+    },
+  )
+
+  it('makes no CA in the place of one whose key is lost', async () => {
+    const file = join(folder, 'server-ca.key')
+    const before = readFileSync(file, 'utf8')
+    rmSync(file)
+    await expect(ensureServerTls(folder, options)).rejects.toThrow(
+      /^Cannot use ".*server-ca\.crt" and ".*server-ca\.key": they are no certificate/,
+    )
+    writeFileSync(file, before, { mode: 0o600 })
+    expect((await ensureServerTls(folder, options)).serverCa.key).toBe(before)
+  })
 })

@@ -1,6 +1,7 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { createCa, isSignedBy, issueCertificate, needsRenewal, readCertificate, type KeyPair, type LeafOptions } from '@k3s/pki'
+import { FatalError } from '../errors.ts'
 import { readIfThere, writeAtomically } from '../files.ts'
 
 /** What a server needs of keys and certificates; files and names as K3s lays them out under SRV/tls. */
@@ -33,9 +34,25 @@ function writePair(folder: string, name: string, pair: KeyPair): void {
   writeAtomically(join(folder, `${name}.crt`), pair.cert, 0o644)
 }
 
+function damaged(folder: string, name: string, cause?: unknown): FatalError {
+  const files = `"${join(folder, `${name}.crt`)}" and "${join(folder, `${name}.key`)}"`
+  return new FatalError(`Cannot use ${files}: they are no certificate and its key in PEM form; restore them from a backup`, { cause })
+}
+
+/** Reads a CA or makes it. One that is damaged is refused: everything of the cluster hangs on it, so a new one is no help. */
 async function ensureCa(folder: string, name: string): Promise<KeyPair> {
   const existing = readPair(folder, name)
-  if (existing !== undefined) return existing
+  if (existing !== undefined) {
+    try {
+      // A bundle's first certificate is the one that signs.
+      if (new X509Certificate(existing.cert).checkPrivateKey(createPrivateKey(existing.key))) return existing
+    } catch (cause) {
+      throw damaged(folder, name, cause)
+    }
+    throw damaged(folder, name)
+  }
+  // The key is written first: without the other one, this is no start that was cut short.
+  if (readIfThere(join(folder, `${name}.crt`)) !== undefined) throw damaged(folder, name)
   const made = await createCa(`k3s-${name}@${Math.floor(Date.now() / 1000)}`)
   writePair(folder, name, made)
   return made
@@ -59,8 +76,12 @@ function ensureServiceAccountKey(folder: string): string {
   const file = join(folder, 'service.key')
   const existing = readIfThere(file)
   if (existing !== undefined) {
-    createPublicKey(createPrivateKey(existing)) // throws with the reason when the file is damaged
-    return existing
+    try {
+      createPublicKey(createPrivateKey(existing))
+      return existing
+    } catch (cause) {
+      throw new FatalError(`Cannot use "${file}": it is no private key in PEM form; restore it from a backup`, { cause })
+    }
   }
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
