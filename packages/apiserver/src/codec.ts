@@ -17,6 +17,7 @@ import {
   type SchemaPicker,
   type TypeSchema,
 } from '@k3s/api'
+import { jsonText, yamlText } from './body-text.ts'
 import { copyJson, isObject } from './json.ts'
 import { invalidValue } from './registry/field-error.ts'
 
@@ -119,9 +120,9 @@ function decode(body: RequestBody, expected: ExpectedKind, schema: TypeSchema | 
   switch (mediaTypeOf(body.contentType)) {
     case '':
     case jsonType:
-      return decodeJson(body.bytes.toString('utf8'), pick)
+      return decodeJson(jsonText(body.bytes), pick)
     case yamlType:
-      return decodeYaml(body.bytes.toString('utf8'), pick)
+      return decodeYaml(yamlText(body.bytes), pick)
     case protobufType:
       return { object: decodeProtobuf(body.bytes, pick), fieldErrors: [] }
     default:
@@ -145,9 +146,9 @@ export function decodeOptions(body: RequestBody): JsonObject | undefined {
   switch (mediaTypeOf(body.contentType)) {
     case '':
     case jsonType:
-      return decodeJson(body.bytes.toString('utf8'), pick).object
+      return decodeJson(jsonText(body.bytes), pick).object
     case yamlType:
-      return decodeYaml(body.bytes.toString('utf8'), pick).object
+      return decodeYaml(yamlText(body.bytes), pick).object
     case protobufType:
       return decodeProtobuf(body.bytes, pick)
     default:

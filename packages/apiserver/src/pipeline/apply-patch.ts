@@ -1,7 +1,8 @@
-import { badRequest, jsonMergePatch, parseYaml, schemaOf, StatusError, strategicMergePatch, type JsonObject } from '@k3s/api'
-import jsonPatch, { type Operation } from 'fast-json-patch'
+import { badRequest, isStatusError, jsonMergePatch, parseYaml, schemaOf, StatusError, strategicMergePatch, type JsonObject } from '@k3s/api'
+import { isJson, jsonText, yamlText } from '../body-text.ts'
 import { mediaTypeOf, unsupportedMediaType, type RequestBody } from '../codec.ts'
-import { copyJson, isObject } from '../json.ts'
+import { isObject } from '../json.ts'
+import { applyJsonPatch } from './json-patch.ts'
 
 export type PatchKind = 'json' | 'merge' | 'strategic' | 'apply'
 
@@ -42,11 +43,15 @@ export function readPatch(body: RequestBody, options: { readonly supportsStrateg
 }
 
 function parse(kind: PatchKind, bytes: Buffer): unknown {
-  const text = bytes.toString('utf8')
-  if (kind === 'apply') return parseYaml(text)
+  if (kind === 'apply') {
+    const text = yamlText(bytes)
+    // kubectl sends JSON as YAML.
+    return isJson(text) ? JSON.parse(text) : parseYaml(text)
+  }
   try {
-    return JSON.parse(text)
+    return JSON.parse(jsonText(bytes))
   } catch (error) {
+    if (isStatusError(error)) throw error
     throw badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
@@ -59,7 +64,7 @@ export function applyPatch(
 ): JsonObject {
   switch (document.kind) {
     case 'json':
-      return applyOperations(document.value, current)
+      return applyOperations(Array.isArray(document.value) ? document.value : [], current)
     case 'merge': {
       const merged = jsonMergePatch(current, document.value)
       if (!isObject(merged)) throw badRequest('error applying patch: the patch must be an object')
@@ -76,12 +81,11 @@ export function applyPatch(
 }
 
 /** A failing `test` or a path that is not there refuses the whole patch. */
-function applyOperations(operations: unknown, current: JsonObject): JsonObject {
+function applyOperations(operations: readonly unknown[], current: JsonObject): JsonObject {
   try {
-    // validateOperation (the second true) checks each operation's form, so the assertion holds once it returns.
-    const { newDocument } = jsonPatch.applyPatch<JsonObject>(copyJson(current), copyJson(operations) as Operation[], true, true, true)
-    if (!isObject(newDocument)) throw new Error('the document is no object any more')
-    return newDocument
+    const document = applyJsonPatch(operations, current)
+    if (!isObject(document)) throw new Error('the document is no object any more')
+    return document
   } catch (error) {
     throw new StatusError('Invalid', 'the server rejected our request due to an error in our request', { cause: error, details: {} })
   }

@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest'
+import { jsonText, yamlText } from './body-text.ts'
+
+const nested = (depth: number): Buffer => Buffer.from('['.repeat(depth) + ']'.repeat(depth))
+
+describe('jsonText()', () => {
+  it('refuses what is nested too deep, not what only looks so', () => {
+    expect(jsonText(nested(1000))).toHaveLength(2000)
+    expect(() => jsonText(nested(1001))).toThrow('exceeded max depth')
+    expect(() => jsonText(Buffer.from('{"a":'.repeat(500_000)))).toThrow('exceeded max depth')
+    const quoted = JSON.stringify({ a: `\\"${'['.repeat(5000)}`, b: '{}'.repeat(5000) })
+    expect(jsonText(Buffer.from(quoted))).toBe(quoted)
+    const flat = JSON.stringify(Array.from({ length: 5000 }, () => ({})))
+    expect(jsonText(Buffer.from(flat))).toBe(flat)
+  })
+})
+
+describe('yamlText()', () => {
+  it('bounds YAML, but not JSON', () => {
+    const items = Array.from({ length: 300_000 }, () => 'ab')
+    expect(() => yamlText(Buffer.from(items.map((item) => `- ${item}`).join('\n')))).toThrow('limit of YAML is 524288')
+    expect(() => yamlText(Buffer.from(`[${items.join(',')}]`))).toThrow('limit of YAML is 524288')
+    expect(yamlText(Buffer.from(JSON.stringify(items)))).toHaveLength(items.length * 5 + 1)
+    expect(yamlText(Buffer.from('a: b'))).toBe('a: b')
+  })
+})
