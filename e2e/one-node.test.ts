@@ -83,6 +83,7 @@ describe('A Deployment behind a Service', () => {
   beforeAll(async () => {
     cluster = await startCluster('one')
     await cluster.apply(clientManifest)
+    await kubectl(`create cronjob tick --image=${busybox} --schedule='* * * * *' -- echo tock`)
   })
   afterAll(() => cluster?.[Symbol.asyncDispose]())
 
@@ -368,6 +369,20 @@ spec:
       (await kubectl(`exec ${pod} -- cat /etc/web/greeting`)) === 'changed' ? true : undefined,
     )
     expect(await kubectl(`exec ${pod} -- sh -c 'echo $GREETING'`)).toBe('hello\n')
+  })
+
+  test('a CronJob has started a job by the minute', async () => {
+    const job = await until('a job of it is complete', async () => {
+      const name = await kubectl("get jobs -o jsonpath='{.items[?(@.status.succeeded==1)].metadata.name}'")
+      return name === '' ? undefined : name.split(' ')[0]
+    })
+    expect(job).toMatch(/^tick-\d{8}$/)
+    expect(await kubectl(`logs job/${job}`)).toBe('tock\n')
+    expect(await kubectl("get cronjob tick -o jsonpath='{.status.lastScheduleTime}'")).toMatch(/T\d\d:\d\d:00Z$/)
+    await kubectl('delete cronjob tick')
+    await until('its jobs are gone', async () =>
+      (await kubectl('get jobs,pods -l batch.kubernetes.io/job-name -o name')) === '' ? true : undefined,
+    )
   })
 
   test('drain empties the node and uncordon fills it again', async () => {

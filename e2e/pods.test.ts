@@ -321,7 +321,8 @@ spec:
     expect((await view('fixed-server')).metadata.ownerReferences).toMatchObject([{ kind: 'Node', name: 'server' }])
     expect(await kubectl('logs fixed-server')).toBe('static\n')
     const { uid } = (await view('fixed-server')).metadata
-    await kubectl('delete pod fixed-server --now')
+    // kubectl may look only when the next one is there already, and would wait for that one's end.
+    await kubectl('delete pod fixed-server --now --wait=false')
     await until('its mirror is made again', async () => ((await view('fixed-server')).metadata.uid === uid ? undefined : true))
     await rm(file)
     await until('it is gone', async () =>
