@@ -45,7 +45,7 @@ setup_workspace() {
     cp "$ROOT/pnpm-lock.yaml" "$stamp"
   fi
   if [ ! -s "$ROOT/packages/api/src/generated/descriptions.json" ] && [ -f "$ROOT/packages/api/scripts/generate-descriptions.ts" ]; then
-    (cd "$ROOT" && quietly node --conditions=@k3s/source packages/api/scripts/generate-descriptions.ts "$ROOT/e2e/node_modules/@kubernetes/client-node") || say "Field descriptions could not be made; kubectl explain will show none"
+    (cd "$ROOT" && quietly node --conditions=@k3s/source packages/api/scripts/generate-descriptions.ts "$ROOT/packages/api/node_modules/@kubernetes/client-node") || say "Field descriptions could not be made; kubectl explain will show none"
   fi
 }
 
