@@ -5,6 +5,7 @@ import {
   compareQuantities,
   isQuantity,
   quantityMilli,
+  quantityNanos,
   quantityOf,
   quantityValue,
   subtractQuantities,
@@ -55,5 +56,19 @@ describe('quantity arithmetic', () => {
   it.each(['', '.', 'a', '1 Gi', '1GiB', '--1', '1ki'])('refuses %j', (text) => {
     expect(isQuantity(text)).toBe(false)
     expect(() => quantityValue(text)).toThrow(TypeError)
+  })
+})
+
+describe('a quantity that is made to hurt', () => {
+  it('is capped, rounded or refused at once', () => {
+    const started = performance.now()
+    expect(quantityValue('1e9999')).toBe(2 ** 63)
+    expect(quantityValue('-1e9999')).toBe(-(2 ** 63))
+    expect(quantityValue('20Ei')).toBe(2 ** 63)
+    expect(quantityNanos('1e-9999')).toBe(1n)
+    expect(quantityNanos('0e9999')).toBe(0n)
+    expect(isQuantity('9'.repeat(1_000_000))).toBe(false)
+    for (let count = 0; count < 10_000; count++) isQuantity('1e9999')
+    expect(performance.now() - started).toBeLessThan(2000)
   })
 })

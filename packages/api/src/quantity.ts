@@ -32,18 +32,29 @@ const divideAwayFromZero = (value: bigint, by: bigint): bigint => {
   return value < 0n ? quotient - 1n : quotient + 1n
 }
 
+// Longer ones say nothing, and arithmetic on them is quadratic.
+const maxLength = 256
+
+// As upstream: what is larger than 2^63 - 1 is that.
+const maxNanos = (2n ** 63n - 1n) * nano
+const capped = (nanos: bigint): bigint => (nanos > maxNanos ? maxNanos : nanos < -maxNanos ? -maxNanos : nanos)
+
 function parse(text: string): Parsed | undefined {
+  if (text.length > maxLength) return undefined
   const match = pattern.exec(text)
   if (match === null) return undefined
   const [, sign = '', whole = '', fraction = '', suffix = ''] = match
   if (whole === '' && fraction === '') return undefined
   const digits = BigInt(`${whole}${fraction}`) * (sign === '-' ? -1n : 1n)
   const binary = binarySuffixes[suffix]
-  if (binary !== undefined) return { nanos: divideAwayFromZero(digits * binary * nano, 10n ** BigInt(fraction.length)), format: 'binarySI' }
+  if (binary !== undefined)
+    return { nanos: capped(divideAwayFromZero(digits * binary * nano, 10n ** BigInt(fraction.length))), format: 'binarySI' }
   const isExponent = /^[eE][+-]?\d/.test(suffix)
   const exponent = (isExponent ? Number(suffix.slice(1)) : (decimalSuffixes[suffix] ?? 0)) - fraction.length + 9
-  const nanos = exponent >= 0 ? digits * 10n ** BigInt(exponent) : divideAwayFromZero(digits, 10n ** BigInt(-exponent))
-  return { nanos, format: isExponent ? 'decimalExponent' : 'decimalSI' }
+  // More places than these lead beyond the cap, or to less than a nano.
+  const places = BigInt(Math.min(Math.abs(exponent), maxLength + 30))
+  const nanos = exponent >= 0 ? digits * 10n ** places : divideAwayFromZero(digits, 10n ** places)
+  return { nanos: capped(nanos), format: isExponent ? 'decimalExponent' : 'decimalSI' }
 }
 
 /** True when `text` is a quantity. */
