@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, request, type Server } from 'node:https'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodes, secrets } from '@k3s/api/types/core/v1'
@@ -150,6 +151,23 @@ describe('joinCluster()', () => {
   ])('refuses %s with one sentence', async (_, change, code, message) => {
     const cluster = await startCluster()
     await expect(joinCluster(await cluster.machine(change))).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  })
+
+  it('tells why the server is away when a load balancer stands between', async () => {
+    const hangsUp = createTcpServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
+    await once(hangsUp, 'listening')
+    cleanups.push(() => hangsUp.close())
+    const { port } = hangsUp.address() as AddressInfo // it listens on a port
+    const cluster = await startCluster()
+    const said = Promise.withResolvers<unknown>()
+    const stop = new AbortController()
+    const logger = { debug() {}, info() {}, error() {}, warn: (fields: { err?: unknown }) => said.resolve(fields.err), child: () => logger }
+    const change = { server: 'https://127.0.0.1:1', via: `https://127.0.0.1:${port}` }
+    const joining = joinCluster(await cluster.machine({ ...change, signal: stop.signal, clock: new FakeClock(), logger }))
+    const ended = expect(joining).rejects.toThrow('stop')
+    expect(await said.promise).toBe('Cannot reach server https://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1')
+    stop.abort(new Error('stop'))
+    await ended
   })
 
   it('keeps asking while the server is away or the name belongs to another machine', async () => {

@@ -66,7 +66,14 @@ export async function joinCluster(options: JoinOptions): Promise<JoinResult> {
   if (token !== undefined && token.caHash === undefined) {
     logger.warn({}, 'The token has no CA hash: the identity of the server cannot be checked; use the full token of the file server/token')
   }
-  return retry(() => joinOnce({ ...options, logger }, via, server, token, password), {
+  const join = (): Promise<JoinResult> =>
+    joinOnce({ ...options, logger }, via, server, token, password).catch(async (error: unknown) => {
+      // Of a server that is away the load balancer only hangs up: the server's own address tells why.
+      if (via !== server && isJoinError(error) && error.code === 'Unreachable')
+        await fetchCaBundle(server, server, undefined, options.signal)
+      throw error
+    })
+  return retry(join, {
     signal: options.signal,
     clock,
     initialMs: pollMs,
