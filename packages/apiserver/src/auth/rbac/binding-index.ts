@@ -19,10 +19,13 @@ function subjectKeys(binding: Binding): string[] {
 /** The bindings of a list by their subjects. Follows the list by comparing identities: only what changed is indexed again. */
 export class BindingIndex<B extends Binding> {
   readonly #known = new Set<B>()
+  #list: readonly B[] | undefined
   readonly #bySubject = new Map<string, Set<B>>()
 
-  /** Brings the index to the present list. Costs one set look-up a binding when nothing changed. */
+  /** Brings the index to the present list. Costs nothing for the same list, one set look-up a binding for another one. */
   follow(list: readonly B[]): void {
+    if (list === this.#list) return
+    this.#list = list
     for (const binding of list) if (!this.#known.has(binding)) this.#add(binding)
     if (list.length === this.#known.size) return
     const present = new Set(list)
