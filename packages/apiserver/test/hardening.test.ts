@@ -134,3 +134,21 @@ describe('a watch without an end', () => {
     expect(await first).toContain('late')
   })
 })
+
+describe('a long answer in YAML', () => {
+  it('is JSON, which is YAML, so that it is written at once', async () => {
+    const server = await startHttps()
+    const maps = '/api/v1/namespaces/default/configmaps'
+    for (const [name, length] of [
+      ['short', 10],
+      ['long', 100_000],
+    ] as const)
+      await server.client.resource(configmaps).create({ metadata: { name, namespace: 'default' }, data: { a: 'x'.repeat(length) } })
+    const get = (name: string): ReturnType<typeof ask> =>
+      ask(server, `${maps}/${name}`, { ...server.adminCertificate, headers: { accept: 'application/yaml' } })
+    const [short, long] = [await get('short'), await get('long')]
+    expect([short.headers['content-type'], long.headers['content-type']]).toEqual(['application/yaml', 'application/yaml'])
+    expect(short.text).toContain('data:\n  a: xxxxxxxxxx\n')
+    expect(long.json()).toMatchObject({ metadata: { name: 'long' } })
+  })
+})

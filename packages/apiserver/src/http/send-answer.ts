@@ -17,6 +17,9 @@ const compress = promisify(gzip)
 // Upstream's threshold: below it compression costs more than it saves.
 const minCompressedBytes = 128 * 1024
 
+// JSON that is longer is not rewritten as YAML, which takes a millisecond for every KiB.
+const maxYamlBytes = 64 * 1024
+
 export interface SendContext {
   readonly request: HttpRequest
   readonly response: HttpResponse
@@ -89,7 +92,8 @@ function encodeOptions({ query, now }: SendContext, { representation }: Negotiat
 }
 
 async function sendBody(context: SendContext, code: number, { mediaType }: Negotiated, json: Buffer): Promise<void> {
-  if (mediaType === 'application/json') return send(context, code, { 'content-type': mediaType }, json)
+  // JSON is YAML, too: writing long YAML would hold up everybody else for a second.
+  if (mediaType === 'application/json' || json.length > maxYamlBytes) return send(context, code, { 'content-type': mediaType }, json)
   const text = stringify(JSON.parse(json.toString('utf8')), { version: '1.1' })
   return send(context, code, { 'content-type': mediaType }, Buffer.from(text))
 }
