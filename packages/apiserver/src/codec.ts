@@ -19,7 +19,7 @@ import {
 } from '@k3s/api'
 import { jsonText, yamlText } from './body-text.ts'
 import { copyJson, isObject } from './json.ts'
-import { invalidValue } from './registry/field-error.ts'
+import { invalidValue } from './validation/field-error.ts'
 
 /** A body as it came: bytes from the wire, or an object from a client in this process. */
 export type RequestBody =

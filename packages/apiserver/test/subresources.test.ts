@@ -1,34 +1,14 @@
-import { createClient } from '@k3s/client'
-import { type Pod, pods, secrets, serviceaccounts } from '@k3s/api/types/core/v1'
+import { type Pod, pods, secrets } from '@k3s/api/types/core/v1'
 import { poddisruptionbudgets } from '@k3s/api/types/policy/v1'
 import type { TokenRequest } from '@k3s/api/types/authentication/v1'
 import type { KubernetesObject } from '@k3s/api'
-import { generateKey } from '@k3s/pki'
 import { describe, expect, it } from 'vitest'
-import { builtInParts, SigningKeys, type UserInfo } from '../src/index.ts'
-import { startServer, type TestServer } from './start-server.ts'
+import type { UserInfo } from '../src/index.ts'
+import { issuer, send, startCluster } from './start-cluster.ts'
+import { admin, type TestServer } from './start-server.ts'
 
-const issuer = 'https://issuer.example'
-
-async function startCluster(): Promise<TestServer> {
-  const keys = new SigningKeys([await generateKey()])
-  const cluster = await startServer(
-    builtInParts({ serviceCidrs: ['10.43.0.0/16'], serviceAccounts: { keys, issuers: [issuer], baseUrl: 'https://127.0.0.1:6443' } }),
-  )
-  await cluster.client.resource(serviceaccounts).create({ metadata: { name: 'default', namespace: 'default' } })
-  return cluster
-}
-
-async function post<T = KubernetesObject>(
-  { server }: TestServer,
-  path: string,
-  body: unknown,
-  user: UserInfo = { name: 'admin', groups: ['system:masters'] },
-): Promise<T> {
-  const { body: answer } = await createClient(server.transport(user)).transport.request({ method: 'POST', path, body })
-  // The shape is what each test goes on to check.
-  return answer as T
-}
+const post = <T = KubernetesObject>(cluster: TestServer, path: string, body: unknown, user: UserInfo = admin): Promise<T> =>
+  send<T>(cluster, { path, user }, body)
 
 const podOf = (name: string, labels: Record<string, string> = {}): Pod => ({
   metadata: { name, namespace: 'default', labels },

@@ -1,87 +1,20 @@
-import type { KubernetesObject, ResourceType } from '@k3s/api'
-import {
-  limitranges,
-  namespaces,
-  nodes,
-  type Pod,
-  pods,
-  resourcequotas,
-  type ResourceQuota,
-  secrets,
-  serviceaccounts,
-} from '@k3s/api/types/core/v1'
+import { limitranges, namespaces, nodes, type Pod, pods, resourcequotas, type ResourceQuota, secrets } from '@k3s/api/types/core/v1'
 import { clusterroles, clusterrolebindings } from '@k3s/api/types/rbac/v1'
 import { priorityclasses } from '@k3s/api/types/scheduling/v1'
 import { ingressclasses, ingresses } from '@k3s/api/types/networking/v1'
 import { persistentvolumeclaims } from '@k3s/api/types/core/v1'
 import { storageclasses } from '@k3s/api/types/storage/v1'
 import { describe, expect, it } from 'vitest'
-import { objectsOf, scopeOf, stored, type Stored, type TestScope } from '../../test/strategy-runs.ts'
+import { runAdmission as run } from '../../test/run-admission.ts'
+import { objectsOf, stored, type Stored } from '../../test/strategy-runs.ts'
 import { RbacAuthorizer } from '../auth/rbac/rbac-authorizer.ts'
 import type { UserInfo } from '../auth/auth.ts'
-import type { AdmissionRequest } from './admission.ts'
 import { builtInAdmission } from './built-in.ts'
 
 const podOf = (spec: Partial<Pod['spec']> = {}): Pod => ({
   metadata: { name: 'web', namespace: 'a' },
   spec: { containers: [{ name: 'main', image: 'i' }], ...spec },
 })
-const defaultStored: readonly Stored[] = [
-  stored(namespaces, { metadata: { name: 'a' }, spec: {} }),
-  stored(serviceaccounts, { metadata: { name: 'default', namespace: 'a' }, imagePullSecrets: [{ name: 'pull' }] }),
-]
-
-interface Run {
-  readonly scope: TestScope
-  readonly request: AdmissionRequest
-}
-
-/** Runs the plugins of these names, or all, over a request. */
-async function run<T extends KubernetesObject>(
-  type: ResourceType<T>,
-  object: T | undefined,
-  options: {
-    readonly only?: readonly string[]
-    readonly old?: T
-    readonly operation?: AdmissionRequest['operation']
-    readonly user?: UserInfo
-    readonly stored?: readonly Stored[]
-    readonly quota?: ResourceQuota
-  } = {},
-): Promise<Run> {
-  const objects = objectsOf(...(options.stored ?? defaultStored))
-  const rbac = new RbacAuthorizer(objects)
-  const scope = scopeOf({
-    objects,
-    namespace: object?.metadata.namespace ?? options.old?.metadata.namespace ?? '',
-    ...(options.user === undefined ? {} : { user: options.user }),
-  })
-  const request: AdmissionRequest = {
-    operation: options.operation ?? (options.old === undefined ? 'CREATE' : 'UPDATE'),
-    type,
-    subresource: '',
-    namespace: scope.namespace,
-    name: (object ?? options.old)?.metadata.name ?? '',
-    object,
-    oldObject: options.old,
-    scope,
-  }
-  const plugins = builtInAdmission({
-    authorizer: rbac,
-    rules: rbac,
-    operations: {
-      guaranteedUpdate: (_type, _at, change) => {
-        // The only quota of the test.
-        change(options.quota as never)
-        return Promise.resolve(options.quota as never)
-      },
-    },
-    random: () => 0,
-  }).filter(({ name }) => options.only?.includes(name) ?? true)
-  for (const plugin of plugins) await plugin.admit?.(request)
-  for (const plugin of plugins) await plugin.validate?.(request)
-  return { scope, request }
-}
 
 describe('the set of plugins', () => {
   it('is upstream’s, in its order', () => {

@@ -1,7 +1,7 @@
 import { certificatesigningrequests } from '@k3s/api/types/certificates/v1'
 import type { Authorizer } from '../auth/auth.ts'
 import { maySign } from '../resources/certificate-signing-requests/strategy.ts'
-import { semanticEqual } from '../resources/shared/equality.ts'
+import { semanticEqual } from '../validation/equality.ts'
 import type { AdmissionPlugin } from './admission.ts'
 import { objectOf, oldObjectOf, refusal } from './requests.ts'
 

@@ -6,7 +6,7 @@ import { type Node, nodes, persistentvolumeclaims, type Pod, pods, serviceaccoun
 import { resourceslices } from '@k3s/api/types/resource/v1'
 import { csinodes } from '@k3s/api/types/storage/v1'
 import { nodeOf } from '../auth/node/node-identity.ts'
-import { semanticEqual } from '../resources/shared/equality.ts'
+import { semanticEqual } from '../validation/equality.ts'
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts'
 import { isFor, objectOf, oldObjectOf, refusal } from './requests.ts'
 

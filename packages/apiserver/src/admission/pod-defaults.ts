@@ -3,7 +3,7 @@ import { type Binding, bindings, type Node, nodes, type Pod, pods, type Tolerati
 import { type RuntimeClass, runtimeclasses } from '@k3s/api/types/node/v1'
 import { type PriorityClass, priorityclasses } from '@k3s/api/types/scheduling/v1'
 import type { ObjectReader } from '../registry/strategy.ts'
-import { semanticEqual } from '../resources/shared/equality.ts'
+import { semanticEqual } from '../validation/equality.ts'
 import type { AdmissionPlugin } from './admission.ts'
 import { isFor, objectOf, oldObjectOf, refusal } from './requests.ts'
 

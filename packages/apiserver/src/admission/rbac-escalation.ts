@@ -14,7 +14,7 @@ import type { AccessAttributes, Authorizer, UserInfo } from '../auth/auth.ts'
 import { mastersGroup } from '../auth/authorizers.ts'
 import type { RuleResolver } from '../auth/rbac/rbac-authorizer.ts'
 import { compactRules, coveredRules, ruleText } from '../auth/rbac/rules.ts'
-import { semanticEqual } from '../resources/shared/equality.ts'
+import { semanticEqual } from '../validation/equality.ts'
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts'
 import { objectOf, oldObjectOf, refusal } from './requests.ts'
 

@@ -1,6 +1,6 @@
 import { invalid, notFound } from '@k3s/api'
 import { isTrueParameter } from '../http/request-info.ts'
-import { forbiddenField, notSupported } from '../registry/field-error.ts'
+import { forbiddenField, notSupported } from '../validation/field-error.ts'
 import type { FieldError } from '../registry/strategy.ts'
 import { parseResourceVersion } from '../resource-version.ts'
 import { listObjects, validateListParameters } from '../watch-cache/list-objects.ts'

@@ -3,12 +3,16 @@ import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { deepFreeze } from '../deep-freeze.ts'
 import { toStatusError } from '../errors.ts'
+import { invalids } from '../validation/fields.ts'
+import { pathSegment } from '../validation/names.ts'
+import { validateObjectMeta } from '../validation/object-meta.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { generateName, maxGenerateNameRetries } from './generate-name.ts'
-import { fillSystemMetadata, metadataProblems } from './metadata-rules.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import type { ResourceStorage } from './served-resource.ts'
+import type { FieldError, ResourceStrategy } from './strategy.ts'
+import { fillSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
 
 export interface CreateRequest {
@@ -50,7 +54,7 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   strategy.prepareForCreate?.(object, scope)
   if (storage.hasGeneration) object.metadata.generation = 1
   else delete object.metadata.generation
-  const problems = [...metadataProblems(object, strategy), ...(strategy.validate?.(object, scope) ?? [])]
+  const problems = creationProblems(object, strategy, scope)
   if (problems.length > 0) throw invalid(type, object.metadata.name, problems)
   if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
   const allocation = await strategy.allocate?.(object, undefined, scope)
@@ -69,6 +73,17 @@ export async function createObject(context: RegistryContext, request: CreateRequ
     await allocation?.release()
     throw error
   }
+}
+
+/** Follows rest.BeforeCreate: a kind's own rules, its names among them, speak first; what holds for every kind's name is asked when they are content. */
+function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, scope: WriteScope): readonly FieldError[] {
+  const { metadata } = object
+  const { namespaced } = strategy.type
+  const problems = [
+    ...validateObjectMeta(metadata, { namespaced, validateName: strategy.validateName }),
+    ...(strategy.validate?.(object, scope) ?? []),
+  ]
+  return problems.length > 0 ? problems : invalids('metadata.name', metadata.name, pathSegment(metadata.name))
 }
 
 async function writeNew(

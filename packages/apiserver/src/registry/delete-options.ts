@@ -1,6 +1,6 @@
 import { badRequest, invalid } from '@k3s/api'
 import { isTrueParameter } from '../http/request-info.ts'
-import { forbiddenField, invalidValue, notSupported } from './field-error.ts'
+import { forbiddenField, invalidValue, notSupported } from '../validation/field-error.ts'
 import type { FieldError } from './strategy.ts'
 
 export type PropagationPolicy = 'Orphan' | 'Background' | 'Foreground'

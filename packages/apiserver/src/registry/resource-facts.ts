@@ -1,5 +1,5 @@
 import { groupResourceOf, type ResourceType } from '@k3s/api'
-import { pathSegmentProblems } from './names.ts'
+import { pathSegment } from '../validation/names.ts'
 import type { ResourceStrategy } from './strategy.ts'
 
 /** Facts about built-in resources that are in upstream's code and in no document. */
@@ -119,6 +119,6 @@ export function defaultRules(
   return {
     allowCreateOnUpdate: createdByUpdate.has(name),
     allowUnconditionalUpdate: !versionedUpdate.has(name),
-    ...(roleKinds.includes(name) ? { validateName: pathSegmentProblems } : {}),
+    ...(roleKinds.includes(name) ? { validateName: pathSegment } : {}),
   }
 }

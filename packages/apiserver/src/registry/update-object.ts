@@ -5,15 +5,15 @@ import { deepFreeze } from '../deep-freeze.ts'
 import { staleObjectMessage, toStatusError } from '../errors.ts'
 import { copyJson, equalJson } from '../json.ts'
 import { formatResourceVersion } from '../resource-version.ts'
+import { invalidValue } from '../validation/field-error.ts'
+import { validateObjectMetaUpdate } from '../validation/object-meta.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject, dryRunObject } from './create-object.ts'
-import { invalidValue } from './field-error.ts'
-import { keepSystemMetadata, metadataProblems, metadataUpdateProblems } from './metadata-rules.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import type { ResourceStorage } from './served-resource.ts'
-import type { FieldError } from './strategy.ts'
+import { keepSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
 
 export interface UpdateRequest {
@@ -179,11 +179,11 @@ async function applyRules(
   keepSystemMetadata(object, previous)
   if (storage.hasGeneration && subresource !== 'status' && !equalSpec(object, previous))
     object.metadata.generation = (previous.metadata.generation ?? 0) + 1
-  const problems: FieldError[] = []
-  if (subresource === '') problems.push(...(strategy.validate?.(object, scope) ?? []))
-  problems.push(...metadataUpdateProblems(object, previous))
-  problems.push(...(rules?.validate?.(object, previous, scope) ?? []))
-  if (problems.length === 0) problems.push(...metadataProblems(object, strategy))
+  const problems = [
+    ...validateObjectMetaUpdate(object.metadata, previous.metadata, type),
+    ...(subresource === '' ? (strategy.validate?.(object, scope) ?? []) : []),
+    ...(rules?.validate?.(object, previous, scope) ?? []),
+  ]
   if (problems.length > 0) throw invalid(type, request.name, problems)
   if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
 }

@@ -1,7 +1,7 @@
 import { badRequest, hasReason, invalid, StatusError } from '@k3s/api'
 import type { Datastore } from '@k3s/datastore'
 import { expiredList, staleContinueMessage, toStatusError } from '../errors.ts'
-import { forbiddenField, notSupported } from '../registry/field-error.ts'
+import { forbiddenField, notSupported } from '../validation/field-error.ts'
 import type { FieldError } from '../registry/strategy.ts'
 import { parseResourceVersion } from '../resource-version.ts'
 import { CachedObject } from './cached-object.ts'

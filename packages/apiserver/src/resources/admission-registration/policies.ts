@@ -12,12 +12,12 @@ import {
   validatingadmissionpolicybindings,
   type Variable,
 } from '@k3s/api/types/admissionregistration/v1'
-import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { invalids, oneOf, optionalOneOf, requiredString } from '../shared/fields.ts'
+import { invalids, oneOf, optionalOneOf, requiredString } from '../../validation/fields.ts'
 import { formatLabelSelector, validateLabelSelector } from '../shared/label-selector.ts'
-import { cIdentifier, dns1035Label, dns1123Subdomain, pathSegment, qualifiedName } from '../shared/names.ts'
+import { cIdentifier, dns1035Label, dns1123Subdomain, pathSegment, qualifiedName } from '../../validation/names.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultMatch, failurePolicies, reinvocationPolicies, validateConditions, validateMatch } from './rules.ts'
 

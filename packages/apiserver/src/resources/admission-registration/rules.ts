@@ -1,9 +1,9 @@
 import type { MatchCondition, MatchResources, NamedRuleWithOperations, RuleWithOperations } from '@k3s/api/types/admissionregistration/v1'
-import { duplicate, invalidValue, notSupported, required, tooMany } from '../../registry/field-error.ts'
+import { duplicate, invalidValue, notSupported, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids, oneOf, optionalOneOf } from '../shared/fields.ts'
+import { invalids, oneOf, optionalOneOf } from '../../validation/fields.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
-import { pathSegment, qualifiedName } from '../shared/names.ts'
+import { pathSegment, qualifiedName } from '../../validation/names.ts'
 
 const maxConditions = 64
 const operationNames = ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE']

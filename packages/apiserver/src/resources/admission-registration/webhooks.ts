@@ -8,12 +8,12 @@ import {
   validatingwebhookconfigurations,
   type WebhookClientConfig,
 } from '@k3s/api/types/admissionregistration/v1'
-import { duplicate, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { duplicate, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { invalids, optionalOneOf, requiredString } from '../shared/fields.ts'
+import { invalids, optionalOneOf, requiredString } from '../../validation/fields.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
-import { dns1035Label, dns1123Subdomain, portNumber } from '../shared/names.ts'
+import { dns1035Label, dns1123Subdomain, portNumber } from '../../validation/names.ts'
 import { defaultRules, failurePolicies, matchPolicies, reinvocationPolicies, validateConditions, validateRule } from './rules.ts'
 
 const reviewVersions = ['v1', 'v1beta1']

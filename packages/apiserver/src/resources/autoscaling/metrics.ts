@@ -9,10 +9,10 @@ import type {
   MetricTarget,
 } from '@k3s/api/types/autoscaling/v2'
 import { quantityNanos } from '@k3s/api'
-import { forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids } from '../shared/fields.ts'
-import { dns1123Label, pathSegment } from '../shared/names.ts'
+import { invalids } from '../../validation/fields.ts'
+import { dns1123Label, pathSegment } from '../../validation/names.ts'
 import { validateContainerResourceName } from '../shared/resource-validation.ts'
 
 const maxWindowSeconds = 3600

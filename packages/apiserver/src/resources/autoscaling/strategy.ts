@@ -1,7 +1,7 @@
 import { type HorizontalPodAutoscaler, horizontalpodautoscalers } from '@k3s/api/types/autoscaling/v2'
 import type { ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { nonNegative } from '../shared/fields.ts'
+import { nonNegative } from '../../validation/fields.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { metricsText, validateAutoscalerSpec } from './metrics.ts'
 

@@ -5,10 +5,10 @@ import {
   certificatesigningrequests,
 } from '@k3s/api/types/certificates/v1'
 import type { AccessAttributes, Authorizer, UserInfo } from '../../auth/auth.ts'
-import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, RequestScope, ResourceStrategy, Subresource } from '../../registry/strategy.ts'
 import { age, column, humanDuration, nameColumn } from '../shared/columns.ts'
-import { semanticEqual } from '../shared/equality.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 import { signerName } from '../shared/signer-name.ts'
 import { viewSubresource } from '../shared/view.ts'
 

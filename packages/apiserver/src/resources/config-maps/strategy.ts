@@ -1,9 +1,9 @@
 import { type ConfigMap, configmaps } from '@k3s/api/types/core/v1'
-import { invalidValue, tooLong } from '../../registry/field-error.ts'
+import { invalidValue, tooLong } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { base64Bytes, maxDataBytes, validateImmutableData } from '../shared/data.ts'
-import { configMapKey } from '../shared/names.ts'
+import { configMapKey } from '../../validation/names.ts'
 
 function validate(map: ConfigMap): FieldError[] {
   const errors: FieldError[] = []

@@ -1,8 +1,8 @@
 import { type ControllerRevision, controllerrevisions } from '@k3s/api/types/apps/v1'
-import { required } from '../../registry/field-error.ts'
+import { required } from '../../validation/field-error.ts'
 import type { ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { immutable, nonNegative } from '../shared/fields.ts'
+import { immutable, nonNegative } from '../../validation/fields.ts'
 import { isNew } from '../shared/status-rules.ts'
 
 function controller(revision: ControllerRevision): string {

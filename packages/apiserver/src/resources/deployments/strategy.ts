@@ -1,9 +1,9 @@
 import { type Deployment, type DeploymentStrategy, deployments } from '@k3s/api/types/apps/v1'
-import { forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { type PodRules, templateRules } from '../pods/rules.ts'
 import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
-import { immutable, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../shared/fields.ts'
+import { immutable, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../../validation/fields.ts'
 import { formatLabelSelector } from '../shared/label-selector.ts'
 import { keepSpec, keepStatus } from '../shared/status-rules.ts'
 import {

@@ -10,12 +10,12 @@ import {
   type ResourceSlice,
   resourceslices,
 } from '@k3s/api/types/resource/v1'
-import { invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateDriverName } from '../pods/volumes.ts'
 import { ageColumn, column, nameColumn, plainColumns } from '../shared/columns.ts'
-import { immutable, invalids } from '../shared/fields.ts'
-import { dns1123Label, dns1123Subdomain } from '../shared/names.ts'
+import { immutable, invalids } from '../../validation/fields.ts'
+import { dns1123Label, dns1123Subdomain } from '../../validation/names.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
 const maxRequests = 32

@@ -1,11 +1,11 @@
 import { type Endpoint, type EndpointHints, type EndpointPort, type EndpointSlice, endpointslices } from '@k3s/api/types/discovery/v1'
-import { duplicate, invalidValue, required, tooMany } from '../../registry/field-error.ts'
+import { duplicate, invalidValue, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { semanticEqual } from '../shared/equality.ts'
-import { immutable, invalids, oneOf } from '../shared/fields.ts'
+import { semanticEqual } from '../../validation/equality.ts'
+import { immutable, invalids, oneOf } from '../../validation/fields.ts'
 import { ipFamilyOf, validateCanonicalIp, validateEndpointIp, validateIp } from '../shared/ip.ts'
-import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from '../shared/names.ts'
+import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from '../../validation/names.ts'
 import { isNew } from '../shared/status-rules.ts'
 
 const maxEndpoints = 1000

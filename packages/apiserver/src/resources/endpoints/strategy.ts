@@ -1,10 +1,10 @@
 import { type EndpointAddress, type Endpoints, type EndpointSubset, endpoints } from '@k3s/api/types/core/v1'
-import { required } from '../../registry/field-error.ts'
+import { required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { invalids, oneOf } from '../shared/fields.ts'
+import { invalids, oneOf } from '../../validation/fields.ts'
 import { validateEndpointIp, validateIp } from '../shared/ip.ts'
-import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from '../shared/names.ts'
+import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from '../../validation/names.ts'
 
 function validateAddress(address: EndpointAddress, field: string): FieldError[] {
   const errors = validateIp(`${field}.ip`, address.ip ?? '')

@@ -1,9 +1,9 @@
 import { type Event, events } from '@k3s/api/types/core/v1'
-import { invalidValue, required } from '../../registry/field-error.ts'
+import { invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { age, column } from '../shared/columns.ts'
-import { invalids } from '../shared/fields.ts'
-import { qualifiedName } from '../shared/names.ts'
+import { invalids } from '../../validation/fields.ts'
+import { qualifiedName } from '../../validation/names.ts'
 
 /** Longest values of events that have an eventTime, characters. */
 const limits = { reportingInstance: 128, action: 128, reason: 128, message: 1024 } as const

@@ -9,11 +9,11 @@ import {
   type ResourcePolicyRule,
   type Subject,
 } from '@k3s/api/types/flowcontrol/v1'
-import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { invalids, oneOf, requiredString } from '../shared/fields.ts'
-import { dns1123Label, dns1123Subdomain } from '../shared/names.ts'
+import { invalids, oneOf, requiredString } from '../../validation/fields.ts'
+import { dns1123Label, dns1123Subdomain } from '../../validation/names.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
 const maxPrecedence = 10000

@@ -1,11 +1,11 @@
 import type { JobSpec, PodFailurePolicyRule, SuccessPolicyRule } from '@k3s/api/types/batch/v1'
 import type { PodSpec } from '@k3s/api/types/core/v1'
-import { duplicate, invalidValue, notSupported, required, tooLong, tooMany } from '../../registry/field-error.ts'
+import { duplicate, invalidValue, notSupported, required, tooLong, tooMany } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
 import { validatePodTemplate } from '../pods/validation.ts'
-import { immutable, invalids, nonNegative } from '../shared/fields.ts'
-import { dns1123Subdomain, isHttpPath, qualifiedName, regexError } from '../shared/names.ts'
+import { immutable, invalids, nonNegative } from '../../validation/fields.ts'
+import { dns1123Subdomain, isHttpPath, qualifiedName, regexError } from '../../validation/names.ts'
 
 /** Above this many completions the limits of jobs with a backoff limit per index are lower. */
 const softLimit = 100_000

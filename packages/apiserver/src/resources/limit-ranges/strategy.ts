@@ -1,9 +1,9 @@
 import { compareQuantities, quantityNanos } from '@k3s/api'
 import { type LimitRange, type LimitRangeItem, limitranges } from '@k3s/api/types/core/v1'
-import { duplicate, forbiddenField, invalidValue, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
-import { invalids } from '../shared/fields.ts'
-import { qualifiedName } from '../shared/names.ts'
+import { invalids } from '../../validation/fields.ts'
+import { qualifiedName } from '../../validation/names.ts'
 import { canonicalizeResources, isOvercommitAllowed } from '../shared/resource-list.ts'
 import { validateContainerResourceName } from '../shared/resource-validation.ts'
 

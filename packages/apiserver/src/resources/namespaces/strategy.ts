@@ -1,9 +1,9 @@
 import { type Namespace, namespaces } from '@k3s/api/types/core/v1'
-import { invalidValue } from '../../registry/field-error.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { immutable, invalids } from '../shared/fields.ts'
-import { dns1123Label, qualifiedName } from '../shared/names.ts'
+import { immutable, invalids } from '../../validation/fields.ts'
+import { dns1123Label, qualifiedName } from '../../validation/names.ts'
 import { viewSubresource } from '../shared/view.ts'
 
 /** A finalizer without a domain is one of Kubernetes' own. */

@@ -1,10 +1,10 @@
 import { type HTTPIngressPath, type Ingress, type IngressBackend, ingresses } from '@k3s/api/types/networking/v1'
-import { invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { invalids, requiredString } from '../shared/fields.ts'
+import { invalids, requiredString } from '../../validation/fields.ts'
 import { ipFamilyOf, validateIp } from '../shared/ip.ts'
-import { dns1123Label, dns1123Subdomain, pathSegment, portName, portNumber, wildcardDns1123Subdomain } from '../shared/names.ts'
+import { dns1123Label, dns1123Subdomain, pathSegment, portName, portNumber, wildcardDns1123Subdomain } from '../../validation/names.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
 const classAnnotation = 'kubernetes.io/ingress.class'

@@ -10,13 +10,13 @@ import {
   type ServiceCIDR,
   servicecidrs,
 } from '@k3s/api/types/networking/v1'
-import { forbiddenField, invalidValue, notSupported, required, tooMany } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, notSupported, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { immutable, invalids, portNumberOrName, requiredString } from '../shared/fields.ts'
+import { immutable, invalids, portNumberOrName, requiredString } from '../../validation/fields.ts'
 import { canonicalIp, cidrContains, cidrFamilyOf, ipFamilyOf, validateCanonicalCidr, validateCidr } from '../shared/ip.ts'
 import { formatLabelSelector, validateLabelSelector } from '../shared/label-selector.ts'
-import { dns1123Label, dns1123Subdomain, pathSegment, portNumber } from '../shared/names.ts'
+import { dns1123Label, dns1123Subdomain, pathSegment, portNumber } from '../../validation/names.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
 const defaultMark = 'ingressclass.kubernetes.io/is-default-class'

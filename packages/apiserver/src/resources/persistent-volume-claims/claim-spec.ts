@@ -1,10 +1,10 @@
 import { compareQuantities, isQuantity } from '@k3s/api'
 import type { PersistentVolumeClaimSpec } from '@k3s/api/types/core/v1'
-import { forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids, optionalOneOf, requiredString } from '../shared/fields.ts'
+import { invalids, optionalOneOf, requiredString } from '../../validation/fields.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
-import { dns1123Label, dns1123Subdomain } from '../shared/names.ts'
+import { dns1123Label, dns1123Subdomain } from '../../validation/names.ts'
 import { validateAmount } from '../shared/resource-validation.ts'
 
 /** Access modes of volumes and claims, sorted. */

@@ -1,8 +1,8 @@
 import { badRequest, conflict, invalid, isStatusError } from '@k3s/api'
 import { type Binding, type Pod, pods } from '@k3s/api/types/core/v1'
-import { notSupported } from '../../registry/field-error.ts'
+import { notSupported } from '../../validation/field-error.ts'
 import type { Subresource, SubresourceRequest } from '../../registry/strategy.ts'
-import { requiredString } from '../shared/fields.ts'
+import { requiredString } from '../../validation/fields.ts'
 import { successStatus } from '../shared/success.ts'
 import { setPodCondition } from './conditions.ts'
 

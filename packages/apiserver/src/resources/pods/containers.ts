@@ -10,10 +10,19 @@ import type {
   SecurityContext,
   Volume,
 } from '@k3s/api/types/core/v1'
-import { duplicate, forbiddenField, invalidValue, notFoundValue, notSupported, required, tooMany } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notFoundValue, notSupported, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids, nonNegative, oneOf, portNumberOrName, requiredString } from '../shared/fields.ts'
-import { configMapKey, dns1123Label, dns1123Subdomain, envVarName, httpHeaderName, portName, portNumber, posixId } from '../shared/names.ts'
+import { invalids, nonNegative, oneOf, portNumberOrName, requiredString } from '../../validation/fields.ts'
+import {
+  configMapKey,
+  dns1123Label,
+  dns1123Subdomain,
+  envVarName,
+  httpHeaderName,
+  portName,
+  portNumber,
+  posixId,
+} from '../../validation/names.ts'
 import { validateRequirements } from '../shared/resource-validation.ts'
 import { validateAppArmor, validateSeccomp } from './profiles.ts'
 import type { PodRules } from './rules.ts'

@@ -1,5 +1,5 @@
 import type { Container, EphemeralContainer, Volume } from '@k3s/api/types/core/v1'
-import { forbiddenField, invalidValue, notFoundValue, notSupported, required } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, notFoundValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { validateDescendingPath, validateNoBacksteps } from './volumes.ts'
 

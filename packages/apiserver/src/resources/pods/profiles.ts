@@ -1,5 +1,5 @@
 import type { AppArmorProfile, SeccompProfile } from '@k3s/api/types/core/v1'
-import { invalidValue, notSupported, required, tooLong } from '../../registry/field-error.ts'
+import { invalidValue, notSupported, required, tooLong } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { validateDescendingPath } from './volumes.ts'
 

@@ -9,11 +9,11 @@ import type {
   TopologySpreadConstraint,
 } from '@k3s/api/types/core/v1'
 import type { LabelSelector } from '@k3s/api/types/meta/v1'
-import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids, optionalOneOf, positive } from '../shared/fields.ts'
+import { invalids, optionalOneOf, positive } from '../../validation/fields.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
-import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from '../shared/names.ts'
+import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from '../../validation/names.ts'
 
 /** Effects of taints. */
 export const taintEffects: readonly string[] = ['NoSchedule', 'PreferNoSchedule', 'NoExecute']

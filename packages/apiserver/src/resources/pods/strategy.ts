@@ -1,7 +1,7 @@
 import { type Pod, type PodCondition, pods } from '@k3s/api/types/core/v1'
 import type { RequestScope, ResourceStrategy } from '../../registry/strategy.ts'
 import { isNew, keepStatus } from '../shared/status-rules.ts'
-import { dns1123Label } from '../shared/names.ts'
+import { dns1123Label } from '../../validation/names.ts'
 import { computeQosClass } from '../shared/resource-list.ts'
 import { viewSubresource } from '../shared/view.ts'
 import { podBinding } from './binding.ts'

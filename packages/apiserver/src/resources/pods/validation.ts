@@ -1,12 +1,19 @@
 import { compareQuantities } from '@k3s/api'
 import type { Pod, PodSecurityContext, PodSpec, PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { ObjectMeta } from '@k3s/api/types/meta/v1'
-import { duplicate, forbiddenField, invalidValue, notFoundValue, notSupported, required, tooLong } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notFoundValue, notSupported, required, tooLong } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids, oneOf, optionalOneOf } from '../shared/fields.ts'
+import { invalids, oneOf, optionalOneOf } from '../../validation/fields.ts'
 import { validateIp } from '../shared/ip.ts'
-import { dns1123Label, dns1123Subdomain, dns1123SubdomainWithUnderscore, posixId, qualifiedName, rangeError } from '../shared/names.ts'
-import { validateAnnotations, validateFinalizers, validateLabels } from '../shared/object-meta.ts'
+import {
+  dns1123Label,
+  dns1123Subdomain,
+  dns1123SubdomainWithUnderscore,
+  posixId,
+  qualifiedName,
+  rangeError,
+} from '../../validation/names.ts'
+import { validateAnnotations, validateFinalizers, validateLabels } from '../../validation/object-meta.ts'
 import { aggregateContainers, isHugePages, isPodLevelResource } from '../shared/resource-list.ts'
 import { validateRequirements, validateResourceName } from '../shared/resource-validation.ts'
 import {

@@ -9,12 +9,12 @@ import type {
   Volume,
   VolumeProjection,
 } from '@k3s/api/types/core/v1'
-import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids, nonNegative, oneOf, requiredString } from '../shared/fields.ts'
+import { invalids, nonNegative, oneOf, requiredString } from '../../validation/fields.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
-import { dns1123Label, dns1123Subdomain, qualifiedName } from '../shared/names.ts'
-import { validateAnnotations, validateLabels } from '../shared/object-meta.ts'
+import { dns1123Label, dns1123Subdomain, qualifiedName } from '../../validation/names.ts'
+import { validateAnnotations, validateLabels } from '../../validation/object-meta.ts'
 import { validateClaimSpec } from '../persistent-volume-claims/claim-spec.ts'
 import { signerName } from '../shared/signer-name.ts'
 import type { PodRules } from './rules.ts'

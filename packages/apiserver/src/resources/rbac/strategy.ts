@@ -10,13 +10,13 @@ import {
   roles,
   type Subject,
 } from '@k3s/api/types/rbac/v1'
-import { invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy, TableColumn } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { semanticEqual } from '../shared/equality.ts'
-import { invalids } from '../shared/fields.ts'
+import { semanticEqual } from '../../validation/equality.ts'
+import { invalids } from '../../validation/fields.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
-import { dns1123Subdomain, pathSegment } from '../shared/names.ts'
+import { dns1123Subdomain, pathSegment } from '../../validation/names.ts'
 
 const apiGroup = 'rbac.authorization.k8s.io'
 

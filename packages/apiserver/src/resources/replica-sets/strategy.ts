@@ -2,7 +2,7 @@ import { type ReplicaSet, replicasets } from '@k3s/api/types/apps/v1'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
 import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
-import { immutable, nonNegative } from '../shared/fields.ts'
+import { immutable, nonNegative } from '../../validation/fields.ts'
 import { formatLabelSelector } from '../shared/label-selector.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import {

@@ -15,7 +15,7 @@ import {
 } from '@k3s/api/types/authorization/v1'
 import type { AccessAttributes, Authorizer, UserInfo } from '../../auth/auth.ts'
 import type { RuleResolver } from '../../auth/rbac/rbac-authorizer.ts'
-import { invalidValue } from '../../registry/field-error.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { labelSelectorText } from '../shared/label-selector.ts'
 

@@ -1,10 +1,10 @@
 import { type Secret, secrets } from '@k3s/api/types/core/v1'
-import { invalidValue, required, tooLong } from '../../registry/field-error.ts'
+import { invalidValue, required, tooLong } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { base64Bytes, maxDataBytes, validateImmutableData } from '../shared/data.ts'
-import { immutable } from '../shared/fields.ts'
-import { configMapKey } from '../shared/names.ts'
+import { immutable } from '../../validation/fields.ts'
+import { configMapKey } from '../../validation/names.ts'
 
 /** Merges `stringData`, which is never stored, and names the type. */
 function defaults(secret: Secret): void {

@@ -2,7 +2,7 @@ import { badRequest, conflict, invalid, notFound } from '@k3s/api'
 import type { TokenRequest } from '@k3s/api/types/authentication/v1'
 import { nodes, pods, secrets, serviceaccounts } from '@k3s/api/types/core/v1'
 import type { IssueRequest, ServiceAccountTokens } from '../../auth/tokens/service-account-tokens.ts'
-import { invalidValue } from '../../registry/field-error.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import type { Subresource, SubresourceRequest } from '../../registry/strategy.ts'
 
 const kind = { group: 'authentication.k8s.io', kind: 'TokenRequest' }

@@ -1,6 +1,6 @@
 import { invalid, StatusError } from '@k3s/api'
 import { type Service, services } from '@k3s/api/types/core/v1'
-import { invalidValue } from '../../registry/field-error.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import type { ObjectReader, RequestScope } from '../../registry/strategy.ts'
 import { canonicalIp } from '../shared/ip.ts'
 import { initializeIpFamilies } from './ip-families.ts'

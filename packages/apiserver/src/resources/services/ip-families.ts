@@ -1,8 +1,8 @@
 import { invalid } from '@k3s/api'
 import { type Service, services } from '@k3s/api/types/core/v1'
-import { invalidValue } from '../../registry/field-error.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { semanticEqual } from '../shared/equality.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 import { ipFamilyOf } from '../shared/ip.ts'
 
 const other = (family: string): 'IPv4' | 'IPv6' => (family === 'IPv4' ? 'IPv6' : 'IPv4')

@@ -1,6 +1,6 @@
 import { type Service, services } from '@k3s/api/types/core/v1'
 import type { ResourceStrategy } from '../../registry/strategy.ts'
-import { dns1123Label } from '../shared/names.ts'
+import { dns1123Label } from '../../validation/names.ts'
 import { isNew, statusUpdate } from '../shared/status-rules.ts'
 import type { ServiceAllocators } from './allocators.ts'
 import { serviceColumns } from './columns.ts'

@@ -1,5 +1,5 @@
 import type { Service } from '@k3s/api/types/core/v1'
-import { semanticEqual } from '../shared/equality.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 import { isExternallyAccessible, needsClusterIp, needsHealthCheckPort, needsNodePorts } from './service-kind.ts'
 
 /** Keeps `clusterIP` and `clusterIPs` in step for clients that know only one of them. */

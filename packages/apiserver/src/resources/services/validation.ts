@@ -1,10 +1,10 @@
 import type { Service, ServicePort } from '@k3s/api/types/core/v1'
-import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { immutableMessage, invalids, oneOf, optionalOneOf, portNumberOrName } from '../shared/fields.ts'
+import { immutableMessage, invalids, oneOf, optionalOneOf, portNumberOrName } from '../../validation/fields.ts'
 import { ipFamilyOf, validateCidr, validateEndpointIp, validateIp } from '../shared/ip.ts'
-import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from '../shared/names.ts'
-import { validateLabels } from '../shared/object-meta.ts'
+import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from '../../validation/names.ts'
+import { validateLabels } from '../../validation/object-meta.ts'
 import { isExternallyAccessible, isHeadless, needsHealthCheckPort } from './service-kind.ts'
 
 const maxAffinitySeconds = 86400

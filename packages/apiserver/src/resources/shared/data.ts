@@ -1,6 +1,6 @@
-import { forbiddenField } from '../../registry/field-error.ts'
+import { forbiddenField } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { semanticEqual } from './equality.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 
 /** 1 MiB: most data of a Secret or ConfigMap, bytes. */
 export const maxDataBytes = 1048576

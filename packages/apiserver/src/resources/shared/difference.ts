@@ -1,4 +1,4 @@
-import { semanticEqual } from './equality.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { invalidValue } from '../../registry/field-error.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 
 const ipMessage = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'

@@ -1,9 +1,9 @@
 import type { LabelSelector, LabelSelectorRequirement } from '@k3s/api/types/meta/v1'
-import { forbiddenField, invalidValue, required } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids } from './fields.ts'
-import { labelValue, qualifiedName } from './names.ts'
-import { validateLabels } from './object-meta.ts'
+import { invalids } from '../../validation/fields.ts'
+import { labelValue, qualifiedName } from '../../validation/names.ts'
+import { validateLabels } from '../../validation/object-meta.ts'
 
 function validateRequirement(requirement: LabelSelectorRequirement, field: string): FieldError[] {
   const errors: FieldError[] = []

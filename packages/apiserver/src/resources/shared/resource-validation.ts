@@ -1,9 +1,9 @@
 import { compareQuantities, isQuantity, quantityNanos } from '@k3s/api'
 import type { ResourceRequirements } from '@k3s/api/types/core/v1'
-import { duplicate, forbiddenField, invalidValue, required } from '../../registry/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids } from './fields.ts'
-import { dns1123Label, qualifiedName } from './names.ts'
+import { invalids } from '../../validation/fields.ts'
+import { dns1123Label, qualifiedName } from '../../validation/names.ts'
 import { isExtendedResource, isHugePages, isNativeResource, isOvercommitAllowed } from './resource-list.ts'
 
 const standardResources = new Set([

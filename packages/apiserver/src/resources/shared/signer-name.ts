@@ -1,7 +1,7 @@
-import { invalidValue, required, tooLong } from '../../registry/field-error.ts'
+import { invalidValue, required, tooLong } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids } from './fields.ts'
-import { dns1123Subdomain } from './names.ts'
+import { invalids } from '../../validation/fields.ts'
+import { dns1123Subdomain } from '../../validation/names.ts'
 
 /** Problems of a signer's name, `domain/path`: at most 571 bytes; the path's segments are DNS subdomains joined with dots or slashes. */
 export function signerName(field: string, name: string): FieldError[] {

@@ -1,7 +1,7 @@
 import { badRequest, conflict, invalid, type KubernetesObject, type ResourceType } from '@k3s/api'
 import type { FieldError, RequestScope, Subresource, SubresourceRequest } from '../../registry/strategy.ts'
-import { semanticEqual } from './equality.ts'
-import { validateObjectMetaUpdate } from './object-meta.ts'
+import { semanticEqual } from '../../validation/equality.ts'
+import { validateObjectMetaUpdate } from '../../validation/object-meta.ts'
 
 /** How a subresource that shows the object itself may change it. */
 export interface ViewRules<T extends KubernetesObject> {
@@ -60,7 +60,7 @@ function change<T extends KubernetesObject>(rules: ViewRules<T>, object: T, give
   }
   const previous = structuredClone(object)
   rules.apply(object, given, scope)
-  const errors = [...validateObjectMetaUpdate(object.metadata, previous.metadata), ...rules.validate(object, previous, scope)]
+  const errors = [...validateObjectMetaUpdate(object.metadata, previous.metadata, type), ...rules.validate(object, previous, scope)]
   if (errors.length > 0) throw invalid(type, object.metadata.name, errors)
   if (previous.metadata.generation !== undefined && !semanticEqual(specOf(object), specOf(previous))) {
     object.metadata.generation = previous.metadata.generation + 1

@@ -1,14 +1,14 @@
 import { type StatefulSet, statefulsets } from '@k3s/api/types/apps/v1'
 import type { PodTemplateSpec, Volume } from '@k3s/api/types/core/v1'
-import { forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateClaimSpec } from '../persistent-volume-claims/claim-spec.ts'
 import { defaultClaim } from '../persistent-volume-claims/defaults.ts'
 import { templateRules } from '../pods/rules.ts'
 import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
-import { semanticEqual } from '../shared/equality.ts'
-import { invalids, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../shared/fields.ts'
-import { dns1123Label } from '../shared/names.ts'
+import { semanticEqual } from '../../validation/equality.ts'
+import { invalids, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../../validation/fields.ts'
+import { dns1123Label } from '../../validation/names.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import {
   defaultTemplate,

@@ -12,13 +12,13 @@ import {
   type VolumeAttributesClass,
   volumeattributesclasses,
 } from '@k3s/api/types/storage/v1'
-import { duplicate, required } from '../../registry/field-error.ts'
+import { duplicate, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateDriverName } from '../pods/volumes.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { immutable, invalids, oneOf, optionalOneOf, requiredString } from '../shared/fields.ts'
+import { immutable, invalids, oneOf, optionalOneOf, requiredString } from '../../validation/fields.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
-import { dns1123Subdomain, qualifiedName } from '../shared/names.ts'
+import { dns1123Subdomain, qualifiedName } from '../../validation/names.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
 const driverName = (name: string): readonly string[] =>

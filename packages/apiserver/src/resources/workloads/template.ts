@@ -1,11 +1,11 @@
 import type { PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { LabelSelector } from '@k3s/api/types/meta/v1'
-import { forbiddenField, invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { defaultPodSpec } from '../pods/defaults.ts'
 import type { PodRules } from '../pods/rules.ts'
 import { validatePodTemplate } from '../pods/validation.ts'
-import { nonNegative } from '../shared/fields.ts'
+import { nonNegative } from '../../validation/fields.ts'
 import { isEmptySelector, selectorMatches, validateLabelSelector } from '../shared/label-selector.ts'
 
 /** Defaults of the template of a workload, in place. */

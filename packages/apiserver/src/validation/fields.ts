@@ -1,5 +1,5 @@
-import type { FieldError } from '../../registry/strategy.ts'
-import { invalidValue, notSupported, required } from '../../registry/field-error.ts'
+import type { FieldError } from '../registry/strategy.ts'
+import { invalidValue, notSupported, required } from './field-error.ts'
 import { semanticEqual } from './equality.ts'
 import { percent, portName, portNumber } from './names.ts'
 

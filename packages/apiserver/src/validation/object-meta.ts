@@ -1,8 +1,8 @@
 import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from '@k3s/api/types/meta/v1'
-import { forbiddenField, invalidValue, required, tooLong } from '../../registry/field-error.ts'
-import type { FieldError } from '../../registry/strategy.ts'
+import { forbiddenField, invalidValue, required, tooLong } from './field-error.ts'
+import type { FieldError } from '../registry/strategy.ts'
 import { immutable, invalids, nonNegative } from './fields.ts'
-import { dns1123Label, dns1123Subdomain, labelValue, maskTrailingDash, qualifiedName } from './names.ts'
+import { dns1123Label, dns1123Subdomain, labelValue, maskTrailingDash, pathSegment, qualifiedName } from './names.ts'
 
 /** Largest sum of the sizes of all annotations' keys and values, bytes. */
 const maxAnnotationsBytes = 256 * 1024
@@ -11,64 +11,64 @@ export interface ObjectMetaRules {
   readonly namespaced: boolean
   /** Format of the name; default: a DNS-1123 subdomain. */
   readonly validateName?: ((name: string) => readonly string[]) | undefined
-  /** Where the metadata is; default `metadata`. */
-  readonly field?: string | undefined
 }
 
 /** Problems of the metadata of an object that is to be created. Names were generated before. Order and wording follow apimachinery. */
 export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules): FieldError[] {
-  const field = rules.field ?? 'metadata'
   const validateName = rules.validateName ?? dns1123Subdomain
   const { name = '', namespace = '', generateName = '' } = metadata
   const errors: FieldError[] = []
-  if (generateName !== '') errors.push(...invalids(`${field}.generateName`, generateName, validateName(maskTrailingDash(generateName))))
-  if (name === '') errors.push(required(`${field}.name`, 'name or generateName is required'))
-  else errors.push(...invalids(`${field}.name`, name, validateName(name)))
+  if (generateName !== '') errors.push(...invalids('metadata.generateName', generateName, validateName(maskTrailingDash(generateName))))
+  if (name === '') errors.push(required('metadata.name', 'name or generateName is required'))
+  else errors.push(...invalids('metadata.name', name, validateName(name)))
   if (rules.namespaced) {
-    if (namespace === '') errors.push(required(`${field}.namespace`))
-    else errors.push(...invalids(`${field}.namespace`, namespace, dns1123Label(namespace)))
-  } else if (namespace !== '') errors.push(forbiddenField(`${field}.namespace`, 'not allowed on this type'))
+    if (namespace === '') errors.push(required('metadata.namespace'))
+    else errors.push(...invalids('metadata.namespace', namespace, dns1123Label(namespace)))
+  } else if (namespace !== '') errors.push(forbiddenField('metadata.namespace', 'not allowed on this type'))
   errors.push(
-    ...nonNegative(`${field}.generation`, metadata.generation),
-    ...validateLabels(metadata.labels, `${field}.labels`),
-    ...validateAnnotations(metadata.annotations, `${field}.annotations`),
-    ...validateOwnerReferences(metadata.ownerReferences, `${field}.ownerReferences`),
-    ...validateFinalizers(metadata.finalizers, `${field}.finalizers`),
-    ...validateManagedFields(metadata.managedFields, `${field}.managedFields`),
+    ...nonNegative('metadata.generation', metadata.generation),
+    ...validateLabels(metadata.labels, 'metadata.labels'),
+    ...validateAnnotations(metadata.annotations, 'metadata.annotations'),
+    ...validateOwnerReferences(metadata.ownerReferences, 'metadata.ownerReferences'),
+    ...validateFinalizers(metadata.finalizers, 'metadata.finalizers'),
+    ...validateManagedFields(metadata.managedFields, 'metadata.managedFields'),
   )
   return errors
 }
 
-/** Problems of the metadata of an update. `metadata` must have its resourceVersion by now (unconditional updates get the current one). */
-export function validateObjectMetaUpdate(metadata: ObjectMeta, previous: ObjectMeta, field = 'metadata'): FieldError[] {
-  const errors: FieldError[] = []
+/**
+ * Problems of the metadata of an update, each once, in the order of rest.BeforeUpdate: of itself, then of the change. The name cannot change, so its
+ * format was judged when the object was created. `metadata` must have its resourceVersion by now (unconditional updates get the current one).
+ */
+export function validateObjectMetaUpdate(
+  metadata: ObjectMeta,
+  previous: ObjectMeta,
+  rules: { readonly namespaced: boolean },
+): FieldError[] {
+  const errors = validateObjectMeta(metadata, { ...rules, validateName: pathSegment })
   if (previous.deletionTimestamp !== undefined) {
     const known = new Set(previous.finalizers)
     const added = [...new Set(metadata.finalizers)].filter((finalizer) => !known.has(finalizer)).toSorted()
     if (added.length > 0) {
       errors.push(
         forbiddenField(
-          `${field}.finalizers`,
+          'metadata.finalizers',
           `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((name) => JSON.stringify(name)).join(', ')}}`,
         ),
       )
     }
   }
-  if ((metadata.resourceVersion ?? '') === '') errors.push(invalidValue(`${field}.resourceVersion`, '', 'must be specified for an update'))
+  if ((metadata.resourceVersion ?? '') === '') errors.push(invalidValue('metadata.resourceVersion', '', 'must be specified for an update'))
   if ((metadata.generation ?? 0) < (previous.generation ?? 0)) {
-    errors.push(invalidValue(`${field}.generation`, metadata.generation ?? 0, 'must not be decremented'))
+    errors.push(invalidValue('metadata.generation', metadata.generation ?? 0, 'must not be decremented'))
   }
   errors.push(
-    ...immutable(`${field}.name`, metadata.name, previous.name),
-    ...immutable(`${field}.namespace`, metadata.namespace ?? '', previous.namespace ?? ''),
-    ...immutable(`${field}.uid`, metadata.uid, previous.uid),
-    ...immutable(`${field}.creationTimestamp`, metadata.creationTimestamp, previous.creationTimestamp),
-    ...immutable(`${field}.deletionTimestamp`, metadata.deletionTimestamp, previous.deletionTimestamp),
-    ...immutable(`${field}.deletionGracePeriodSeconds`, metadata.deletionGracePeriodSeconds, previous.deletionGracePeriodSeconds),
-    ...validateLabels(metadata.labels, `${field}.labels`),
-    ...validateAnnotations(metadata.annotations, `${field}.annotations`),
-    ...validateOwnerReferences(metadata.ownerReferences, `${field}.ownerReferences`),
-    ...validateManagedFields(metadata.managedFields, `${field}.managedFields`),
+    ...immutable('metadata.name', metadata.name, previous.name),
+    ...immutable('metadata.namespace', metadata.namespace ?? '', previous.namespace ?? ''),
+    ...immutable('metadata.uid', metadata.uid, previous.uid),
+    ...immutable('metadata.creationTimestamp', metadata.creationTimestamp, previous.creationTimestamp),
+    ...immutable('metadata.deletionTimestamp', metadata.deletionTimestamp, previous.deletionTimestamp),
+    ...immutable('metadata.deletionGracePeriodSeconds', metadata.deletionGracePeriodSeconds, previous.deletionGracePeriodSeconds),
   )
   return errors
 }

@@ -1,4 +1,4 @@
-import type { FieldError } from './strategy.ts'
+import type { FieldError } from '../registry/strategy.ts'
 
 /** Upstream's field errors (apimachinery's field.Error): reason and wording. */
 
