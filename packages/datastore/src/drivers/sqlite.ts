@@ -92,7 +92,8 @@ class SqliteBackend implements Backend {
 
   async compactSlice(): Promise<boolean> {
     const answer = (await this.#writer.call({ method: 'compactSlice' })) as CompactAnswer
-    this.#checkpointer.note(answer.log)
+    if (answer.hasShrunk) this.#checkpointer.noteShrunk(answer.log)
+    else this.#checkpointer.note(answer.log)
     return answer.isMore
   }
 

@@ -15,6 +15,8 @@ export class Checkpointer implements AsyncDisposable {
   #working: Promise<void> | undefined
   #lull: NodeJS.Timeout | undefined
   #idle: NodeJS.Timeout | undefined
+  /** Whether even a small log is to be copied whole, by a copy that has not begun yet: one in progress may have looked too early. */
+  #wantsWhole = false
   #isClosed = false
 
   constructor(start: () => WorkerThread<CheckpointerCall>) {
@@ -23,9 +25,16 @@ export class Checkpointer implements AsyncDisposable {
 
   /** Says how large the log is, after each change: a large one is copied, at once or in a lull by how much there is to copy. */
   note({ frames, copiedFrames }: LogSize): void {
-    if (frames < enoughFrames || copiedFrames === frames || this.#isClosed) return
+    if (this.#isClosed) return
+    const isLarge = frames >= enoughFrames && copiedFrames < frames
     if (frames - copiedFrames >= enoughFrames) this.#work()
-    else this.#lull ??= setTimeout(() => this.#work(), lullMs).unref()
+    else if (isLarge || this.#wantsWhole) this.#lull ??= setTimeout(() => this.#work(), lullMs).unref()
+  }
+
+  /** As {@link Checkpointer.note}, after pages were given back: the file shrinks only when the log is copied whole, however small that is. */
+  noteShrunk(size: LogSize): void {
+    this.#wantsWhole = true
+    this.note(size)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -39,11 +48,15 @@ export class Checkpointer implements AsyncDisposable {
     this.#lull = undefined
     if (this.#working !== undefined || this.#isClosed) return
     // Owned by the disposal, which awaits it. A failure is none of the writes': the writer copies by itself when the log gets large.
+    const isWholeWanted = this.#wantsWhole
+    this.#wantsWhole = false
     this.#working = this.#copy()
       .catch(() => this.#end())
       .then((size) => {
         this.#working = undefined
-        if (size !== undefined) this.note(size)
+        if (size === undefined) return
+        if (isWholeWanted && size.copiedFrames < size.frames) this.#wantsWhole = true
+        this.note(size)
       })
   }
 

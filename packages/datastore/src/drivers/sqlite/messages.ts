@@ -37,6 +37,8 @@ export interface CommitAnswer {
 export interface CompactAnswer {
   /** More is left to be freed. */
   readonly isMore: boolean
+  /** Pages at the file's end were given back, by this slice or those before it, and no more are left. */
+  readonly hasShrunk: boolean
   readonly log: LogSize
 }
 

@@ -27,6 +27,7 @@ export class Writer {
   #database: SqlDatabase
   #statements: Statements
   #store: SqliteStore
+  #gavePagesBack = false
 
   constructor(engine: SqlEngine, path: string) {
     this.#path = path
@@ -106,7 +107,9 @@ export class Writer {
       of('update state set compacted_id = ?').run(through)
       of('commit').run()
       const isMore = !isDone || this.#vacuumSlice()
-      return { isMore, log: checkpoint(this.#database, 'noop') }
+      const hasShrunk = !isMore && this.#gavePagesBack
+      if (hasShrunk) this.#gavePagesBack = false
+      return { isMore, hasShrunk, log: checkpoint(this.#database, 'noop') }
     } catch (error) {
       this.#rollBack()
       throw failedCommit(this.#path, error)
@@ -124,6 +127,7 @@ export class Writer {
     const superfluous = (): number => readNumber(this.#database, 'pragma freelist_count') - spareFreePages
     if (superfluous() <= 0) return false
     this.#database.exec(`pragma incremental_vacuum(${vacuumPages})`)
+    this.#gavePagesBack = true
     return superfluous() > 0
   }
 
