@@ -111,6 +111,25 @@ describe('StatusManager', () => {
     await ended
     expect(setup.writes).toEqual([])
   })
+  test('takes a refusal to speak of a pod that is gone for its end', async () => {
+    await using setup = setUp()
+    let asked = 0
+    const api = new FakeApiServer({
+      onRequest() {
+        asked++
+        throw new StatusError('Forbidden', "no relationship found between node 'n' and this object")
+      },
+    })
+    const statuses = new StatusManager({ client: createClient(api), clock: setup.clock, logger: noLogger, apiPodOf: () => undefined })
+    const stop = new AbortController()
+    const ended = statuses.run(stop.signal)
+    statuses.set(setup.pod, running)
+    await vi.waitFor(() => expect(asked).toBe(1))
+    await setup.clock.advance(60_000)
+    stop.abort()
+    await ended
+    expect(asked).toBe(1)
+  })
   test('keeps the conditions of others as the server has them', async () => {
     await using setup = setUp()
     setup.statuses.set(setup.pod, {

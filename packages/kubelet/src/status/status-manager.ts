@@ -155,7 +155,9 @@ export class StatusManager {
       }
     } catch (error) {
       if (signal.aborted) return
-      if (hasReason(error, 'NotFound')) {
+      // Of a pod that is gone the API server tells a node nothing but that it has no business with it.
+      const isGone = hasReason(error, 'Forbidden') && this.#options.apiPodOf(entry.pod) === undefined
+      if (isGone || hasReason(error, 'NotFound')) {
         entry.sentVersion = entry.version // nobody is left to tell
         return
       }
