@@ -55,10 +55,6 @@ export interface PodRuntimeState {
   readonly containers: readonly ContainerRecord[]
 }
 
-export function emptyState(pod: { readonly uid: string; readonly name: string; readonly namespace: string }): PodRuntimeState {
-  return { ...pod, sandboxes: [], containers: [] }
-}
-
 /** The newest container of a name. */
 export function newest(state: PodRuntimeState, name: string): ContainerRecord | undefined {
   return state.containers.find((container) => container.name === name)
