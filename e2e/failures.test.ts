@@ -257,10 +257,14 @@ describe('mistakes and mishaps', () => {
       await cluster.kubectl('delete node other --ignore-not-found')
     })
 
-    it('a server that is not there is waited for', async () => {
+    it('a server that is not there is named with the reason, and waited for', async () => {
       const waiting = member('waiting')
-      cluster.start(waiting, ['agent', '--server', 'https://172.30.0.99:6443', '--token', token, '--data-dir', '/run/joining'])
-      await waitForLog(waiting, 'Cannot join the cluster yet; trying again')
+      const nobody = `https://${cluster.server.host.ip}:7999`
+      cluster.start(waiting, ['agent', '--server', nobody, '--token', token, '--data-dir', '/run/waiting'])
+      await waitForLog(
+        waiting,
+        `"Cannot reach server ${nobody}: connect ECONNREFUSED ${cluster.server.host.ip}:7999","msg":"Cannot join the cluster yet; trying again"`,
+      )
       expect(await end(waiting, 'SIGTERM')).toBe(0)
     })
 
@@ -457,6 +461,28 @@ describe('mistakes and mishaps', () => {
       const [code, text] = await start('server', '--data-dir', '/run/broken')
       expect(code).toBe(1)
       expect(text).toMatch(/^k3s: containerd died at once:\n.*toml/s)
+    })
+
+    it('a runtime of somebody else that is not there makes the node NotReady with the reason', async () => {
+      const lonely = member('lonely')
+      cluster.start(lonely, [
+        'agent',
+        '--server',
+        url,
+        '--token',
+        token,
+        '--data-dir',
+        '/run/lonely',
+        '--container-runtime-endpoint',
+        'unix:///run/none.sock',
+      ])
+      await eventually('the node says why', async () => {
+        const message = await cluster.kubectl(`get node other -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}'`)
+        expect(message).toContain('/run/none.sock')
+      })
+      expect(await cluster.kubectl(`get node other -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'`)).toBe('False')
+      expect(await end(lonely, 'SIGTERM')).toBe(0)
+      await cluster.kubectl('delete node other')
     })
 
     it('comes back when it was killed; pods never notice', async () => {

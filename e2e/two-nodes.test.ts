@@ -176,10 +176,13 @@ describe('a second node behind a firewall that drops every inbound TCP connectio
     expect((await edge.host.exec('curl', ['-sm', '3', `http://${edge.host.ip}:30080/cgi-bin/hello`])).stdout).toMatch(/^(near|far) from=/)
   })
 
-  it('stops cleanly at SIGTERM, leaves its pods running, and comes back without a token', async () => {
+  it.each([
+    ['SIGTERM', 0],
+    ['SIGKILL', 'SIGKILL'],
+  ] as const)('ends at %s at once with its pods left running, and comes back without a token', async (signal, exit) => {
     const before = await identity('far')
     const began = performance.now()
-    expect(await end(edge, 'SIGTERM')).toBe(0)
+    expect(await end(edge, signal)).toBe(exit)
     expect(performance.now() - began).toBeLessThan(15_000)
     expect(await get('near', `http://${before.podIP}:8080/cgi-bin/hello`)).toMatch(/^far /)
     cluster.start(edge, ['agent', '--server', `https://${cluster.server.host.ip}:6443`])

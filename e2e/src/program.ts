@@ -37,15 +37,6 @@ export async function complaint(
   }
 }
 
-/** The messages of a member's log, one for each line, from byte `from` on. */
-export async function logLines(member: Member, from = 0): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  const text = (await readFile(member.logFile)).subarray(from).toString()
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('{') && line.endsWith('}'))
-    .map((line) => JSON.parse(line) as Record<string, unknown>) // pino's objects
-}
-
 /** Waits for a log message that contains `text`. */
 export async function waitForLog(member: Member, text: string, from = 0): Promise<void> {
   await until(`${member.host.name} logs "${text}"`, async () =>
