@@ -1,6 +1,7 @@
 export { builtInParts } from './built-in-parts.ts'
 export type { BuiltInParts, BuiltInPartsOptions } from './built-in-parts.ts'
 export { createApiServer } from './create-api-server.ts'
+export { closeWhenIdle } from './http/close-when-idle.ts'
 export { http2ServerOptions } from './http/listen.ts'
 export type {
   AdvertisedEndpoint,

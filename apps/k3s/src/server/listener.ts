@@ -7,7 +7,7 @@ import {
 } from 'node:http2'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { http2ServerOptions } from '@k3s/apiserver'
+import { closeWhenIdle, http2ServerOptions } from '@k3s/apiserver'
 import type { KeyPair } from '@k3s/pki'
 import { listenError } from '../explain.ts'
 
@@ -36,6 +36,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const sockets = new Set<Duplex>()
   server.on('session', (session) => {
     sessions.add(session)
+    closeWhenIdle(session)
     session.on('close', () => sessions.delete(session))
   })
   server.on('secureConnection', (socket) => {

@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
 import type { Server, Socket } from 'node:net'
 import type { ApiServer, Listening, ListenOptions } from '../api-server.ts'
+import { closeWhenIdle } from './close-when-idle.ts'
 
 /** A listener as the server that owns it sees it. */
 export interface OwnListening extends Listening {
@@ -50,6 +51,7 @@ export async function listen(server: Pick<ApiServer, 'handleRequest' | 'handleUp
   })
   listener.on('session', (session: ServerHttp2Session) => {
     sessions.add(session)
+    closeWhenIdle(session)
     session.on('error', () => session.destroy())
     session.on('close', () => sessions.delete(session))
   })
