@@ -478,9 +478,11 @@ describe('mistakes and mishaps', () => {
       ])
       await eventually('the node says why', async () => {
         const message = await cluster.kubectl(`get node other -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}'`)
-        expect(message).toContain('/run/none.sock')
+        expect(message).toContain('container runtime is down')
       })
       expect(await cluster.kubectl(`get node other -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'`)).toBe('False')
+      await waitForLog(lonely, '/run/none.sock')
+      await waitForLog(lonely, 'The container runtime does not answer')
       expect(await end(lonely, 'SIGTERM')).toBe(0)
       await cluster.kubectl('delete node other')
     })

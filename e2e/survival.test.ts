@@ -217,8 +217,9 @@ describe('a server that is killed', () => {
       await new Promise((resolve) => setTimeout(resolve, ms)) // as above
       if (programPid(member.process) !== undefined) await end(member, 'SIGKILL')
     }
+    const from = (await readFile(member.logFile)).length
     cluster.start(member)
-    await waitForLog(member, 'k3s is up and running')
+    await waitForLog(member, 'k3s is up and running', from)
     expect((await host.exec(join(import.meta.dirname, '../k3s'), ['kubectl', 'get', '--raw', '/readyz'])).stdout).toBe('ok')
     expect(await end(member, 'SIGTERM')).toBe(0)
   })
