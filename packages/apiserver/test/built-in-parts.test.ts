@@ -1,19 +1,11 @@
 import { createClient } from '@k3s/client'
 import { configmaps, namespaces, pods, services } from '@k3s/api/types/core/v1'
 import { clusterroles, rolebindings, roles } from '@k3s/api/types/rbac/v1'
-import { generateKey } from '@k3s/pki'
 import { describe, expect, it } from 'vitest'
-import { builtInParts, SigningKeys } from '../src/index.ts'
-import { startServer, type TestServer } from './start-server.ts'
+import { startBuiltIn } from './start-cluster.ts'
+import type { TestServer } from './start-server.ts'
 
-async function startCluster(): Promise<TestServer> {
-  const keys = new SigningKeys([await generateKey()])
-  const serviceAccounts = { keys, issuers: ['https://issuer.example'], baseUrl: 'https://127.0.0.1:6443' }
-  return startServer({
-    ...builtInParts({ serviceCidrs: ['10.43.0.0/16'], serviceAccounts }),
-    advertised: { address: '192.0.2.1', port: 6443, serviceIp: '10.43.0.1' },
-  })
-}
+const startCluster = (): Promise<TestServer> => startBuiltIn({ advertised: { address: '192.0.2.1', port: 6443, serviceIp: '10.43.0.1' } })
 
 describe('builtInParts()', () => {
   it('brings the bootstrap roles', async () => {

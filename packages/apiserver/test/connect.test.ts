@@ -229,7 +229,9 @@ describe('proxy', () => {
         const socket = connect(port, '127.0.0.1', () => resolve(socket))
         socket.once('error', reject)
       }),
-    kubeletTls: () => undefined,
+    kubeletTls: () => {
+      throw new Error('No nodes')
+    },
   }
 
   it('reaches pods and services with every method, body and query', async () => {

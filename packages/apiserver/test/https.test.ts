@@ -296,6 +296,26 @@ describe('paths that are no resources', () => {
     expect((await server.inject({ method: 'GET', url: '/openapi/v2' })).json()).toMatchObject({ swagger: '2.0' })
   })
 
+  it('serves OpenAPI v2 as protobuf to those who ask as client-go does', async () => {
+    const { server } = await startServer({ authorizers: [{ name: 'all', authorize: () => ({ decision: 'allow', reason: '' }) }] })
+    const ask = (headers: Record<string, string>) => server.inject({ method: 'GET', url: '/openapi/v2', headers })
+    const accept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+    const protobuf = await ask({ accept })
+    expect(protobuf.statusCode).toBe(200)
+    expect(protobuf.headers).toMatchObject({
+      'content-type': 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
+      vary: expect.stringContaining('Accept') as string,
+    })
+    // The first field of the document: its version, "2.0".
+    expect(protobuf.rawPayload.subarray(0, 5).toString('latin1')).toBe('\n\x032.0')
+    expect(protobuf.rawPayload.includes('io.k8s.api.core.v1.Pod')).toBe(true)
+    const etag = String(protobuf.headers['etag'])
+    expect((await ask({ accept, 'if-none-match': etag })).statusCode).toBe(304)
+    const json = await ask({ accept: 'application/json', 'if-none-match': etag })
+    expect(json.headers['content-type']).toContain('application/json')
+    expect(json.json()).toMatchObject({ swagger: '2.0' })
+  })
+
   it('answers a path that cannot be decoded with a Status', async () => {
     const { server } = await startServer()
     const answer = await server.inject({ method: 'GET', url: '/api/v1/namespaces/%zz/pods' })
