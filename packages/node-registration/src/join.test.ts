@@ -224,6 +224,10 @@ describe('createSupervisor()', () => {
       code: 400,
       message: 'node name or password not set',
     })
+    for (const name of ['kubernetes', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'])
+      expect(
+        (await get('/v1-k3s/serving-kubelet.crt', { ...basic('node:npw'), 'k3s-node-name': name, 'k3s-node-password': 'x' }, 'POST')).body,
+      ).toContain('is a name of the API server')
     expect((await get('/api/v1/pods')).status).toBe(418)
   })
 })

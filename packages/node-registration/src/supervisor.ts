@@ -49,6 +49,9 @@ const bootstrapGroup = 'system:bootstrappers:k3s:default-node-token'
 const maxRequestBytes = 64 * 1024
 const certificateDays = 365
 
+// Serving certificates of kubelets and of the API server are of one CA: none may be had for a name by which clients know the API server.
+const serverNames = /^kubernetes(?:\.default(?:\.svc(?:\..*)?)?)?$/
+
 const sameText = (a: string, b: string): boolean =>
   timingSafeEqual(createHash('sha256').update(a).digest(), createHash('sha256').update(b).digest())
 
@@ -111,6 +114,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (name === undefined || password === undefined) throw refuse('BadRequest', 'node name or password not set')
     if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name) || name.length > 253)
       throw refuse('BadRequest', `node name "${name}" is no DNS subdomain`)
+    if (serverNames.test(name)) throw refuse('BadRequest', `node name "${name}" is a name of the API server`)
     if (identity.name.startsWith('system:node:')) {
       if (identity.name !== `system:node:${name}`) throw refuse('BadRequest', 'header node name does not match auth node name')
       if (!(await options.nodeExists(name).catch(() => true))) throw refuse('Unauthorized', `node "${name}" not found`)
