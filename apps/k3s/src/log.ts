@@ -27,3 +27,15 @@ export function createLogger(options: { readonly isDebug: boolean; readonly file
     pino.destination({ dest: options.file ?? 2, sync: true }),
   )
 }
+
+/**
+ * Writes what ends the process by surprise to the log as well, before node ends it. Nothing is caught: what is half done must not go on, every write
+ * that was answered is on disk, and the next start takes pods over as they are.
+ */
+export function logCrashes(logger: Logger, target: NodeJS.EventEmitter = process): void {
+  target.on('uncaughtExceptionMonitor', (error: unknown, origin: string) =>
+    logger.error({ err: error, origin, stack: stackOf(error) }, 'Crashed'),
+  )
+}
+
+const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined)

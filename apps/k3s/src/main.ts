@@ -7,7 +7,7 @@ import { runUntilSignal } from './commands/run-until-signal.ts'
 import { buildCommand, resolveFlags, splitUnknown, usageErrorOf } from './config/parse.ts'
 import { UsageError } from './errors.ts'
 import { sentencesOf } from './explain.ts'
-import { createLogger } from './log.ts'
+import { createLogger, logCrashes } from './log.ts'
 import { readNodeOptions } from './node/node-options.ts'
 import { readServerOptions } from './server/server-options.ts'
 import { kubernetesVersion } from './version.ts'
@@ -19,6 +19,7 @@ async function server(given: Readonly<Record<string, unknown>>): Promise<void> {
   const options = readServerOptions(values)
   const node = await readNodeOptions(values)
   const logger = createLogger({ isDebug: values.boolean('debug'), file: values.string('log') })
+  logCrashes(logger)
   for (const warning of warnings) logger.warn({}, warning)
   const { runServer } = await import('./server/run-server.ts')
   await runUntilSignal((signal) =>
@@ -41,6 +42,7 @@ async function agent(given: Readonly<Record<string, unknown>>): Promise<void> {
   const options = readAgentOptions(values)
   const node = await readNodeOptions(values)
   const logger = createLogger({ isDebug: values.boolean('debug'), file: values.string('log') })
+  logCrashes(logger)
   for (const warning of warnings) logger.warn({}, warning)
   const { runAgent } = await import('./agent/run-agent.ts')
   await runUntilSignal((signal) =>
