@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { HostProcess } from '@k3s/hosts'
-import { busybox, startCluster, until, type Cluster } from './src/cluster.ts'
+import { busybox, program, startCluster, until, type Cluster } from './src/cluster.ts'
 import { complaint, end, eventually, identityOf, programPid, waitForLog, type PodIdentity } from './src/program.ts'
 import { containerdPid, runningInRuntime } from './src/runtime.ts'
 import type { Report } from './src/writer.ts'
@@ -220,15 +220,25 @@ describe('a server that is killed', () => {
     const from = (await readFile(member.logFile)).length
     cluster.start(member)
     await waitForLog(member, 'k3s is up and running', from)
-    expect((await host.exec(join(import.meta.dirname, '../k3s'), ['kubectl', 'get', '--raw', '/readyz'])).stdout).toBe('ok')
+    expect((await host.exec(program, ['kubectl', 'get', '--raw', '/readyz'])).stdout).toBe('ok')
     expect(await end(member, 'SIGTERM')).toBe(0)
   })
 
   it('stops within seconds at SIGTERM with exit code 0, leaves pods running, and finds them again', async () => {
     const before = await identities()
+    // Clients that would never go by themselves.
+    const streamLog = join(cluster.lab.folder, 'streams.log')
+    const streams = ['get pods --watch', 'logs --follow deployment/web', 'exec deployment/web -- sleep 1000'].map((args) =>
+      cluster.server.host.spawn('sh', ['-c', `exec ${program} kubectl ${args}`], { logFile: streamLog }),
+    )
+    await until('the streams are open', async () => {
+      const { code } = await cluster.server.host.exec('pgrep', ['-xf', 'sleep 1000'])
+      return code === 0 && (await readFile(streamLog, 'utf8')).includes('web-') ? true : undefined
+    })
     const began = performance.now()
     expect(await end(cluster.server, 'SIGTERM')).toBe(0)
     expect(performance.now() - began).toBeLessThan(10_000)
+    await Promise.all(streams.map(({ exited }) => exited))
     expect((await runningInRuntime(cluster.server.host)).containers).toHaveLength(Object.keys(before).length)
     const [one] = Object.values(before)
     expect((await cluster.server.host.exec('curl', ['-sm', '5', `http://${one?.podIP ?? ''}:8080/cgi-bin/hello`])).stdout).toMatch(/^web-/)

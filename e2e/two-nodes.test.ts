@@ -255,7 +255,12 @@ describe('a second node behind a firewall that drops every inbound TCP connectio
     await until('the Secret is gone', async () =>
       (await cluster.tryKubectl('-n kube-system get secret edge.node-password.k3s')).stderr.includes('not found') ? true : undefined,
     )
-    await until('the pod is gone', async () => ((await cluster.tryKubectl('get pod far')).stderr.includes('not found') ? true : undefined))
+    // Upstream's controller looks every 20 s and then waits 40 s for the node to come back.
+    await until(
+      'the pod is gone',
+      async () => ((await cluster.tryKubectl('get pod far')).stderr.includes('not found') ? true : undefined),
+      120_000,
+    )
     await rm(edge.host.path('/etc/rancher/node/password'))
     cluster.start(edge, ['agent', '--server', `https://${cluster.server.host.ip}:6443`, '--token', await cluster.token()])
     await cluster.waitForNode('edge')
@@ -265,5 +270,5 @@ describe('a second node behind a firewall that drops every inbound TCP connectio
     await cluster.apply(pod('far', 'edge'))
     await cluster.kubectl('wait --for=condition=Ready pod/far --timeout=60s')
     expect(await cluster.kubectl('exec far -- hostname')).toBe('far\n')
-  })
+  }, 240_000)
 })
