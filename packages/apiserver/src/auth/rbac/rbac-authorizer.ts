@@ -41,8 +41,14 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
 
   authorize(attributes: AccessAttributes): Decision {
     const errors: string[] = []
+    // Many bindings may give the same role.
+    const refused = new Set<readonly PolicyRule[]>()
     for (const { binding, kind, rules } of this.#grants(attributes.user, attributes.isResource ? attributes.namespace : '', errors)) {
-      if (!rules.some((rule) => ruleAllows(rule, attributes))) continue
+      if (refused.has(rules)) continue
+      if (!rules.some((rule) => ruleAllows(rule, attributes))) {
+        refused.add(rules)
+        continue
+      }
       const where = binding.metadata.namespace ? `${binding.metadata.name}/${binding.metadata.namespace}` : binding.metadata.name
       return {
         decision: 'allow',
@@ -105,8 +111,13 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
     if (selectors.length === 0) return role.rules ?? []
     const all = this.#objects.list(clusterroles)
     const cached = this.#aggregated.get(role)
-    if (cached !== undefined && cached.roles.length === all.length && cached.roles.every((known, index) => known === all[index]))
-      return cached.rules
+    if (cached !== undefined) {
+      if (cached.roles === all) return cached.rules
+      if (cached.roles.length === all.length && cached.roles.every((known, index) => known === all[index])) {
+        this.#aggregated.set(role, { roles: all, rules: cached.rules })
+        return cached.rules
+      }
+    }
     const members = all.filter(
       (member) => member !== role && selectors.some((selector) => selectorMatches(selector, member.metadata.labels)),
     )
