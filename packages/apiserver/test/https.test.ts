@@ -183,6 +183,15 @@ describe('HTTPS', () => {
     expect(Math.min(...sizes)).toBeGreaterThan(3_600_000)
   })
 
+  it('warns users of deprecated kinds', async () => {
+    const server = await startHttps()
+    const { status, headers } = await ask(server, '/api/v1/namespaces/default/endpoints', asAdmin(server))
+    expect([status, headers['warning']]).toEqual([
+      200,
+      '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"',
+    ])
+  })
+
   it('streams watches as lines, with Tables when asked', async () => {
     const server = await startHttps()
     const session = openSession(server)

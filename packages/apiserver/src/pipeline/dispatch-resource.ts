@@ -1,4 +1,5 @@
 import { methodNotAllowed, pathNotFound } from '../errors.ts'
+import { deprecationOf } from '../registry/resource-facts.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { handleDelete, handleDeleteCollection } from './delete-handlers.ts'
@@ -15,6 +16,8 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
   // Before anything else: the request was authorized for this namespace, and what is outside of it must not be reached. A namespace is in itself.
   const isItself = info.resource === 'namespaces' && info.name === info.namespace
   if (!served.type.namespaced && info.namespace !== '' && !isItself) throw pathNotFound()
+  const deprecation = deprecationOf(served.type)
+  if (deprecation !== undefined) request.call.warn(deprecation)
   if (info.subresource !== '') {
     if (served.type.namespaced && info.namespace === '') throw pathNotFound()
     return handleSubresource(core, request)

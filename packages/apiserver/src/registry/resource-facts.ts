@@ -70,6 +70,16 @@ export function defaultGarbageCollection(type: ResourceType): 'delete' | 'orphan
   return name === 'events' ? 'unsupported' : 'delete'
 }
 
+const deprecations: ReadonlyMap<string, string> = new Map([
+  ['componentstatuses', 'v1 ComponentStatus is deprecated in v1.19+'],
+  ['endpoints', 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
+])
+
+/** What users of a deprecated kind are warned with; undefined when it is not deprecated. */
+export function deprecationOf(type: ResourceType): string | undefined {
+  return deprecations.get(groupResourceOf(type))
+}
+
 const judging = new Set([
   'namespaces',
   'nodes',
