@@ -137,7 +137,7 @@ describe('kubectl and the API server', () => {
     expect(await refusal('get deploy dry')).toContain('NotFound')
     expect(await kubectl('create deployment dry --image=x --dry-run=client -o name')).toBe('deployment.apps/dry\n')
     await kubectl('create configmap real --from-literal=a=b')
-    expect(await kubectl('delete configmap real --dry-run=server')).toContain('configmap "real" deleted (server dry run)')
+    expect(await kubectl('delete configmap real --dry-run=server')).toMatch(/^configmap "real" deleted.* \(server dry run\)$/m)
     expect(await kubectl('get configmap real -o name')).toBe('configmap/real\n')
   })
 

@@ -408,7 +408,9 @@ spec:
 
   test('delete removes the deployment and all that it made', async () => {
     const deleted = await kubectl('delete -f - --timeout=60s', { input: webManifest() })
-    expect(deleted).toBe('configmap "web" deleted\nsecret "web" deleted\ndeployment.apps "web" deleted\nservice "web" deleted\n')
+    expect(deleted.replaceAll(' from default namespace', '')).toBe(
+      'configmap "web" deleted\nsecret "web" deleted\ndeployment.apps "web" deleted\nservice "web" deleted\n',
+    )
     await until('its pods are gone', async () =>
       (await kubectl('get pods,rs,endpointslices -l app=web -o name')) === '' ? true : undefined,
     )
