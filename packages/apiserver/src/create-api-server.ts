@@ -30,67 +30,15 @@ const defaultGraceMs = 10_000
  * Rejects when the datastore cannot be read.
  */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { datastore, logger = noLogger, metrics = noMetrics, clock = systemClock, random = Math.random } = options
+  const { clock = systemClock, logger = noLogger } = options
   const stopping = new AbortController()
   // Every watch listens.
   setMaxListeners(0, stopping.signal)
-  const feed = new CacheFeed({ datastore, logger, clock })
-  // Plug-ins are made before the table that they read from; they read when requests come.
-  const lazyTable: { current: ResourceTable | undefined } = { current: undefined }
-  const objects = createObjectReader(() => lazyTable.current)
-  const admission: RegistryContext['admission'][number][] = []
-  const registry: RegistryContext = {
-    datastore,
-    clock,
-    random,
-    newUid: randomUUID,
-    admission,
-    leases: new EventLeases(datastore, clock),
-    feed,
-  }
-  const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
-  const parts: ServerParts = { objects, operations, clock, logger }
-  const table = new ResourceTable({
-    feed,
-    strategies: fromParts(options.strategies, parts),
-    eventTtlSeconds: options.eventTtlSeconds ?? defaultEventTtlSeconds,
-  })
-  lazyTable.current = table
-  admission.push(...fromParts(options.admission, parts))
-  const core: ApiCore = { datastore, clock, logger, feed, table, registry, objects, operations, random }
-  const authorizers = fromParts(options.authorizers, parts)
-  const pipeline: CallPipeline = {
-    core,
-    authorizers,
-    limiter: new InFlightLimiter(options.inFlight),
-    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.signal.aborted }),
-  }
-  const now = (): number => clock.now()
-  const front = new HttpFront({
-    pipeline,
-    authenticators: [
-      ...(options.requestHeader === undefined ? [] : [requestHeaderAuthenticator(options.requestHeader, now)]),
-      ...(options.clientCa === undefined ? [] : [clientCertificateAuthenticator(options.clientCa, now)]),
-      ...fromParts(options.authenticators, parts),
-    ],
-    allowAnonymous: options.allowAnonymous ?? true,
-    connect: new ConnectProxy(options.nodeConnector),
-    logger,
-    durations: metrics.histogram({
-      name: 'apiserver_request_duration_seconds',
-      help: 'Time from the arrival of a request to the end of its answer, in seconds',
-      labels: ['verb', 'resource', 'code'],
-      buckets: [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 60],
-    }),
-    requests: metrics.counter({
-      name: 'apiserver_request_total',
-      help: 'Requests that were answered',
-      labels: ['verb', 'group', 'resource', 'subresource', 'code'],
-    }),
-    closing: stopping.signal,
-  })
+  const { core, parts, pipeline } = assemble(options, stopping.signal)
+  const { objects, operations } = core
+  const front = makeFront(options, pipeline, parts, stopping.signal)
   const transport: ApiServer['transport'] = (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal })
-  await feed.load(stopping.signal)
+  await core.feed.load(stopping.signal)
   const background = startBackground({ core, options, signal: stopping.signal })
   try {
     await background.ready
@@ -129,6 +77,70 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     [Symbol.asyncDispose]: () => server.close(),
   }
   return server
+}
+
+interface Assembly {
+  readonly core: ApiCore
+  readonly parts: ServerParts
+  readonly pipeline: CallPipeline
+}
+
+/** Puts together what decides about requests. Nothing runs and nothing is read yet. */
+function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
+  const { datastore, logger = noLogger, clock = systemClock, random = Math.random } = options
+  const feed = new CacheFeed({ datastore, logger, clock })
+  // Plug-ins are made before the table that they read from; they read when requests come.
+  const lazyTable: { current: ResourceTable | undefined } = { current: undefined }
+  const objects = createObjectReader(() => lazyTable.current)
+  const admission: RegistryContext['admission'][number][] = []
+  const leases = new EventLeases(datastore, clock)
+  const registry: RegistryContext = { datastore, clock, random, newUid: randomUUID, admission, leases, feed }
+  const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
+  const parts: ServerParts = { objects, operations, clock, logger }
+  const table = new ResourceTable({
+    feed,
+    strategies: fromParts(options.strategies, parts),
+    eventTtlSeconds: options.eventTtlSeconds ?? defaultEventTtlSeconds,
+  })
+  lazyTable.current = table
+  admission.push(...fromParts(options.admission, parts))
+  const core: ApiCore = { datastore, clock, logger, feed, table, registry, objects, operations, random }
+  const pipeline: CallPipeline = {
+    core,
+    authorizers: fromParts(options.authorizers, parts),
+    limiter: new InFlightLimiter(options.inFlight),
+    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted }),
+  }
+  return { core, parts, pipeline }
+}
+
+/** The side that HTTP requests come in by: who asks, and how the answers are counted. */
+function makeFront(options: ApiServerOptions, pipeline: CallPipeline, parts: ServerParts, closing: AbortSignal): HttpFront {
+  const { metrics = noMetrics } = options
+  const now = (): number => parts.clock.now()
+  return new HttpFront({
+    pipeline,
+    authenticators: [
+      ...(options.requestHeader === undefined ? [] : [requestHeaderAuthenticator(options.requestHeader, now)]),
+      ...(options.clientCa === undefined ? [] : [clientCertificateAuthenticator(options.clientCa, now)]),
+      ...fromParts(options.authenticators, parts),
+    ],
+    allowAnonymous: options.allowAnonymous ?? true,
+    connect: new ConnectProxy(options.nodeConnector),
+    logger: parts.logger,
+    durations: metrics.histogram({
+      name: 'apiserver_request_duration_seconds',
+      help: 'Time from the arrival of a request to the end of its answer, in seconds',
+      labels: ['verb', 'resource', 'code'],
+      buckets: [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 60],
+    }),
+    requests: metrics.counter({
+      name: 'apiserver_request_total',
+      help: 'Requests that were answered',
+      labels: ['verb', 'group', 'resource', 'subresource', 'code'],
+    }),
+    closing,
+  })
 }
 
 function fromParts<T>(source: FromParts<T> | undefined, parts: ServerParts): readonly T[] {

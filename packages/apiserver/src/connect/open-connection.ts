@@ -39,44 +39,46 @@ function dial(connector: NodeConnector | undefined, target: ConnectTarget, signa
 }
 
 function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const socket = connectTcp({ host, port })
-    const onAbort = (): void => {
-      socket.destroy()
-      reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    socket.once('connect', () => {
-      signal.removeEventListener('abort', onAbort)
-      socket.off('error', reject)
-      resolve(socket)
-    })
-    socket.once('error', reject)
-  })
+  return whenConnected(connectTcp({ host, port }), 'connect', signal)
 }
 
 function startTls(connector: NodeConnector | undefined, target: ConnectTarget, stream: Duplex, signal: AbortSignal): Promise<TLSSocket> {
   const tls = target.isKubelet ? connector?.kubeletTls() : undefined
+  const socket = connectTls({
+    socket: stream,
+    ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key }),
+    // The kubelet's CA vouches for it; its name does not matter, for the connector chose the node. A pod's own certificate proves nothing to us.
+    ...(tls?.ca === undefined ? { rejectUnauthorized: false } : { ca: tls.ca }),
+    checkServerIdentity: () => undefined,
+    ALPNProtocols: ['http/1.1'],
+  })
+  return whenConnected(socket, 'secureConnect', signal, stream)
+}
+
+/** Resolves when `event` comes. An abort, or an error of the socket or of what is `below` it, closes the socket and rejects. */
+function whenConnected<S extends Duplex>(
+  socket: S,
+  event: 'connect' | 'secureConnect',
+  signal: AbortSignal,
+  below: Duplex | undefined = undefined,
+): Promise<S> {
   return new Promise((resolve, reject) => {
-    const socket = connectTls({
-      socket: stream,
-      ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key }),
-      // The kubelet's CA vouches for it; its name does not matter, for the connector chose the node. A pod's own certificate proves nothing to us.
-      ...(tls?.ca === undefined ? { rejectUnauthorized: false } : { ca: tls.ca }),
-      checkServerIdentity: () => undefined,
-      ALPNProtocols: ['http/1.1'],
-    })
-    const onAbort = (): void => {
-      socket.destroy()
-      reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    socket.once('secureConnect', () => {
+    const fail = (error: unknown): void => {
       signal.removeEventListener('abort', onAbort)
-      socket.off('error', reject)
+      socket.destroy()
+      reject(error)
+    }
+    const onAbort = (): void => fail(signal.reason)
+    const succeed = (): void => {
+      signal.removeEventListener('abort', onAbort)
+      socket.off('error', fail)
       resolve(socket)
-    })
-    socket.once('error', reject)
-    stream.once('error', reject)
+    }
+    socket.once('error', fail)
+    // Stays for the life of the connection: an error below ends what is above it.
+    below?.once('error', fail)
+    socket.once(event, succeed)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
   })
 }

@@ -68,65 +68,76 @@ export function dns1123Label(value: string): string[] {
   return problems
 }
 
+interface Format {
+  readonly maxLength: number
+  readonly pattern: RegExp
+  /** What a value that does not match is told. */
+  readonly message: string
+}
+
+const dns1123SubdomainRule: Format = {
+  maxLength: maxSubdomainLength,
+  pattern: subdomainPattern,
+  message: regexError(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+    subdomainFormat,
+    'example.com',
+  ),
+}
+
+const dns1123SubdomainWithUnderscoreRule: Format = {
+  maxLength: maxSubdomainLength,
+  pattern: underscoreSubdomainPattern,
+  message: regexError(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character",
+    underscoreSubdomainFormat,
+    'example.com',
+  ),
+}
+
+const dns1035LabelRule: Format = {
+  maxLength: 63,
+  pattern: dns1035Pattern,
+  message: regexError(
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+    dns1035Format,
+    'my-name',
+    'abc-123',
+  ),
+}
+
+const wildcardDns1123SubdomainRule: Format = {
+  maxLength: maxSubdomainLength,
+  pattern: wildcardPattern,
+  message: regexError(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    wildcardFormat,
+    '*.example.com',
+  ),
+}
+
+function formatProblems(value: string, { maxLength, pattern, message }: Format): string[] {
+  return [...(value.length > maxLength ? [maxLengthError(maxLength)] : []), ...(pattern.test(value) ? [] : [message])]
+}
+
 /** A DNS subdomain (RFC 1123): 253 characters, labels joined with dots. */
 export function dns1123Subdomain(value: string): string[] {
-  const problems = value.length > maxSubdomainLength ? [maxLengthError(maxSubdomainLength)] : []
-  if (!subdomainPattern.test(value)) {
-    problems.push(
-      regexError(
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
-        subdomainFormat,
-        'example.com',
-      ),
-    )
-  }
-  return problems
+  return formatProblems(value, dns1123SubdomainRule)
 }
 
 /** As {@link dns1123Subdomain}, with underscores allowed (DNS search paths). */
 export function dns1123SubdomainWithUnderscore(value: string): string[] {
-  const problems = value.length > maxSubdomainLength ? [maxLengthError(maxSubdomainLength)] : []
-  if (!underscoreSubdomainPattern.test(value)) {
-    problems.push(
-      regexError(
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character",
-        underscoreSubdomainFormat,
-        'example.com',
-      ),
-    )
-  }
-  return problems
+  return formatProblems(value, dns1123SubdomainWithUnderscoreRule)
 }
 
 /** A DNS label that starts with a letter (RFC 1035). */
 export function dns1035Label(value: string): string[] {
-  const problems = value.length > 63 ? [maxLengthError(63)] : []
-  if (!dns1035Pattern.test(value)) {
-    problems.push(
-      regexError(
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
-        dns1035Format,
-        'my-name',
-        'abc-123',
-      ),
-    )
-  }
-  return problems
+  return formatProblems(value, dns1035LabelRule)
 }
 
 /** `*.` and a DNS subdomain. */
 export function wildcardDns1123Subdomain(value: string): string[] {
-  const problems = value.length > maxSubdomainLength ? [maxLengthError(maxSubdomainLength)] : []
-  if (!wildcardPattern.test(value)) {
-    problems.push(
-      regexError(
-        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
-        wildcardFormat,
-        '*.example.com',
-      ),
-    )
-  }
-  return problems
+  return formatProblems(value, wildcardDns1123SubdomainRule)
 }
 
 /** A label key, annotation key, finalizer, condition type, resource name: `name` or `prefix/name`. */

@@ -12,37 +12,11 @@ import type { LabelSelector } from '@k3s/api/types/meta/v1'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids, optionalOneOf, positive } from '../../validation/fields.ts'
-import { validateLabelSelector } from '../shared/label-selector.ts'
+import { validateLabelSelector, validateRequirement } from '../shared/label-selector.ts'
 import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from '../../validation/names.ts'
 
 /** Effects of taints. */
 export const taintEffects: readonly string[] = ['NoSchedule', 'PreferNoSchedule', 'NoExecute']
-
-function validateRequirement(requirement: NodeSelectorRequirement, field: string, checkValues: boolean): FieldError[] {
-  const errors: FieldError[] = []
-  const values = requirement.values ?? []
-  switch (requirement.operator) {
-    case 'In':
-    case 'NotIn':
-      if (values.length === 0) errors.push(required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'"))
-      break
-    case 'Exists':
-    case 'DoesNotExist':
-      if (values.length > 0)
-        errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
-      break
-    case 'Gt':
-    case 'Lt':
-      if (values.length !== 1) errors.push(required(`${field}.values`, "must be specified single value when `operator` is 'Lt' or 'Gt'"))
-      break
-    default:
-      errors.push(invalidValue(`${field}.operator`, requirement.operator, 'not a valid selector operator'))
-  }
-  errors.push(...invalids(`${field}.key`, requirement.key, qualifiedName(requirement.key)))
-  if (checkValues)
-    for (const [index, value] of values.entries()) errors.push(...invalids(`${field}.values[${index}]`, value, labelValue(value)))
-  return errors
-}
 
 function validateFieldRequirement(requirement: NodeSelectorRequirement, field: string): FieldError[] {
   const errors: FieldError[] = []
@@ -60,7 +34,7 @@ function validateFieldRequirement(requirement: NodeSelectorRequirement, field: s
 function validateTerm(term: NodeSelectorTerm, field: string, checkValues: boolean): FieldError[] {
   return [
     ...(term.matchExpressions ?? []).flatMap((item, index) =>
-      validateRequirement(item, `${field}.matchExpressions[${index}]`, checkValues),
+      validateRequirement(item, `${field}.matchExpressions[${index}]`, { comparesNumbers: true, checksValues: checkValues }),
     ),
     ...(term.matchFields ?? []).flatMap((item, index) => validateFieldRequirement(item, `${field}.matchFields[${index}]`)),
   ]

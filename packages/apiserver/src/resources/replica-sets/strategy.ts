@@ -1,7 +1,7 @@
 import { type ReplicaSet, replicasets } from '@k3s/api/types/apps/v1'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
-import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
+import { ageColumn, nameColumn, replicaColumns, workloadColumns } from '../shared/columns.ts'
 import { immutable, nonNegative } from '../../validation/fields.ts'
 import { formatLabelSelector } from '../shared/label-selector.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
@@ -49,9 +49,7 @@ export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
   selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
   columns: [
     nameColumn(),
-    column('Desired', ({ spec }) => spec.replicas ?? 0, { type: 'integer', description: 'Pods that are wanted' }),
-    column('Current', ({ status }) => status?.replicas ?? 0, { type: 'integer', description: 'Pods that exist' }),
-    column('Ready', ({ status }) => status?.readyReplicas ?? 0, { type: 'integer', description: 'Pods that are ready' }),
+    ...replicaColumns<ReplicaSet>(),
     ageColumn(),
     ...workloadColumns<ReplicaSet>(
       ({ spec }) => spec.template,

@@ -2,7 +2,7 @@ import { type ReplicationController, replicationcontrollers } from '@k3s/api/typ
 import { required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
-import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
+import { ageColumn, nameColumn, replicaColumns, workloadColumns } from '../shared/columns.ts'
 import { nonNegative } from '../../validation/fields.ts'
 import { formatLabels } from '../shared/label-selector.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
@@ -51,9 +51,7 @@ export const replicationControllerStrategy: ResourceStrategy<ReplicationControll
   selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
   columns: [
     nameColumn(),
-    column('Desired', ({ spec }) => spec.replicas ?? 0, { type: 'integer', description: 'Pods that are wanted' }),
-    column('Current', ({ status }) => status?.replicas ?? 0, { type: 'integer', description: 'Pods that exist' }),
-    column('Ready', ({ status }) => status?.readyReplicas ?? 0, { type: 'integer', description: 'Pods that are ready' }),
+    ...replicaColumns<ReplicationController>(),
     ageColumn(),
     ...workloadColumns<ReplicationController>(
       ({ spec }) => spec.template,

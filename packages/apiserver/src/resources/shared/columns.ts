@@ -61,6 +61,20 @@ export function plainColumns<T extends KubernetesObject>(): readonly TableColumn
   return [nameColumn(), ageColumn()]
 }
 
+/** Desired, Current and Ready: the columns of what keeps a number of pods. */
+export function replicaColumns<
+  T extends {
+    readonly spec: { readonly replicas?: number | undefined }
+    readonly status?: { readonly replicas: number; readonly readyReplicas?: number | undefined } | undefined
+  },
+>(): readonly TableColumn<T>[] {
+  return [
+    column<T>('Desired', ({ spec }) => spec.replicas ?? 0, { type: 'integer', description: 'Pods that are wanted' }),
+    column<T>('Current', ({ status }) => status?.replicas ?? 0, { type: 'integer', description: 'Pods that exist' }),
+    column<T>('Ready', ({ status }) => status?.readyReplicas ?? 0, { type: 'integer', description: 'Pods that are ready' }),
+  ]
+}
+
 /** Containers, Images and (when `selector` is given) Selector: the wide columns of workloads. */
 export function workloadColumns<T>(
   template: (

@@ -5,24 +5,24 @@ import { invalids } from '../../validation/fields.ts'
 import { labelValue, qualifiedName } from '../../validation/names.ts'
 import { validateLabels } from '../../validation/object-meta.ts'
 
-function validateRequirement(requirement: LabelSelectorRequirement, field: string): FieldError[] {
+/** Problems of one requirement of a selector. Selectors of nodes also compare numbers, and some of their terms take values of any form. */
+export function validateRequirement(
+  { key, operator, values = [] }: LabelSelectorRequirement,
+  field: string,
+  { comparesNumbers = false, checksValues = true }: { readonly comparesNumbers?: boolean; readonly checksValues?: boolean } = {},
+): FieldError[] {
   const errors: FieldError[] = []
-  const values = requirement.values ?? []
-  switch (requirement.operator) {
-    case 'In':
-    case 'NotIn':
-      if (values.length === 0) errors.push(required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'"))
-      break
-    case 'Exists':
-    case 'DoesNotExist':
-      if (values.length > 0)
-        errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
-      break
-    default:
-      errors.push(invalidValue(`${field}.operator`, requirement.operator, 'not a valid selector operator'))
-  }
-  errors.push(...invalids(`${field}.key`, requirement.key, qualifiedName(requirement.key)))
-  for (const [index, value] of values.entries()) errors.push(...invalids(`${field}.values[${index}]`, value, labelValue(value)))
+  if (operator === 'In' || operator === 'NotIn') {
+    if (values.length === 0) errors.push(required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'"))
+  } else if (operator === 'Exists' || operator === 'DoesNotExist') {
+    if (values.length > 0)
+      errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+  } else if (comparesNumbers && (operator === 'Gt' || operator === 'Lt')) {
+    if (values.length !== 1) errors.push(required(`${field}.values`, "must be specified single value when `operator` is 'Lt' or 'Gt'"))
+  } else errors.push(invalidValue(`${field}.operator`, operator, 'not a valid selector operator'))
+  errors.push(...invalids(`${field}.key`, key, qualifiedName(key)))
+  if (checksValues)
+    for (const [index, value] of values.entries()) errors.push(...invalids(`${field}.values[${index}]`, value, labelValue(value)))
   return errors
 }
 

@@ -6,28 +6,6 @@ import { invalids } from '../../validation/fields.ts'
 import { dns1123Label, qualifiedName } from '../../validation/names.ts'
 import { isExtendedResource, isHugePages, isNativeResource, isOvercommitAllowed } from './resource-list.ts'
 
-const standardResources = new Set([
-  'cpu',
-  'memory',
-  'ephemeral-storage',
-  'requests.cpu',
-  'requests.memory',
-  'requests.ephemeral-storage',
-  'limits.cpu',
-  'limits.memory',
-  'limits.ephemeral-storage',
-  'pods',
-  'resourcequotas',
-  'services',
-  'replicationcontrollers',
-  'secrets',
-  'configmaps',
-  'persistentvolumeclaims',
-  'storage',
-  'requests.storage',
-  'services.nodeports',
-  'services.loadbalancers',
-])
 const integerResources = new Set([
   'pods',
   'resourcequotas',
@@ -38,6 +16,20 @@ const integerResources = new Set([
   'persistentvolumeclaims',
   'services.nodeports',
   'services.loadbalancers',
+])
+const standardResources = new Set([
+  ...integerResources,
+  'cpu',
+  'memory',
+  'ephemeral-storage',
+  'requests.cpu',
+  'requests.memory',
+  'requests.ephemeral-storage',
+  'limits.cpu',
+  'limits.memory',
+  'limits.ephemeral-storage',
+  'storage',
+  'requests.storage',
 ])
 const containerResources = new Set(['cpu', 'memory', 'ephemeral-storage'])
 
