@@ -17,6 +17,7 @@ const imagesMs = 60_000
 // Upstream's nodeStatusMaxImages and names of one image.
 const maxImages = 50
 const maxNames = 5
+const isDown = 'container runtime is down'
 
 /** What the container runtime says of itself. */
 export class RuntimeHealth {
@@ -97,8 +98,8 @@ export class RuntimeHealth {
       }
     } catch (err) {
       if (signal.aborted) return
-      if (this.#runtimeProblem === undefined) logger.warn({ err }, 'The container runtime does not answer')
-      this.#runtimeProblem = 'container runtime is down'
+      if (this.#runtimeProblem !== isDown) logger.warn({ err }, 'The container runtime does not answer')
+      this.#runtimeProblem = isDown
       this.#version = '' // it may come back as another one
     }
     if (before !== `${this.#runtimeProblem ?? ''}/${this.#networkProblem ?? ''}`) onChange()
