@@ -178,7 +178,9 @@ describe('decodeYaml()', () => {
   it('refuses YAML that would exhaust it', () => {
     const bomb = [
       'a: &a [1,1,1,1,1,1,1,1,1]',
-      ...'bcdefghij'.split('').map((key, at) => `${key}: &${key} [${Array.from({ length: 9 }, () => `*${'abcdefghij'[at] ?? ''}`).join(',')}]`),
+      ...'bcdefghij'
+        .split('')
+        .map((key, at) => `${key}: &${key} [${Array.from({ length: 9 }, () => `*${'abcdefghij'[at] ?? ''}`).join(',')}]`),
     ]
     expect(() => decodeYaml(bomb.join('\n'), pick)).toThrow(/^error converting YAML to JSON: yaml: Excessive alias count/)
     expect(() => decodeYaml('a: *b', pick)).toThrow(/^error converting YAML to JSON: yaml: /)

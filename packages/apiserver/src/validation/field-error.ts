@@ -13,10 +13,6 @@ export function invalidValue(field: string, value: unknown, detail: string): Fie
   return { reason: 'FieldValueInvalid', message: `Invalid value: ${show(value)}${detail === '' ? '' : `: ${detail}`}`, field }
 }
 
-export function typeInvalid(field: string, value: unknown, detail: string): FieldError {
-  return { reason: 'FieldValueTypeInvalid', message: `Invalid value: ${show(value)}${detail === '' ? '' : `: ${detail}`}`, field }
-}
-
 export function notSupported(field: string, value: unknown, supported: readonly string[]): FieldError {
   const list = supported.map((name) => JSON.stringify(name)).join(', ')
   return {
@@ -44,12 +40,4 @@ export function tooLong(field: string, maxLength: number): FieldError {
 
 export function tooMany(field: string, actual: number, max: number): FieldError {
   return { reason: 'FieldValueTooMany', message: `Too many: ${actual}: must have at most ${max} items`, field }
-}
-
-export function tooFew(field: string, actual: number, min: number): FieldError {
-  return { reason: 'FieldValueTooFew', message: `Too few: ${actual}: must have at least ${min} ${min === 1 ? 'item' : 'items'}`, field }
-}
-
-export function tooLongCharacters(field: string, maxLength: number): FieldError {
-  return { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxLength} characters`, field }
 }

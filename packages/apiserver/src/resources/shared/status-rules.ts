@@ -15,13 +15,6 @@ export function keepSpec<T extends WithSpec>(object: T, previous: T): void {
   if (previous.spec !== undefined) object.spec = structuredClone(previous.spec)
 }
 
-/** Plain updates of a kind with a status: the status stays; `validate` judges what changed. */
-export function specUpdate<T extends WithStatus>(
-  validate?: (object: T, previous: T, scope: RequestScope) => readonly FieldError[],
-): UpdateRules<T> {
-  return { prepare: keepStatus, ...(validate === undefined ? {} : { validate }) }
-}
-
 /** Status updates: the spec stays; `validate` judges the new status. */
 export function statusUpdate<T extends WithSpec>(
   validate?: (object: T, previous: T, scope: RequestScope) => readonly FieldError[],
