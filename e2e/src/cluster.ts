@@ -91,6 +91,14 @@ export async function startCluster(id: string, options: { readonly args?: readon
   const launchedMs = performance.now()
   let readyMs = 0
   const server = launch(serverHost, serverArgs)
+  /** What a client that could not connect cannot know. */
+  async function whyNotServed({ stderr }: ExecResult): Promise<string> {
+    if (!/refused|EOF|reset/.test(stderr)) return ''
+    const exit = await Promise.race([server.process.exited, new Promise<string>((resolve) => setTimeout(resolve, 100, 'running'))])
+    const log = await readFile(server.logFile, 'utf8').catch(() => '')
+    return `\nThe server is ${typeof exit === 'number' ? `gone with code ${exit}` : exit}:\n${log.split('\n').slice(-40).join('\n')}`
+  }
+
   const cluster: Cluster = {
     lab,
     server,
@@ -114,7 +122,7 @@ export async function startCluster(id: string, options: { readonly args?: readon
     },
     async kubectl(args, run) {
       const result = await cluster.tryKubectl(args, run)
-      if (result.code !== 0) throw new Error(`kubectl ${args}: ${result.stderr}${result.stdout}`)
+      if (result.code !== 0) throw new Error(`kubectl ${args}: ${result.stderr}${result.stdout}${await whyNotServed(result)}`)
       return result.stdout
     },
     tryKubectl: (args, run) =>
