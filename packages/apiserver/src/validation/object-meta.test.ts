@@ -32,6 +32,7 @@ describe('validateObjectMeta()', () => {
         'metadata.ownerReferences.name FieldValueInvalid',
         'metadata.ownerReferences.uid FieldValueInvalid',
         'metadata.ownerReferences FieldValueInvalid',
+        'metadata.finalizers[0] FieldValueInvalid',
       ]),
     )
   })

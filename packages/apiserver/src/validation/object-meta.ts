@@ -32,6 +32,7 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
     ...validateOwnerReferences(metadata.ownerReferences, 'metadata.ownerReferences'),
     ...validateFinalizers(metadata.finalizers, 'metadata.finalizers'),
     ...validateManagedFields(metadata.managedFields, 'metadata.managedFields'),
+    ...(metadata.finalizers ?? []).flatMap((finalizer, index) => validateFinalizerOwner(finalizer, `metadata.finalizers[${index}]`)),
   )
   return errors
 }
@@ -135,6 +136,15 @@ export function validateFinalizers(finalizers: readonly string[] | undefined, fi
     errors.push(invalidValue(field, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'))
   }
   return errors
+}
+
+const standardFinalizers: readonly string[] = ['kubernetes', 'orphan', 'foregroundDeletion']
+
+/** A finalizer of a built-in kind is one of Kubernetes' own or names the domain that it belongs to. */
+export function validateFinalizerOwner(finalizer: string, field: string): FieldError[] {
+  return finalizer.includes('/') || standardFinalizers.includes(finalizer)
+    ? []
+    : [invalidValue(field, finalizer, 'name is neither a standard finalizer name nor is it fully qualified')]
 }
 
 /** Problems of the name of a field manager: at most 128 bytes, printable. */

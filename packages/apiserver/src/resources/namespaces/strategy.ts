@@ -4,16 +4,13 @@ import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { immutable, invalids } from '../../validation/fields.ts'
 import { dns1123Label, qualifiedName } from '../../validation/names.ts'
+import { validateFinalizerOwner } from '../../validation/object-meta.ts'
 import { viewSubresource } from '../shared/view.ts'
 
-/** A finalizer without a domain is one of Kubernetes' own. */
-function validateFinalizer(name: string, field: string): FieldError[] {
-  const isKnown = name.includes('/') || ['kubernetes', 'orphan', 'foregroundDeletion'].includes(name)
-  return [
-    ...invalids(field, name, qualifiedName(name)),
-    ...(isKnown ? [] : [invalidValue(field, name, 'name is neither a standard finalizer name nor is it fully qualified')]),
-  ]
-}
+const validateFinalizer = (name: string, field: string): FieldError[] => [
+  ...invalids(field, name, qualifiedName(name)),
+  ...validateFinalizerOwner(name, field),
+]
 
 function defaults(namespace: Namespace): void {
   namespace.spec ??= {}
