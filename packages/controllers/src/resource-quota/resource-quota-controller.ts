@@ -1,9 +1,9 @@
 import { groupResourceOf, objectKey, type KubernetesObject, type ResourceType } from '@k3s/api'
-import { persistentvolumeclaims, pods, resourcequotas, services } from '@k3s/api/types/core/v1'
+import { type Pod, persistentvolumeclaims, pods, resourcequotas, services } from '@k3s/api/types/core/v1'
 import type { Informer, Workqueue } from '@k3s/client'
 import type { Service } from '@k3s/lifecycle'
 import type { ControllerContext } from '../kit/context.ts'
-import { clockOf, controllerService, enqueueOn } from '../kit/controller.ts'
+import { clockOf, controllerService } from '../kit/controller.ts'
 import { discoverResources, type Discovery } from '../kit/discovery.ts'
 import { isSemanticallyEqual } from '../kit/equal.ts'
 import {
@@ -52,7 +52,7 @@ export function createResourceQuotaController(context: ControllerContext, option
     if (known !== undefined) return known.informer
     const informer = informers.informer<KubernetesObject>(type)
     const enqueue = ({ metadata }: KubernetesObject): void => enqueueNamespace(queue, metadata.namespace)
-    counted.set(name, { informer, remove: informer.addHandler({ add: enqueue, delete: enqueue }) })
+    counted.set(name, { informer, remove: informer.addHandler({ delete: enqueue }) })
     return informer
   }
 
@@ -80,18 +80,25 @@ export function createResourceQuotaController(context: ControllerContext, option
     informers: [quotaInformer, podInformer, serviceInformer, claimInformer],
     watch: (queue) => {
       const enqueue = ({ metadata }: KubernetesObject): void => enqueueNamespace(queue, metadata.namespace)
-      const onChange = <T extends KubernetesObject>(relevant: (object: T) => unknown) => ({
-        add: enqueue,
+      // What is created was charged by admission, maybe before it is seen here: counting at that moment would give its room away.
+      const onRelease = <T extends KubernetesObject>(relevant: (object: T) => unknown) => ({
         update(previous: T, object: T) {
           if (!isSemanticallyEqual(relevant(previous), relevant(object))) enqueue(object)
         },
         delete: enqueue,
       })
+      const isTerminal = ({ status }: Pod): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed'
       return [
-        enqueueOn(quotaInformer, queue, (quota) => [objectKey(quota)]),
-        podInformer.addHandler(onChange(({ spec, status, metadata }) => [spec, status?.phase, metadata.deletionTimestamp])),
-        serviceInformer.addHandler(onChange(({ spec }) => spec)),
-        claimInformer.addHandler(onChange(({ spec }) => spec)),
+        quotaInformer.addHandler({
+          add: (quota) => queue.add(objectKey(quota)),
+          update: (previous, quota) => {
+            if (!isSemanticallyEqual(previous.spec, quota.spec) || !isSameAmounts(quota.status?.hard, quota.spec.hard ?? {}))
+              queue.add(objectKey(quota))
+          },
+        }),
+        podInformer.addHandler(onRelease((pod) => [pod.spec, isTerminal(pod), pod.metadata.deletionTimestamp])),
+        serviceInformer.addHandler(onRelease(({ spec }) => spec)),
+        claimInformer.addHandler(onRelease(({ spec }) => spec)),
         () => {
           for (const { remove } of counted.values()) remove()
           counted.clear()
