@@ -20,7 +20,10 @@ async function tar(entries: readonly Entry[]): Promise<Buffer> {
   const whole = buffer(archive)
   for (const { name, content, link, isFolder, mode } of entries) {
     const type = link !== undefined ? 'symlink' : isFolder === true ? 'directory' : 'file'
-    archive.entry({ name, type, mode: mode ?? 0o755, mtime: new Date(0), ...(link === undefined ? {} : { linkname: link }) }, content ?? Buffer.alloc(0))
+    archive.entry(
+      { name, type, mode: mode ?? 0o755, mtime: new Date(0), ...(link === undefined ? {} : { linkname: link }) },
+      content ?? Buffer.alloc(0),
+    )
   }
   archive.finalize()
   return whole
@@ -40,9 +43,15 @@ echo "$(hostname) from=$REMOTE_ADDR"
  * @param names full references that the image gets.
  */
 export async function writeBusyboxImage(file: string, names: readonly string[]): Promise<void> {
-  const applets = spawnSync('/bin/busybox', ['--list'], { encoding: 'utf8' }).stdout.split('\n').filter((name) => name !== '' && name !== 'busybox')
+  const applets = spawnSync('/bin/busybox', ['--list'], { encoding: 'utf8' })
+    .stdout.split('\n')
+    .filter((name) => name !== '' && name !== 'busybox')
   const layer = await tar([
-    ...['bin/', 'etc/', 'tmp/', 'www/', 'www/cgi-bin/', 'var/', 'home/'].map((name) => ({ name, isFolder: true, mode: name === 'tmp/' ? 0o1777 : 0o755 })),
+    ...['bin/', 'etc/', 'tmp/', 'www/', 'www/cgi-bin/', 'var/', 'home/'].map((name) => ({
+      name,
+      isFolder: true,
+      mode: name === 'tmp/' ? 0o1777 : 0o755,
+    })),
     { name: 'bin/busybox', content: readFileSync('/bin/busybox') },
     ...applets.map((name) => ({ name: `bin/${name}`, link: 'busybox' })),
     { name: 'etc/passwd', content: Buffer.from('root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n'), mode: 0o644 },
