@@ -238,7 +238,7 @@ export class PodManager {
     const { logger, pleg, workers } = this.#options
     for (const orphan of pleg.pods()) {
       if (!orphan.isRunning || !this.isGone(orphan.uid) || this.#gone.has(orphan.uid)) continue
-      logger.info({ pod: `${orphan.namespace}/${orphan.name}`, uid: orphan.uid }, 'Ends a pod that no longer exists')
+      logger.debug({ pod: `${orphan.namespace}/${orphan.name}`, uid: orphan.uid }, 'Ends a pod that no longer exists')
       workers.update(orphanPod(orphan, this.#options.clock.now()))
       workers.remove(orphan.uid)
     }
