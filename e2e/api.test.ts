@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { busybox, startCluster, until, type Cluster } from './src/cluster.ts'
+import { busybox, kubectlCommand, startCluster, until, type Cluster } from './src/cluster.ts'
 
 const deployment = (name: string, replicas: number): string => `
 apiVersion: apps/v1
@@ -231,7 +231,10 @@ spec: {limits: [{type: Container, default: {cpu: 200m}, defaultRequest: {cpu: 10
     const logFile = `${lab.folder}/watch.log`
     const watch = server.host.spawn(
       'sh',
-      ['-c', 'KUBECONFIG=/etc/rancher/k3s/k3s.yaml exec kubectl get configmaps -w --output-watch-events --no-headers -l watched'],
+      [
+        '-c',
+        `export KUBECONFIG=/etc/rancher/k3s/k3s.yaml; exec ${kubectlCommand} get configmaps -w --output-watch-events --no-headers -l watched`,
+      ],
       { logFile },
     )
     const log = async (): Promise<string> => (await server.host.exec('cat', [logFile])).stdout

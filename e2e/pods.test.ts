@@ -62,7 +62,7 @@ describe('A pod', () => {
     expect(await kubectl('get pod crash')).toMatch(/crash +0\/1 +CrashLoopBackOff +\d+ \(\d+s ago\)/)
     expect(await kubectl('logs crash --previous')).toMatch(/^run \d+\n$/)
     expect(await kubectl('describe pod crash')).toMatch(
-      /Warning +BackOff +.* +kubelet +Back-off restarting failed container main in pod crash_default\(/,
+      /Warning +BackOff +.* +kubelet +(?:spec\.containers\{main\}: )?Back-off restarting failed container main in pod crash_default\(/,
     )
   })
 

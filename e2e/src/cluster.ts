@@ -15,7 +15,8 @@ export const program: string = join(import.meta.dirname, '../../k3s')
 const patienceMs = 50_000
 
 /** What `k3s kubectl` would run, without the launcher's start at each of many calls. */
-const kubectl = spawnSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' }).stdout.trim() || `"${program}" kubectl`
+export const kubectlCommand: string =
+  spawnSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8' }).stdout.trim() || `"${program}" kubectl`
 
 /** A k3s process on a host. */
 export interface Member {
@@ -126,7 +127,7 @@ export async function startCluster(id: string, options: { readonly args?: readon
       return result.stdout
     },
     tryKubectl: (args, run) =>
-      server.host.exec('sh', ['-c', `export KUBECONFIG=\${KUBECONFIG-/etc/rancher/k3s/k3s.yaml}; exec ${kubectl} ${args}`], run),
+      server.host.exec('sh', ['-c', `export KUBECONFIG=\${KUBECONFIG-/etc/rancher/k3s/k3s.yaml}; exec ${kubectlCommand} ${args}`], run),
     apply: (manifest) => cluster.kubectl('apply -f -', { input: manifest }),
     async waitForNode(name) {
       await until(`node ${name} is Ready`, async () =>

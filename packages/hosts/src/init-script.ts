@@ -34,6 +34,9 @@ export function initScript(options: {
     'mkdir -p /run/netns /run/lock',
     'mount -t tmpfs -o mode=1777 tmpfs /dev/shm',
     `mount -t overlay overlay -o lowerdir=/etc,upperdir=${folder}/etc,workdir=${folder}/etc-work /etc`,
+    // What the machine itself has there, from a cluster of its own, is not the host's.
+    `[ -e ${folder}/booted ] || rm -rf /etc/rancher`,
+    `touch ${folder}/booted`,
     ...Object.entries(binds).map(([from, to]) => `mount --bind ${folder}/${from} ${to}`),
     `echo ${name} > /etc/hostname`,
     `printf '127.0.0.1 localhost\\n127.0.1.1 ${name}\\n' > /etc/hosts`,
