@@ -9,7 +9,7 @@ import { ByteWriter } from './byte-stream.ts'
 import { writeError } from './sqlite/codec.ts'
 import { loadSqlEngine } from './sqlite/database.ts'
 import type { SqlDatabase, SqlEngine } from './sqlite/database.ts'
-import type { Answer, CallMessage, CheckpointerCall, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
+import type { Answer, CallMessage, CheckpointerCall, Loaded, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
 import { Reader } from './sqlite/reader.ts'
 import { checkpoint, openCheckpointer } from './sqlite/schema.ts'
 import { Writer } from './sqlite/writer.ts'
@@ -117,6 +117,7 @@ if (parentPort !== null) {
   const port = parentPort
   const { role, path, nativeBinding } = workerData as WorkerSettings // what openDatastore passes
   const engine = await loadSqlEngine(nativeBinding)
+  port.postMessage({ loaded: true } satisfies Loaded)
   if (role === 'writer') serve(port, writerHandler(engine, path))
   else if (role === 'reader') serve(port, readerHandler(engine, path))
   else serve(port, checkpointerHandler(engine, path))

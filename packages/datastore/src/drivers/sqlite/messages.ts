@@ -59,6 +59,11 @@ export interface CallMessage {
   readonly body: Call
 }
 
+/** What a thread says before any answer: its library is loaded, and from now on it may be ended at any time. */
+export interface Loaded {
+  readonly loaded: true
+}
+
 /** `part` comes any number of times before one of the others ends the call. */
 export type Answer =
   | { readonly call: number; readonly part: Uint8Array<ArrayBuffer> }

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { DatastoreError } from '../../errors.ts'
 import { ByteReader } from '../byte-stream.ts'
 import { readError } from './codec.ts'
-import type { Answer, Call, CallMessage, WorkerSettings } from './messages.ts'
+import type { Answer, Call, CallMessage, Loaded, WorkerSettings } from './messages.ts'
 
 interface PendingCall {
   readonly onPart: ((part: Uint8Array) => void) | undefined
@@ -14,13 +14,18 @@ interface PendingCall {
 export class WorkerThread<Body extends Call> {
   readonly #worker: Worker
   readonly #pending = new Map<number, PendingCall>()
+  /** Resolves when the thread has loaded its library, or has ended. */
+  readonly #loaded = Promise.withResolvers<void>()
   #calls = 0
   #failure: DatastoreError | undefined
 
   constructor(url: URL | string, settings: WorkerSettings) {
     this.#worker = new Worker(url, { workerData: settings, name: `sqlite-${settings.role}` })
     this.#worker.unref()
-    this.#worker.on('message', (answer: Answer) => this.#onAnswer(answer))
+    this.#worker.on('message', (message: Answer | Loaded) => {
+      if ('loaded' in message) this.#loaded.resolve()
+      else this.#onAnswer(message)
+    })
     this.#worker.on('error', (error) => this.#fail(`SQLite's ${settings.role} thread failed`, error))
     this.#worker.on('exit', () => this.#fail(`SQLite's ${settings.role} thread has ended`))
   }
@@ -36,8 +41,10 @@ export class WorkerThread<Body extends Call> {
     })
   }
 
-  /** Ends the thread; pending calls fail. */
+  /** Ends the thread; pending calls fail. A thread that is loading its library is ended afterwards: in the middle, the addon would abort the whole process. */
   async terminate(): Promise<void> {
+    this.#worker.ref()
+    await this.#loaded.promise
     await this.#worker.terminate()
   }
 
@@ -56,6 +63,7 @@ export class WorkerThread<Body extends Call> {
   }
 
   #fail(message: string, cause?: unknown): void {
+    this.#loaded.resolve()
     this.#failure ??= new DatastoreError('Unavailable', message, { cause, hint: 'Restart the server' })
     for (const { reject } of this.#pending.values()) reject(this.#failure)
     this.#pending.clear()
