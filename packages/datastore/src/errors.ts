@@ -15,6 +15,12 @@ export type DatastoreErrorCode =
   | 'NewerSchema'
   | 'NoSpace'
   | 'Locked'
+  /** A restore or migration into it was not finished. */
+  | 'Incomplete'
+  /** What is to be filled holds data already. */
+  | 'NotEmpty'
+  /** A snapshot, or stored data, contradicts itself or its checksums. */
+  | 'Damaged'
   | 'Unavailable'
   | 'Closed'
 

@@ -3,6 +3,7 @@ import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
 import type { Datastore, DatastoreLimits } from './contract.ts'
 import { MemoryBackend } from './drivers/memory.ts'
 import { parseDsn } from './dsn.ts'
+import { DatastoreError } from './errors.ts'
 import type { Backend } from './engine/backend.ts'
 import { LogDatastore } from './engine/log-datastore.ts'
 
@@ -12,6 +13,22 @@ export interface SqliteWorkerOptions {
   readonly url: URL | string
   /** The file of better-sqlite3's addon; absent: it is looked up as usual. */
   readonly nativeBinding?: string | undefined
+}
+
+/** How to connect to a database server; the files are PEM and are read when a connection is made. */
+export interface DatabaseServerOptions {
+  /** Trusted to sign the server's certificate. Giving any of the three files turns TLS on, as K3s does. */
+  readonly caFile?: string | undefined
+  readonly certFile?: string | undefined
+  readonly keyFile?: string | undefined
+  /** Connections at most, those for writing and for notifications included. Default 8, at least 4. */
+  readonly maxConnections?: number | undefined
+  /**
+   * How the other members of a MySQL or MariaDB datastore reach this one with hints that something was written: this process listens on `listen`
+   * and registers `advertise` in the database, both `HOST:PORT`. Absent: listens on loopback, which members of one machine reach;
+   * those elsewhere notice writes by polling.
+   */
+  readonly hints?: { readonly listen: string; readonly advertise: string } | undefined
 }
 
 export interface OpenDatastoreOptions {
@@ -24,6 +41,8 @@ export interface OpenDatastoreOptions {
   readonly limits?: DatastoreLimits | undefined
   /** Default: the file of this package. */
   readonly sqliteWorker?: SqliteWorkerOptions | undefined
+  /** For connections to a database server. */
+  readonly server?: DatabaseServerOptions | undefined
   /** Gives up opening; what was opened by then is closed. */
   readonly signal?: AbortSignal | undefined
 }
@@ -46,8 +65,15 @@ export async function openDatastore(dsn: string, options: OpenDatastoreOptions =
 
 async function openBackend(dsn: string, { sqliteWorker }: OpenDatastoreOptions): Promise<Backend> {
   const parsed = parseDsn(dsn)
-  if (parsed.driver === 'memory') return new MemoryBackend()
-  // Loaded when asked for: a store in memory needs nothing of it.
-  const { openSqlite } = await import('./drivers/sqlite.ts')
-  return openSqlite({ path: parsed.path, workerUrl: sqliteWorker?.url, nativeBinding: sqliteWorker?.nativeBinding })
+  // Each driver is loaded when it is asked for: a store in memory needs nothing of them.
+  switch (parsed.driver) {
+    case 'memory':
+      return new MemoryBackend()
+    case 'sqlite': {
+      const { openSqlite } = await import('./drivers/sqlite.ts')
+      return openSqlite({ path: parsed.path, workerUrl: sqliteWorker?.url, nativeBinding: sqliteWorker?.nativeBinding })
+    }
+    default:
+      throw new DatastoreError('InvalidDsn', `Cannot open datastore: the driver "${parsed.driver}" is not supported yet`)
+  }
 }

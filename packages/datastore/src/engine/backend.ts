@@ -1,5 +1,5 @@
 /**
- * What the engine asks of a backend that stores a log: memory and SQLite now, SQL servers later.
+ * What the engine asks of a backend that stores a log: memory, SQLite and SQL servers.
  * (A driver of a store that has revisions and watches of its own, such as etcd, implements `Datastore` directly instead.)
  */
 import type { Bytes, KeyRange, KeyValue, Lease, ListResult, Txn, TxnResult, WatchEvent } from '../contract.ts'
@@ -33,6 +33,12 @@ export type WriteOutcome =
 export interface LoggedRevision {
   readonly revision: number
   readonly events: readonly WatchEvent[]
+}
+
+/** A lease of a restored state. */
+export interface RestoredLease extends Lease {
+  /** Milliseconds since the epoch. */
+  readonly deadlineMs: number
 }
 
 /** The outcome of one transaction. */
@@ -110,4 +116,14 @@ export interface Backend extends AsyncDisposable {
   listLeases(): Promise<readonly bigint[]>
   /** The leases whose deadline is at or before `nowMs`, at most `limit`. */
   dueLeases(nowMs: number, limit: number): Promise<DueLeases>
+  /**
+   * Fills an empty store with a state that has its own revisions: begin, then items in byte order of their keys, then finish.
+   * Begun again after a crash it starts over. `beginRestore` throws `NotEmpty` unless the store is at revision 1 with no keys and no leases, or
+   * holds a restore that was never finished. Until `finishRestore` is answered, opening the store fails with `Incomplete` unless it is opened to restore.
+   */
+  beginRestore(): Promise<void>
+  /** At most a few MiB at once. Their `modRevision`, `createRevision`, `version` and `leaseId` are kept. */
+  restoreItems(items: readonly KeyValue[]): Promise<void>
+  /** The store is then at `revision`, everything below it compacted. Durable when answered. */
+  finishRestore(end: { readonly revision: number; readonly leases: readonly RestoredLease[] }): Promise<void>
 }
