@@ -14,6 +14,8 @@ interface Version {
 export class MemoryStore implements Store {
   revision = 1
   compactRevision = 0
+  /** What a restore has filled it with begins history after this revision; 0: none. */
+  restoredRevision = 0
   readonly #live = new Map<string, KeyValue>()
   readonly #liveKeys = new SortedKeys()
   readonly #history = new Map<string, Version[]>()
@@ -96,6 +98,20 @@ export class MemoryStore implements Store {
   /** Adds the events of revisions to the log, in order. */
   appendLog(log: readonly LoggedRevision[]): void {
     for (const { events } of log) this.#log.push([...events])
+  }
+
+  /** Whether anything was ever done with it; what an unfinished restore put in does not count. */
+  get isInUse(): boolean {
+    return this.revision > 1 || this.#leases.size > 0
+  }
+
+  /** Begins history after `revision`, of which the items that were put are the state. */
+  startAt(revision: number): void {
+    this.revision = revision
+    this.compactRevision = revision
+    this.restoredRevision = revision
+    this.#compactedThrough = revision
+    this.#logStart = revision + 1
   }
 
   /** The events of one revision, which must not be below the compact revision; empty for one that has none (the first). */

@@ -1,4 +1,4 @@
-import type { ListResult, WatchEvent } from '../contract.ts'
+import type { KeyValue, ListResult, WatchEvent } from '../contract.ts'
 import type {
   Backend,
   BackendStatus,
@@ -7,10 +7,12 @@ import type {
   ListRequest,
   LogPage,
   LogRequest,
+  RestoredLease,
   StoredLease,
   WriteRequest,
 } from '../engine/backend.ts'
 import { checkReadable, compacted, evaluateBatch } from '../engine/evaluate.ts'
+import { DatastoreError } from '../errors.ts'
 import { isInRange } from '../bytes.ts'
 import { MemoryStore } from './memory-store.ts'
 
@@ -20,8 +22,11 @@ const sliceRevisions = 1000
 /** A backend whose log lives in this process and goes with it: for tests and throw-away clusters. */
 export class MemoryBackend implements Backend {
   readonly driver = 'memory'
-  readonly opened = { revision: 1, compactRevision: 0 }
-  readonly #store = new MemoryStore()
+  #store = new MemoryStore()
+
+  get opened(): Backend['opened'] {
+    return { revision: this.#store.revision, compactRevision: this.#store.compactRevision }
+  }
 
   // Evaluation and log change together with no await between: a reader sees whole batches only.
   async commit({ requests }: { readonly id: string; readonly requests: readonly WriteRequest[] }): Promise<BatchResult> {
@@ -37,6 +42,7 @@ export class MemoryBackend implements Backend {
 
   async readLog({ range, from, maxBytes }: LogRequest): Promise<LogPage> {
     if (from < this.#store.compactRevision) throw compacted(from, this.#store.compactRevision)
+    if (from <= this.#store.restoredRevision) throw compacted(from, this.#store.restoredRevision + 1)
     const events: WatchEvent[] = []
     let bytes = 0
     let through = from - 1
@@ -74,6 +80,23 @@ export class MemoryBackend implements Backend {
     const byDeadline = [...this.#store.leases()].toSorted((a, b) => a.deadlineMs - b.deadlineMs)
     const due = byDeadline.filter(({ deadlineMs }) => deadlineMs <= nowMs)
     return { ids: due.slice(0, limit).map(({ id }) => id), nextDeadlineMs: byDeadline[due.length]?.deadlineMs }
+  }
+
+  async beginRestore(): Promise<void> {
+    if (this.#store.isInUse)
+      throw new DatastoreError('NotEmpty', 'Cannot restore into this datastore in memory: it holds data already', {
+        hint: 'Open a new one',
+      })
+    this.#store = new MemoryStore()
+  }
+
+  async restoreItems(items: readonly KeyValue[]): Promise<void> {
+    for (const item of items) this.#store.put(item, undefined)
+  }
+
+  async finishRestore({ revision, leases }: { readonly revision: number; readonly leases: readonly RestoredLease[] }): Promise<void> {
+    for (const lease of leases) this.#store.putLease(lease)
+    this.#store.startAt(revision)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

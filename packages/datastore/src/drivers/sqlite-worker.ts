@@ -33,7 +33,7 @@ function writerHandler(engine: SqlEngine, path: string): Handler<WriterCall> {
   return (call) => {
     switch (call.method) {
       case 'open':
-        writer = new Writer(engine, path)
+        writer = new Writer(engine, path, { toRestore: call.toRestore })
         return { value: writer.position }
       case 'commit': {
         const value = opened().commit(call.batchId, call.payload)
@@ -41,6 +41,15 @@ function writerHandler(engine: SqlEngine, path: string): Handler<WriterCall> {
       }
       case 'compactSlice':
         return { value: opened().compactSlice(), afterwards: () => opened().keepLogSmall() }
+      case 'beginRestore':
+        opened().beginRestore()
+        return {}
+      case 'restoreItems':
+        opened().restoreItems(call.payload)
+        return { afterwards: () => opened().keepLogSmall() }
+      case 'finishRestore':
+        opened().finishRestore(call.revision, call.leases)
+        return {}
       default:
         writer?.close()
         writer = undefined

@@ -7,11 +7,12 @@ import type {
   ListRequest,
   LogPage,
   LogRequest,
+  RestoredLease,
   StoredLease,
   WriteRequest,
 } from '../engine/backend.ts'
 import { ByteReader, ByteWriter } from './byte-stream.ts'
-import { readBatchResult, readEvent, readItem, writeRequest } from './sqlite/codec.ts'
+import { readBatchResult, readEvent, readItem, writeItem, writeRequest } from './sqlite/codec.ts'
 import { Checkpointer } from './sqlite/checkpointer.ts'
 import type { CommitAnswer, CompactAnswer, ReaderCall, WriterCall } from './sqlite/messages.ts'
 import type { ListEnd, LogPageMessage } from './sqlite/reader.ts'
@@ -22,6 +23,8 @@ export interface SqliteOptions {
   /** The workers' file; absent: the one beside this. */
   readonly workerUrl?: URL | string | undefined
   readonly nativeBinding?: string | undefined
+  /** Opens also a file whose restore was not finished. */
+  readonly toRestore?: boolean | undefined
 }
 
 /** The worker's file in this package, as source or built. */
@@ -30,12 +33,12 @@ function ownWorkerUrl(): URL {
 }
 
 /** Opens a file, creating it if needed. Its directory must exist. */
-export async function openSqlite({ path, workerUrl = ownWorkerUrl(), nativeBinding }: SqliteOptions): Promise<Backend> {
+export async function openSqlite({ path, workerUrl = ownWorkerUrl(), nativeBinding, toRestore = false }: SqliteOptions): Promise<Backend> {
   const writer = new WorkerThread<WriterCall>(workerUrl, { role: 'writer', path, nativeBinding })
   // Started together, for time; the reader opens the file when the writer has made it.
   const reader = new WorkerThread<ReaderCall>(workerUrl, { role: 'reader', path, nativeBinding })
   try {
-    const opened = (await writer.call({ method: 'open' })) as Backend['opened'] // the writer's position
+    const opened = (await writer.call({ method: 'open', toRestore })) as Backend['opened'] // the writer's position
     await reader.call({ method: 'open' })
     const checkpointer = new Checkpointer(() => new WorkerThread(workerUrl, { role: 'checkpointer', path, nativeBinding }))
     return new SqliteBackend(writer, reader, checkpointer, opened)
@@ -111,6 +114,21 @@ class SqliteBackend implements Backend {
 
   async dueLeases(nowMs: number, limit: number): Promise<DueLeases> {
     return (await this.#reader.call({ method: 'dueLeases', nowMs, limit })) as DueLeases
+  }
+
+  async beginRestore(): Promise<void> {
+    await this.#writer.call({ method: 'beginRestore' })
+  }
+
+  async restoreItems(items: readonly KeyValue[]): Promise<void> {
+    const to = new ByteWriter()
+    for (const item of items) writeItem(to, item)
+    const payload = to.finish()
+    await this.#writer.call({ method: 'restoreItems', payload }, [payload.buffer])
+  }
+
+  async finishRestore({ revision, leases }: { readonly revision: number; readonly leases: readonly RestoredLease[] }): Promise<void> {
+    await this.#writer.call({ method: 'finishRestore', revision, leases })
   }
 
   /** The writer last: the last connection to close copies the write-ahead log into the file. A thread that has failed is only ended. */

@@ -124,6 +124,9 @@ export interface Backend extends AsyncDisposable {
   beginRestore(): Promise<void>
   /** At most a few MiB at once. Their `modRevision`, `createRevision`, `version` and `leaseId` are kept. */
   restoreItems(items: readonly KeyValue[]): Promise<void>
-  /** The store is then at `revision`, everything below it compacted. Durable when answered. */
+  /**
+   * The store is then at `revision`, everything below it compacted. Durable when answered. What else `revision` itself did, such as deletions, is not
+   * known: `readLog` from it fails with `Compacted` too, as long as it is the compact revision, so that no watch misses a deletion silently.
+   */
   finishRestore(end: { readonly revision: number; readonly leases: readonly RestoredLease[] }): Promise<void>
 }

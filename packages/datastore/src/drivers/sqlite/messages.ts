@@ -1,4 +1,4 @@
-import type { ListRequest, LogRequest } from '../../engine/backend.ts'
+import type { ListRequest, LogRequest, RestoredLease } from '../../engine/backend.ts'
 
 /** What a worker is started with. */
 export interface WorkerSettings {
@@ -9,11 +9,16 @@ export interface WorkerSettings {
 
 /** What the writer is asked; each call is answered once, in order. */
 export type WriterCall =
-  | { readonly method: 'open' }
+  /** `toRestore`: a file whose restore was not finished is opened too. */
+  | { readonly method: 'open'; readonly toRestore: boolean }
   /** `payload`: the list of requests. Answered with a {@link CommitAnswer}. */
   | { readonly method: 'commit'; readonly batchId: string; readonly payload: Uint8Array<ArrayBuffer> }
   /** Answered with a {@link CompactAnswer}. */
   | { readonly method: 'compactSlice' }
+  | { readonly method: 'beginRestore' }
+  /** `payload`: items, one after the other. */
+  | { readonly method: 'restoreItems'; readonly payload: Uint8Array<ArrayBuffer> }
+  | { readonly method: 'finishRestore'; readonly revision: number; readonly leases: readonly RestoredLease[] }
   | { readonly method: 'close' }
 
 /** What the reader is asked. */

@@ -5,6 +5,7 @@ import { checkReadable, compacted, tombstone } from '../../engine/evaluate.ts'
 import { ByteWriter } from '../byte-stream.ts'
 import { writeEvent, writeItem } from './codec.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
+import { restoredRevision } from './restore.ts'
 import { openReader, readNumber } from './schema.ts'
 import { itemColumns, rangeCondition, readItemRow, scanItems, Statements } from './store.ts'
 
@@ -18,6 +19,8 @@ export class Reader {
   readonly #path: string
   readonly #database: SqlDatabase
   readonly #statements: Statements
+  /** The history of a restored file begins after this; -1 for one that was not restored. */
+  #restored: number | undefined
 
   constructor(engine: SqlEngine, path: string) {
     this.#path = path
@@ -47,6 +50,8 @@ export class Reader {
   readLog({ range, from, maxBytes, previous }: LogRequest): LogPageMessage {
     return this.#snapshot((state) => {
       if (from < state.compactRevision) throw compacted(from, state.compactRevision)
+      this.#restored ??= restoredRevision(this.#database) ?? -1
+      if (from <= this.#restored) throw compacted(from, this.#restored + 1)
       const to = Math.min(state.revision, from + maxPageRevisions - 1)
       const [condition, ...parameters] = rangeCondition(range, 'log.key')
       const before = previous

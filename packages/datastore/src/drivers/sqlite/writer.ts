@@ -1,11 +1,13 @@
-import type { BatchResult } from '../../engine/backend.ts'
+import type { KeyValue } from '../../contract.ts'
+import type { BatchResult, RestoredLease } from '../../engine/backend.ts'
 import { evaluateBatch } from '../../engine/evaluate.ts'
 import { DatastoreError } from '../../errors.ts'
 import { ByteReader, ByteWriter } from '../byte-stream.ts'
-import { readRequest, writeBatchResult } from './codec.ts'
+import { readItem, readRequest, writeBatchResult } from './codec.ts'
 import { sqliteCode } from './database.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
 import type { CommitAnswer, CompactAnswer } from './messages.ts'
+import { checkComplete, SqliteRestore } from './restore.ts'
 import { checkpoint, openOwnedFile, readNumber } from './schema.ts'
 import type { OwnedFile } from './schema.ts'
 import { SqliteStore, Statements } from './store.ts'
@@ -29,10 +31,17 @@ export class Writer {
   #store: SqliteStore
   #gavePagesBack = false
 
-  constructor(engine: SqlEngine, path: string) {
+  /** `toRestore`: a file whose restore was not finished is not refused. */
+  constructor(engine: SqlEngine, path: string, { toRestore }: { readonly toRestore: boolean }) {
     this.#path = path
     this.#file = openOwnedFile(engine, path)
     this.#database = this.#file.database
+    try {
+      if (!toRestore) checkComplete(this.#database, path)
+    } catch (error) {
+      this.#file.close()
+      throw error
+    }
     this.#statements = new Statements(this.#database)
     this.#store = new SqliteStore(this.#statements)
     this.#store.load()
@@ -118,8 +127,35 @@ export class Writer {
     }
   }
 
+  beginRestore(): void {
+    this.#restoring((restore) => restore.begin())
+  }
+
+  /** `payload`: items, one after the other. */
+  restoreItems(payload: Uint8Array): void {
+    const from = new ByteReader(payload)
+    const items = function* (): Generator<KeyValue> {
+      while (!from.isAtEnd) yield readItem(from)
+    }
+    this.#restoring((restore) => restore.addItems(items()))
+  }
+
+  /** When it returns, all that was restored is on disk. */
+  finishRestore(revision: number, leases: readonly RestoredLease[]): void {
+    this.#restoring((restore) => restore.finish(revision, leases))
+    this.#store.load()
+  }
+
   close(): void {
     this.#file.close()
+  }
+
+  #restoring(step: (restore: SqliteRestore) => void): void {
+    try {
+      step(new SqliteRestore(this.#database, this.#statements, this.#path))
+    } catch (error) {
+      throw failedCommit(this.#path, error)
+    }
   }
 
   /** Gives some free pages at the file's end back when there are many; true when more are left. */
