@@ -210,7 +210,7 @@ function describeOurs(field: string, spec: string): { name: string; number: numb
   const number = Number(words.pop())
   const type = words.pop() ?? ''
   const wire: Readonly<Record<string, string>> = { id: 'int64', clamped: 'int64', uid: 'uint64' }
-  return { name: normalize(field), number, type: wire[type] ?? type, repeated: words[0] === 'repeated' }
+  return { name: field === 'leaseId' ? 'lease' : normalize(field), number, type: wire[type] ?? type, repeated: words[0] === 'repeated' }
 }
 
 function describeTheirs(field: protobuf.Field): { name: string; number: number; type: string; repeated: boolean } {

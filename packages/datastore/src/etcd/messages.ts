@@ -10,6 +10,8 @@
  * | `bool`, `bytes`, `string` | boolean, Uint8Array, string | the same |
  * | a message's name | that message, or undefined | message |
  *
+ * KeyValue's `lease` is called `leaseId`, so that a decoded one is the contract's KeyValue, and one of those can be encoded.
+ *
  * `repeated` is an array. `oneof` is a field whose presence matters even when it is zero; others that are absent are zero, empty or false.
  */
 export const messages = {
@@ -19,7 +21,7 @@ export const messages = {
     modRevision: 'int64 3',
     version: 'int64 4',
     value: 'bytes 5',
-    lease: 'id 6',
+    leaseId: 'id 6',
   },
   Event: { type: 'enum 1', kv: 'KeyValue 2', prevKv: 'KeyValue 3' },
 
