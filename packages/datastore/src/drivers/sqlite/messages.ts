@@ -23,7 +23,10 @@ export type WriterCall =
 
 /** What the reader is asked. */
 export type ReaderCall =
-  | { readonly method: 'open' }
+  /** `isAlone`: this process has no writer, another may; the file is checked, and whether its restore was finished. */
+  | { readonly method: 'open'; readonly isAlone: boolean }
+  /** Answered with what SQLite finds wrong, one text each. */
+  | { readonly method: 'checkIntegrity' }
   /** Answered with parts that hold items, then revision, count and more. */
   | { readonly method: 'list'; readonly request: ListRequest }
   | { readonly method: 'readLog'; readonly request: LogRequest }

@@ -5,9 +5,10 @@ import { checkReadable, compacted, tombstone } from '../../engine/evaluate.ts'
 import { ByteWriter } from '../byte-stream.ts'
 import { writeEvent, writeItem } from './codec.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
-import { restoredRevision } from './restore.ts'
-import { openReader, readNumber } from './schema.ts'
-import { itemColumns, rangeCondition, readItemRow, scanItems, Statements } from './store.ts'
+import { findProblems } from './integrity.ts'
+import { checkComplete, restoredRevision } from './restore.ts'
+import { openReader, openReadOnly, readNumber } from './schema.ts'
+import { findFirstId, itemColumns, rangeCondition, readItemRow, readPosition, scanItems, Statements } from './store.ts'
 
 /** Bytes of items sent in one message: about a millisecond of work for the thread that takes it. */
 const partBytes = 256 * 1024
@@ -22,9 +23,16 @@ export class Reader {
   /** The history of a restored file begins after this; -1 for one that was not restored. */
   #restored: number | undefined
 
-  constructor(engine: SqlEngine, path: string) {
+  /** `isAlone`: no writer of this process has opened and checked the file. */
+  constructor(engine: SqlEngine, path: string, { isAlone }: { readonly isAlone: boolean }) {
     this.#path = path
-    this.#database = openReader(engine, path)
+    this.#database = isAlone ? openReadOnly(engine, path) : openReader(engine, path)
+    try {
+      if (isAlone) checkComplete(this.#database, path)
+    } catch (error) {
+      this.#database.close()
+      throw error
+    }
     this.#statements = new Statements(this.#database)
   }
 
@@ -57,13 +65,14 @@ export class Reader {
       const before = previous
         ? { columns: `, ${itemColumns('p', 'p.value')}`, join: 'left join log p on p.id = log.previous' }
         : { columns: '', join: '' }
-      const sql = `select ${itemColumns('log', 'log.value')}${before.columns} from log indexed by log_revision ${before.join}
-        where log.revision >= ? and log.revision <= ? and ${condition} order by log.revision, log.id`
+      const sql = `select ${itemColumns('log', 'log.value')}${before.columns} from log ${before.join}
+        where log.id >= ? and log.id < ? and ${condition} order by log.id`
+      const [first, end] = [findFirstId(this.#statements, from), findFirstId(this.#statements, to + 1)]
       const events = new ByteWriter()
       let count = 0
       let through = to
       let last = from
-      for (const row of this.#statements.of(sql).iterate(from, to, ...parameters)) {
+      for (const row of this.#statements.of(sql).iterate(first, end, ...parameters)) {
         const item = readItemRow(row)
         // A page ends between revisions only.
         if (item.modRevision !== last && events.length >= maxBytes) {
@@ -121,6 +130,11 @@ export class Reader {
     })
   }
 
+  /** What is wrong with the file: SQLite's own findings, and rows that contradict each other. Reads the whole file. */
+  checkIntegrity(): readonly string[] {
+    return this.#snapshot(() => findProblems(this.#statements))
+  }
+
   close(): void {
     this.#database.close()
   }
@@ -128,8 +142,8 @@ export class Reader {
   #snapshot<T>(read: (state: { readonly revision: number; readonly compactRevision: number }) => T): T {
     this.#statements.of('begin').run()
     try {
-      const [revision, compactRevision] = this.#statements.of('select revision, compact_revision from state').get() ?? []
-      return read({ revision: Number(revision), compactRevision: Number(compactRevision) })
+      const { revision, compactRevision } = readPosition(this.#statements)
+      return read({ revision, compactRevision })
     } finally {
       this.#statements.of('commit').run()
     }

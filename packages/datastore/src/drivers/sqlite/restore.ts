@@ -2,6 +2,7 @@ import type { KeyValue } from '../../contract.ts'
 import type { RestoredLease } from '../../engine/backend.ts'
 import { DatastoreError } from '../../errors.ts'
 import type { SqlDatabase } from './database.ts'
+import { readPosition } from './store.ts'
 import type { Statements } from './store.ts'
 
 /**
@@ -80,8 +81,7 @@ export class SqliteRestore {
 
   #checkEmpty(): void {
     const has = (table: string): boolean => this.#statements.of(`select 1 from ${table} limit 1`).get() !== undefined
-    const [revision] = this.#statements.of('select revision from state').get() ?? []
-    if (revision === 1 && !has('live') && !has('lease')) return
+    if (readPosition(this.#statements).revision === 1 && !has('live') && !has('lease')) return
     throw new DatastoreError('NotEmpty', `Cannot restore into datastore "${this.#path}": it holds data already`, {
       hint: 'Give the path of a file that does not exist yet',
     })

@@ -7,14 +7,18 @@ import type { LogSize } from './messages.ts'
 
 /** Marks a file as ours: "k3sd". */
 const applicationId = 0x6b337364
-const schemaVersion = 1
+const schemaVersion = 2
 /** For the moments in which a checkpoint or a recovery holds the file's locks. */
 const busyTimeoutMs = 5000
 
 /**
- * `log` has a row for each write of a key, in the order of `id`; a row with version 0 is a tombstone; `previous` is the row that it replaced.
- * `live` has one row for each key that exists, so that reading the present never touches history. It is the only part that is written out of order:
- * an older state is found by undoing what the log has after it, through the index by revision, which grows at its end.
+ * `log` has a row for each write of a key, in the order of `id`, in which revisions grow too; a row with version 0 is a tombstone; `previous` is
+ * the row that it replaced. The newest row is never removed, so the log's end tells the newest revision.
+ * `live` has one row for each key that exists, so that reading the present never touches history.
+ * A write of a key changes one page of each, and no other: an older state is found by following `previous` from what is alive, and from the
+ * tombstones written since.
+ * `state` holds what the log does not tell: the revision and the id below which it has nothing (of a store that was restored), and the id of the
+ * newest batch that changed leases or the compact revision only.
  * Big columns come last: SQLite reads a row from its start.
  */
 const schema = `
@@ -28,7 +32,7 @@ const schema = `
     key blob not null,
     value blob not null
   );
-  create index log_revision on log (revision, key, previous);
+  create index log_tombstone on log (revision, key, previous) where version = 0;
   create table live (
     key blob primary key,
     id integer not null,
@@ -49,6 +53,11 @@ const schema = `
   );
   insert into state values (1, 0, 0, 0, '');
 `
+
+/** What brings a file to the version after the one at its place. Version 1 had every row of the log in an index. */
+const migrations: Readonly<Record<number, string>> = {
+  1: 'drop index log_revision; create index log_tombstone on log (revision, key, previous) where version = 0',
+}
 
 /** A database file that this process alone writes to. */
 export interface OwnedFile {
@@ -149,15 +158,9 @@ function openWriter(engine: SqlEngine, path: string): SqlDatabase {
 function prepareSchema(database: SqlDatabase, path: string): void {
   const [id, version] = [readNumber(database, 'pragma application_id'), readNumber(database, 'pragma user_version')]
   if (id === applicationId) {
-    if (version > schemaVersion)
-      throw new DatastoreError(
-        'NewerSchema',
-        `Cannot open datastore "${path}": its schema version is ${version}, this program knows ${schemaVersion}`,
-        {
-          hint: 'Use the newer release that wrote it',
-        },
-      )
+    if (version > schemaVersion) throw newer(path, version)
     database.exec('pragma journal_mode = wal')
+    if (version < schemaVersion) migrate(database, version)
     return
   }
   const tables = database.prepare("select name from sqlite_master where type = 'table'").all()
@@ -165,6 +168,19 @@ function prepareSchema(database: SqlDatabase, path: string): void {
   if (id !== 0 || tables.length > 0) throw foreign(path, 'it belongs to another program')
   database.exec('pragma auto_vacuum = incremental; pragma journal_mode = wal; begin immediate')
   database.exec(`${schema}; pragma application_id = ${applicationId}; pragma user_version = ${schemaVersion}; commit`)
+}
+
+function migrate(database: SqlDatabase, from: number): void {
+  const steps = Array.from({ length: schemaVersion - from }, (_, index) => migrations[from + index] ?? '')
+  database.exec(`begin immediate; ${steps.join(';')}; pragma user_version = ${schemaVersion}; commit`)
+}
+
+function newer(path: string, version: number): DatastoreError {
+  return new DatastoreError(
+    'NewerSchema',
+    `Cannot open datastore "${path}": its schema version is ${version}, this program knows ${schemaVersion}`,
+    { hint: 'Use the newer release that wrote it' },
+  )
 }
 
 function foreign(path: string, reason: string): DatastoreError {
@@ -189,6 +205,31 @@ export function checkpoint(database: SqlDatabase, mode: 'passive' | 'noop' = 'pa
   // An SQLite that does not know NOOP takes it for PASSIVE: it copies now what would be copied soon.
   const [, frames, copiedFrames] = database.prepare(`pragma wal_checkpoint(${mode})`).get() ?? []
   return { frames: Number(frames), copiedFrames: Number(copiedFrames) }
+}
+
+/** A connection for reads of a file that another process may be writing to; it takes no lock and makes nothing. */
+export function openReadOnly(engine: SqlEngine, path: string): SqlDatabase {
+  checkDirectory(path)
+  if (statSync(path, { throwIfNoEntry: false }) === undefined)
+    throw new DatastoreError('InvalidDsn', `Cannot open datastore "${path}": the file does not exist`, { hint: 'Correct the path' })
+  let database: SqlDatabase | undefined
+  try {
+    database = openReader(engine, path)
+    if (readNumber(database, 'pragma application_id') !== applicationId) throw foreign(path, 'it belongs to another program')
+    const version = readNumber(database, 'pragma user_version')
+    if (version > schemaVersion) throw newer(path, version)
+    if (version < schemaVersion)
+      throw new DatastoreError('ForeignSchema', `Cannot read datastore "${path}": an older version of this program wrote it`, {
+        hint: 'Start the server once, which brings the file up to date',
+      })
+    return database
+  } catch (error) {
+    database?.close()
+    if (error instanceof DatastoreError) throw error
+    if (sqliteCode(error) === 'NOTADB') throw foreign(path, 'it is not a SQLite database')
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new DatastoreError('Unavailable', `Cannot read datastore "${path}": ${reason}`, { cause: error })
+  }
 }
 
 /** A connection for reads, which never waits for the writer. */

@@ -58,6 +58,52 @@ export class Statements {
   }
 }
 
+/** The statements that read a range, with what they are given: the limit is -1 for none. */
+interface ItemSource {
+  readonly items: string
+  readonly itemParameters: (limit: number) => readonly SqlValue[]
+  readonly count: string
+  readonly countParameters: readonly SqlValue[]
+}
+
+function presentItems(range: KeyRange, keysOnly: boolean): ItemSource {
+  const [condition, ...parameters] = rangeCondition(range, 'live.key')
+  const items = keysOnly
+    ? `select ${itemColumns('live', 'null')} from live where ${condition} order by live.key limit ?`
+    : `select ${itemColumns('live', 'log.value')} from live cross join log on log.id = live.id where ${condition} order by live.key limit ?`
+  return {
+    items,
+    itemParameters: (limit) => [...parameters, limit],
+    count: `select count(*) from live where ${condition}`,
+    countParameters: parameters,
+  }
+}
+
+/**
+ * What lived at a revision lives still, or has a tombstone since; of its rows it is the newest that is not younger than the revision, and is
+ * reached from the last one through `previous`.
+ */
+function itemsAt(range: KeyRange, revision: number, keysOnly: boolean): ItemSource {
+  const [ofLive, ...keys] = rangeCondition(range, 'live.key')
+  const [ofTombstone] = rangeCondition(range, 'log.key')
+  const lives = `select live.key as key, live.id as id from live where ${ofLive} and live.created <= ?
+    union all select log.key, log.previous from log indexed by log_tombstone cross join log ended on ended.id = log.previous
+      where log.version = 0 and log.revision > ? and ${ofTombstone} and ended.created <= ?`
+  const reached = `(with recursive back (id, previous, revision) as (
+      select id, previous, revision from log where id = life.id
+      union all select log.id, log.previous, log.revision from back cross join log on log.id = back.previous where back.revision > ?)
+    select id from back where revision <= ?)`
+  const items = `select ${itemColumns('log', keysOnly ? 'null' : 'log.value')}
+    from (${lives} order by key limit ?) life cross join log on log.id = ${reached} order by life.key`
+  const parameters = [...keys, revision, revision, ...keys, revision]
+  return {
+    items,
+    itemParameters: (limit) => [...parameters, limit, revision, revision],
+    count: `select count(*) from (${lives})`,
+    countParameters: parameters,
+  }
+}
+
 /** Reads the live items of a range, or those at an older revision, which the caller has found readable. Calls `each` in byte order of keys. */
 export function scanItems(
   statements: Statements,
@@ -65,36 +111,66 @@ export function scanItems(
   { revision, limit = 0, keysOnly = false, countOnly = false }: StoreListOptions,
   each: (item: SqliteItem) => void,
 ): { readonly count: number; readonly more: boolean } {
-  let source: { readonly items: string; readonly count: string; readonly parameters: readonly SqlValue[] }
-  if (revision === undefined) {
-    const [condition, ...parameters] = rangeCondition(range, 'live.key')
-    const items = keysOnly
-      ? `select ${itemColumns('live', 'null')} from live where ${condition} order by live.key limit ?`
-      : `select ${itemColumns('live', 'log.value')} from live cross join log on log.id = live.id where ${condition} order by live.key limit ?`
-    source = { items, count: `select count(*) from live where ${condition}`, parameters }
-  } else {
-    // What was written after the revision is replaced by what it replaced first. `previous` is of the row with the least revision: SQLite promises so.
-    const [condition, ...parameters] = rangeCondition(range, 'key')
-    const undone = `select key, min(revision), previous from log indexed by log_revision where revision > ? and ${condition} group by key`
-    const then = `select key, id from live where ${condition} and revision <= ?
-      union all select key, previous from (${undone}) where previous > 0`
-    const value = keysOnly ? 'null' : 'log.value'
-    source = {
-      items: `select ${itemColumns('log', value)} from (${then} order by key limit ?) item cross join log on log.id = item.id order by item.key`,
-      count: `select count(*) from (${then})`,
-      parameters: [...parameters, revision, revision, ...parameters],
-    }
-  }
+  const source = revision === undefined ? presentItems(range, keysOnly) : itemsAt(range, revision, keysOnly)
   let taken = 0
   if (!countOnly) {
     // One more than the limit tells whether counting is needed at all.
-    for (const row of statements.of(source.items).iterate(...source.parameters, limit === 0 ? -1 : limit + 1)) {
+    for (const row of statements.of(source.items).iterate(...source.itemParameters(limit === 0 ? -1 : limit + 1))) {
       taken++
       if (limit === 0 || taken <= limit) each(readItemRow(row))
     }
     if (limit === 0 || taken <= limit) return { count: taken, more: false }
   }
-  return { count: Number(statements.of(source.count).get(...source.parameters)?.[0] ?? 0), more: taken > 0 }
+  return { count: Number(statements.of(source.count).get(...source.countParameters)?.[0] ?? 0), more: taken > 0 }
+}
+
+/** Where the log of a file stands. */
+export interface LogPosition {
+  readonly revision: number
+  readonly compactRevision: number
+  /** Of the newest row. */
+  readonly lastId: number
+  /** The newest batch that the log itself does not tell of; see {@link SqliteStore.save}. */
+  readonly batch: string
+}
+
+export function readPosition(statements: Statements): LogPosition {
+  // One statement, so that it is of one state without a transaction too.
+  const row = statements
+    .of(`select state.revision, state.last_id, state.compact_revision, state.batch, newest.revision, newest.id
+      from state left join (select id, revision from log order by id desc limit 1) newest`)
+    .get()
+  const [revision, lastId, compactRevision, batch, newestRevision, newestId] = row ?? []
+  return {
+    revision: Math.max(safeRevision(revision), safeRevision(newestRevision ?? 0)),
+    compactRevision: Number(compactRevision),
+    lastId: Math.max(Number(lastId), Number(newestId ?? 0)),
+    batch: String(batch),
+  }
+}
+
+/**
+ * An id that divides the log: rows below it are of revisions below `revision`, which must not be below the compact revision; rows from it on are not.
+ * A restored state has no order of revisions, and counts as below.
+ * Each revision has one row at least, mostly exactly one: the search begins where the row would be if all had one, and looks backwards from there.
+ */
+export function findFirstId(statements: Statements, revision: number): number {
+  const begin = Number(statements.of('select compacted_id from state').get()?.[0]) + 1
+  const newest = statements.of('select id, revision from log where id >= ? order by id desc limit 1').get(begin)
+  if (newest === undefined) return begin
+  const [newestId, newestRevision] = [Number(newest[0]), Number(newest[1])]
+  // The answer is in low..high.
+  let [low, high, step] = [begin, newestId + 1, 1]
+  let probe = newestId - (newestRevision - revision)
+  while (low < high) {
+    const at = Math.min(Math.max(probe, low), high - 1)
+    const row = statements.of('select id, revision from log where id >= ? order by id limit 1').get(at)
+    if (row !== undefined && Number(row[1]) < revision) low = Number(row[0]) + 1
+    else high = at
+    probe = low === begin ? high - step : Math.floor((low + high) / 2)
+    step *= 2
+  }
+  return low
 }
 
 /** The state of the file as one transaction sees and changes it. */
@@ -103,6 +179,8 @@ export class SqliteStore implements Store<SqliteItem> {
   readonly #statements: Statements
   #compactRevision = 0
   #lastId = 0
+  #savedLastId = 0
+  /** Whether something was changed that is not in the log. */
   #isChanged = false
 
   constructor(statements: Statements) {
@@ -118,26 +196,30 @@ export class SqliteStore implements Store<SqliteItem> {
     this.#compactRevision = revision
   }
 
-  /** Whether anything was written since {@link SqliteStore.load}. */
-  get isChanged(): boolean {
-    return this.#isChanged
-  }
-
-  /** To be called when a transaction has begun. */
+  /** To be called when a transaction has begun whose predecessor may not be what this store has seen: at first, and after a failure. */
   load(): void {
-    this.#isChanged = false
-    const row = this.#statements.of('select revision, compact_revision, last_id from state').get()
-    this.revision = safeRevision(row?.[0])
-    this.#compactRevision = Number(row?.[1])
-    this.#lastId = Number(row?.[2])
+    const { revision, compactRevision, lastId } = readPosition(this.#statements)
+    this.revision = revision
+    this.#compactRevision = compactRevision
+    this.#lastId = lastId
+    this.#begin()
   }
 
-  /** To be called before the transaction is committed. */
-  save(batch: string): void {
-    const { revision, compactRevision } = this
-    this.#statements
-      .of('update state set revision = ?, compact_revision = ?, last_id = ?, batch = ?')
-      .run(revision, compactRevision, this.#lastId, batch)
+  /**
+   * To be called before the transaction is committed. A batch that wrote keys is known by the log's new end, any other that changed something by
+   * its id: `wasDone`, of a position read later, tells whether the transaction happened. Undefined: it changes nothing.
+   */
+  save(batch: string): { readonly wasDone: (position: LogPosition) => boolean } | undefined {
+    const [lastId, hasLogged] = [this.#lastId, this.#lastId !== this.#savedLastId]
+    if (this.#isChanged) this.#statements.of('update state set compact_revision = ?, batch = ?').run(this.#compactRevision, batch)
+    else if (!hasLogged) return undefined
+    this.#begin()
+    return { wasDone: (position) => (hasLogged ? position.lastId === lastId : position.batch === batch) }
+  }
+
+  #begin(): void {
+    this.#isChanged = false
+    this.#savedLastId = this.#lastId
   }
 
   find(key: Bytes): SqliteItem | undefined {
@@ -159,7 +241,6 @@ export class SqliteStore implements Store<SqliteItem> {
   }
 
   put({ key, value, createRevision, modRevision, version, leaseId }: KeyValue, previous: SqliteItem | undefined): void {
-    this.#isChanged = true
     const id = ++this.#lastId
     const lease = leaseId === 0n ? null : String(leaseId)
     this.#statements
@@ -171,7 +252,6 @@ export class SqliteStore implements Store<SqliteItem> {
   }
 
   remove(revision: number, { key, rowId }: SqliteItem): void {
-    this.#isChanged = true
     this.#statements
       .of("insert into log (id, revision, previous, created, version, lease, key, value) values (?, ?, ?, 0, 0, null, ?, x'')")
       .run(++this.#lastId, revision, rowId, key)

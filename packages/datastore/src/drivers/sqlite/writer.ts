@@ -10,7 +10,7 @@ import type { CommitAnswer, CompactAnswer } from './messages.ts'
 import { checkComplete, SqliteRestore } from './restore.ts'
 import { checkpoint, openOwnedFile, readNumber } from './schema.ts'
 import type { OwnedFile } from './schema.ts'
-import { SqliteStore, Statements } from './store.ts'
+import { findFirstId, readPosition, SqliteStore, Statements } from './store.ts'
 
 /** Frames in the write-ahead log at which the writer itself copies what the checkpointer has left, so that the log starts anew: 32 MiB. */
 const maxFrames = 8000
@@ -30,6 +30,8 @@ export class Writer {
   #statements: Statements
   #store: SqliteStore
   #gavePagesBack = false
+  /** Whether the store may differ from the file, because a transaction has failed. */
+  #mustLoad = false
 
   /** `toRestore`: a file whose restore was not finished is not refused. */
   constructor(engine: SqlEngine, path: string, { toRestore }: { readonly toRestore: boolean }) {
@@ -56,12 +58,14 @@ export class Writer {
     const from = new ByteReader(payload)
     const requests = from.list(() => readRequest(from))
     let result: BatchResult
+    let change: ReturnType<SqliteStore['save']>
     try {
       this.#statements.of('begin immediate').run()
-      this.#store.load()
+      if (this.#mustLoad) this.#store.load()
+      this.#mustLoad = true
       const evaluated = evaluateBatch(this.#store, requests)
       result = { ...evaluated, ...this.position }
-      if (this.#store.isChanged) this.#store.save(batchId)
+      change = this.#store.save(batchId)
     } catch (error) {
       this.#rollBack()
       throw failedCommit(this.#path, error)
@@ -73,8 +77,9 @@ export class Writer {
         this.#rollBack()
         throw failedCommit(this.#path, error)
       }
-      if (!this.#wasCommitted(batchId, error)) throw failedCommit(this.#path, error)
+      if (!this.#wasCommitted(change, error)) throw failedCommit(this.#path, error)
     }
+    this.#mustLoad = false
     const to = new ByteWriter(payload.length + 1024)
     writeBatchResult(to, result)
     return { result: to.finish(), log: checkpoint(this.#database, 'noop') }
@@ -101,7 +106,7 @@ export class Writer {
     try {
       of('begin immediate').run()
       const [compactRevision, compactedId] = of('select compact_revision, compacted_id from state').get() ?? []
-      const end = Number(of('select id from log where revision >= ? order by revision, id limit 1').get(Number(compactRevision))?.[0] ?? 0)
+      const end = findFirstId(this.#statements, Number(compactRevision))
       let through = Number(compactedId)
       let isDone = false
       while (!isDone && performance.now() < deadline) {
@@ -176,10 +181,10 @@ export class Writer {
   }
 
   /**
-   * Whether the transaction happened whose commit failed, by the id that it has stored. A checkpoint that succeeds has brought what can be read
+   * Whether the transaction happened whose commit failed, by the mark that it has left. A checkpoint that succeeds has brought what can be read
    * now to disk, whatever became of the failed fsync; if it fails, nothing is promised.
    */
-  #wasCommitted(batchId: string, cause: unknown): boolean {
+  #wasCommitted(change: ReturnType<SqliteStore['save']>, cause: unknown): boolean {
     try {
       this.#database = this.#file.reopen()
       this.#statements = new Statements(this.#database)
@@ -187,7 +192,7 @@ export class Writer {
       const isBusy = readNumber(this.#database, 'pragma wal_checkpoint(truncate)') !== 0
       if (isBusy) throw new Error('A reader holds the write-ahead log')
       this.#store.load()
-      return this.#statements.of('select batch from state').get()?.[0] === batchId
+      return change?.wasDone(readPosition(this.#statements)) === true
     } catch (error) {
       const errors = new AggregateError([cause, error], 'The commit failed, and the file could not be opened again')
       throw new DatastoreError('Unavailable', `Cannot write to datastore "${this.#path}"; the write may have happened`, { cause: errors })
