@@ -4,7 +4,7 @@ import type { Datastore, DatastoreLimits } from './contract.ts'
 import { MemoryBackend } from './drivers/memory.ts'
 import { parseDsn } from './dsn.ts'
 import { DatastoreError } from './errors.ts'
-import type { Backend } from './engine/backend.ts'
+import type { Backend, OpenMode } from './engine/backend.ts'
 import { LogDatastore } from './engine/log-datastore.ts'
 
 /** Where SQLite's worker threads find their code. */
@@ -63,7 +63,8 @@ export async function openDatastore(dsn: string, options: OpenDatastoreOptions =
   return new LogDatastore(backend, { logger, metrics, clock, limits })
 }
 
-async function openBackend(dsn: string, { sqliteWorker }: OpenDatastoreOptions): Promise<Backend> {
+/** Opens what stores the log, for one of the modes. Throws `InvalidDsn` for a driver that implements `Datastore` directly. */
+export async function openBackend(dsn: string, { sqliteWorker }: OpenDatastoreOptions, mode: OpenMode = 'own'): Promise<Backend> {
   const parsed = parseDsn(dsn)
   // Each driver is loaded when it is asked for: a store in memory needs nothing of them.
   switch (parsed.driver) {
@@ -71,7 +72,7 @@ async function openBackend(dsn: string, { sqliteWorker }: OpenDatastoreOptions):
       return new MemoryBackend()
     case 'sqlite': {
       const { openSqlite } = await import('./drivers/sqlite.ts')
-      return openSqlite({ path: parsed.path, workerUrl: sqliteWorker?.url, nativeBinding: sqliteWorker?.nativeBinding })
+      return openSqlite({ path: parsed.path, workerUrl: sqliteWorker?.url, nativeBinding: sqliteWorker?.nativeBinding, mode })
     }
     default:
       throw new DatastoreError('InvalidDsn', `Cannot open datastore: the driver "${parsed.driver}" is not supported yet`)

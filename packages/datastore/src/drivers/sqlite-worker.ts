@@ -67,8 +67,10 @@ function readerHandler(engine: SqlEngine, path: string): Handler<ReaderCall> {
   return (call, sendPart) => {
     switch (call.method) {
       case 'open':
-        reader = new Reader(engine, path)
+        reader = new Reader(engine, path, { isAlone: call.isAlone })
         return { value: engine.name }
+      case 'checkIntegrity':
+        return { value: opened().checkIntegrity() }
       case 'list':
         return { value: opened().list(call.request, sendPart) }
       case 'readLog': {

@@ -7,6 +7,7 @@ import type {
   ListRequest,
   LogPage,
   LogRequest,
+  OpenMode,
   RestoredLease,
   StoredLease,
   WriteRequest,
@@ -14,7 +15,7 @@ import type {
 import { ByteReader, ByteWriter } from './byte-stream.ts'
 import { readBatchResult, readEvent, readItem, writeItem, writeRequest } from './sqlite/codec.ts'
 import { Checkpointer } from './sqlite/checkpointer.ts'
-import type { CommitAnswer, CompactAnswer, ReaderCall, WriterCall } from './sqlite/messages.ts'
+import type { Call, CommitAnswer, CompactAnswer, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
 import type { ListEnd, LogPageMessage } from './sqlite/reader.ts'
 import { WorkerThread } from './sqlite/worker-thread.ts'
 
@@ -23,8 +24,7 @@ export interface SqliteOptions {
   /** The workers' file; absent: the one beside this. */
   readonly workerUrl?: URL | string | undefined
   readonly nativeBinding?: string | undefined
-  /** Opens also a file whose restore was not finished. */
-  readonly toRestore?: boolean | undefined
+  readonly mode?: OpenMode | undefined
 }
 
 /** The worker's file in this package, as source or built. */
@@ -32,44 +32,62 @@ function ownWorkerUrl(): URL {
   return new URL(import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js', import.meta.url)
 }
 
-/** Opens a file, creating it if needed. Its directory must exist. */
-export async function openSqlite({ path, workerUrl = ownWorkerUrl(), nativeBinding, toRestore = false }: SqliteOptions): Promise<Backend> {
-  const writer = new WorkerThread<WriterCall>(workerUrl, { role: 'writer', path, nativeBinding })
+/**
+ * Opens a file, creating it if needed. Its directory must exist.
+ *
+ * `mode`: `own` for reading and writing; `restore` for filling it, which opens also a file whose restore was not finished;
+ * `read` for a file that another process may have: it takes no lock, makes nothing, and only methods that read may be called.
+ */
+export async function openSqlite({ path, workerUrl = ownWorkerUrl(), nativeBinding, mode = 'own' }: SqliteOptions): Promise<Backend> {
+  const start = <Body extends Call>(role: WorkerSettings['role']): WorkerThread<Body> =>
+    new WorkerThread(workerUrl, { role, path, nativeBinding })
+  const writer: WorkerThread<WriterCall> | undefined = mode === 'read' ? undefined : start('writer')
   // Started together, for time; the reader opens the file when the writer has made it.
-  const reader = new WorkerThread<ReaderCall>(workerUrl, { role: 'reader', path, nativeBinding })
+  const reader: WorkerThread<ReaderCall> = start('reader')
   try {
-    const opened = (await writer.call({ method: 'open', toRestore })) as Backend['opened'] // the writer's position
-    await reader.call({ method: 'open' })
-    const checkpointer = new Checkpointer(() => new WorkerThread(workerUrl, { role: 'checkpointer', path, nativeBinding }))
-    return new SqliteBackend(writer, reader, checkpointer, opened)
+    const position = await writer?.call({ method: 'open', toRestore: mode === 'restore' })
+    await reader.call({ method: 'open', isAlone: mode === 'read' })
+    // Both are positions.
+    const opened = (position ?? (await reader.call({ method: 'status' }))) as Backend['opened']
+    return new SqliteBackend(reader, writer && { writer, checkpointer: new Checkpointer(() => start('checkpointer')) }, opened)
   } catch (error) {
-    await writer.call({ method: 'close' }).catch(() => {}) // the first error tells more
-    await Promise.all([writer.terminate(), reader.terminate()])
+    await writer?.call({ method: 'close' }).catch(() => {}) // the first error tells more
+    await Promise.all([writer?.terminate(), reader.terminate()])
     throw error
   }
+}
+
+interface Writing {
+  readonly writer: WorkerThread<WriterCall>
+  readonly checkpointer: Checkpointer
 }
 
 /** The log in one SQLite file, behind two worker threads. The values of their answers have the types that each method of theirs has. */
 class SqliteBackend implements Backend {
   readonly driver = 'sqlite'
   readonly opened: Backend['opened']
-  readonly #writer: WorkerThread<WriterCall>
   readonly #reader: WorkerThread<ReaderCall>
-  readonly #checkpointer: Checkpointer
+  readonly #ownWriting: Writing | undefined
 
-  constructor(writer: WorkerThread<WriterCall>, reader: WorkerThread<ReaderCall>, checkpointer: Checkpointer, opened: Backend['opened']) {
-    this.#writer = writer
+  /** Without `writing` it only reads. */
+  constructor(reader: WorkerThread<ReaderCall>, writing: Writing | undefined, opened: Backend['opened']) {
     this.#reader = reader
-    this.#checkpointer = checkpointer
+    this.#ownWriting = writing
     this.opened = opened
   }
 
+  get #writing(): Writing {
+    if (this.#ownWriting === undefined) throw new Error('Invariant broken: the file was opened to be written')
+    return this.#ownWriting
+  }
+
   async commit({ id, requests }: { readonly id: string; readonly requests: readonly WriteRequest[] }): Promise<BatchResult> {
+    const { writer, checkpointer } = this.#writing
     const to = new ByteWriter()
     to.list(requests, (request) => writeRequest(to, request))
     const payload = to.finish()
-    const answer = (await this.#writer.call({ method: 'commit', batchId: id, payload }, [payload.buffer])) as CommitAnswer
-    this.#checkpointer.note(answer.log)
+    const answer = (await writer.call({ method: 'commit', batchId: id, payload }, [payload.buffer])) as CommitAnswer
+    checkpointer.note(answer.log)
     return readBatchResult(new ByteReader(answer.result))
   }
 
@@ -94,9 +112,10 @@ class SqliteBackend implements Backend {
   }
 
   async compactSlice(): Promise<boolean> {
-    const answer = (await this.#writer.call({ method: 'compactSlice' })) as CompactAnswer
-    if (answer.hasShrunk) this.#checkpointer.noteShrunk(answer.log)
-    else this.#checkpointer.note(answer.log)
+    const { writer, checkpointer } = this.#writing
+    const answer = (await writer.call({ method: 'compactSlice' })) as CompactAnswer
+    if (answer.hasShrunk) checkpointer.noteShrunk(answer.log)
+    else checkpointer.note(answer.log)
     return answer.isMore
   }
 
@@ -116,27 +135,31 @@ class SqliteBackend implements Backend {
     return (await this.#reader.call({ method: 'dueLeases', nowMs, limit })) as DueLeases
   }
 
+  async checkIntegrity(): Promise<readonly string[]> {
+    return (await this.#reader.call({ method: 'checkIntegrity' })) as readonly string[]
+  }
+
   async beginRestore(): Promise<void> {
-    await this.#writer.call({ method: 'beginRestore' })
+    await this.#writing.writer.call({ method: 'beginRestore' })
   }
 
   async restoreItems(items: readonly KeyValue[]): Promise<void> {
     const to = new ByteWriter()
     for (const item of items) writeItem(to, item)
     const payload = to.finish()
-    await this.#writer.call({ method: 'restoreItems', payload }, [payload.buffer])
+    await this.#writing.writer.call({ method: 'restoreItems', payload }, [payload.buffer])
   }
 
   async finishRestore({ revision, leases }: { readonly revision: number; readonly leases: readonly RestoredLease[] }): Promise<void> {
-    await this.#writer.call({ method: 'finishRestore', revision, leases })
+    await this.#writing.writer.call({ method: 'finishRestore', revision, leases })
   }
 
   /** The writer last: the last connection to close copies the write-ahead log into the file. A thread that has failed is only ended. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#checkpointer[Symbol.asyncDispose]()
+    await this.#ownWriting?.checkpointer[Symbol.asyncDispose]()
     await this.#reader.call({ method: 'close' }).catch(() => {})
-    await this.#writer.call({ method: 'close' }).catch(() => {})
-    await Promise.all([this.#writer.terminate(), this.#reader.terminate()])
+    await this.#ownWriting?.writer.call({ method: 'close' }).catch(() => {})
+    await Promise.all([this.#ownWriting?.writer.terminate(), this.#reader.terminate()])
   }
 }
 

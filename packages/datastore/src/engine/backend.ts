@@ -41,6 +41,12 @@ export interface RestoredLease extends Lease {
   readonly deadlineMs: number
 }
 
+/**
+ * What a backend is opened for: `own` to read and write; `restore` to be filled by `beginRestore` and what follows it, which opens also a store whose
+ * restore was not finished; `read` to read only: it changes nothing, as far as the store allows, and the methods that write are not called.
+ */
+export type OpenMode = 'own' | 'restore' | 'read'
+
 /** The outcome of one transaction. */
 export interface BatchResult {
   /** One a request, in order. */
@@ -116,6 +122,8 @@ export interface Backend extends AsyncDisposable {
   listLeases(): Promise<readonly bigint[]>
   /** The leases whose deadline is at or before `nowMs`, at most `limit`. */
   dueLeases(nowMs: number, limit: number): Promise<DueLeases>
+  /** What is wrong with the stored data, one sentence each; absent when the store has no such check. Reads all of it. */
+  checkIntegrity?(): Promise<readonly string[]>
   /**
    * Fills an empty store with a state that has its own revisions: begin, then items in byte order of their keys, then finish.
    * Begun again after a crash it starts over. `beginRestore` throws `NotEmpty` unless the store is at revision 1 with no keys and no leases, or
