@@ -134,6 +134,15 @@ export interface WatchOptions extends CallOptions {
   readonly progressIntervalMs?: number | undefined
 }
 
+/** The batches of a watch, to be iterated once. */
+export interface Watch extends AsyncIterable<WatchBatch> {
+  /**
+   * Asks the watch to say when everything up to `revision` was delivered: by a batch of that revision or a newer one, empty if need be.
+   * Absent: the driver knows it only by {@link WatchOptions.progressIntervalMs}.
+   */
+  readonly requestProgress?: ((revision: number) => void) | undefined
+}
+
 export interface Lease {
   readonly id: bigint
   readonly ttlSeconds: number
@@ -181,7 +190,7 @@ export interface Datastore extends AsyncDisposable {
    * Throws `Compacted` when the next revision it needs is gone, `Unavailable` or `Closed` when it cannot go on. Falling behind is not an error.
    * The watch is registered before the promise that the first `next()` returns settles; use {@link WatchOptions.fromRevision} to leave no gap.
    */
-  watch(range: KeyRange, options?: WatchOptions): AsyncIterable<WatchBatch>
+  watch(range: KeyRange, options?: WatchOptions): Watch
   /** Throws `FutureRevision` above the newest revision; at or below the compact revision it does nothing. History below `revision` may go; reads and watches below it fail with `Compacted` at once, space is freed in slices afterwards. */
   compact(revision: number, options?: CallOptions): Promise<void>
   /** The newest revision, linearizable: no write that was answered before the call is newer. */

@@ -130,6 +130,32 @@ export function describeWatches({ create }: DatastoreUnderTest): void {
       expect(watch.events().map(showEvent)).toEqual([`${created.revision} put k/a=1`])
     })
 
+    it('an idle watch says that it has delivered everything, as soon as it is asked to', async () => {
+      await using store = await create({})
+      const canAsk = store.watch(prefix('k/')).requestProgress !== undefined
+      const watch = store.watch(prefix('k/'), { fromRevision: 2, progressIntervalMs: canAsk ? 0 : 20 })
+      const batches = watch[Symbol.asyncIterator]()
+      const reads = async (revision: number): Promise<readonly string[]> => {
+        const events: string[] = []
+        for (;;) {
+          const { value } = await batches.next()
+          events.push(...(value?.events.map(showEvent) ?? []))
+          if ((value?.revision ?? 0) >= revision) return events
+        }
+      }
+      const first = reads(2)
+      await store.create(bytes('other'), bytes('1'))
+      watch.requestProgress?.(2)
+      expect(await first).toEqual([])
+      // Asked before there is anything to tell: the answer waits, and events on the way to it are no answer.
+      const second = reads(4)
+      watch.requestProgress?.(4)
+      await store.create(bytes('k/a'), bytes('1'))
+      await store.create(bytes('other/b'), bytes('1'))
+      expect(await second).toEqual(['3 put k/a=1'])
+      await batches.return?.()
+    })
+
     it('a watch ends without error when its signal aborts or its consumer leaves', async () => {
       await using store = await create({})
       const stop = new AbortController()

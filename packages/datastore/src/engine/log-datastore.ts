@@ -16,7 +16,7 @@ import type {
   Txn,
   TxnResult,
   UpdateOptions,
-  WatchBatch,
+  Watch,
   WatchOptions,
   WriteResult,
 } from '../contract.ts'
@@ -106,7 +106,7 @@ export class LogDatastore implements Datastore {
     return expectOutcome(outcome, 'txn').result
   }
 
-  watch(range: KeyRange, options: WatchOptions = {}): AsyncIterable<WatchBatch> {
+  watch(range: KeyRange, options: WatchOptions = {}): Watch {
     const { fromRevision, previous = false, progressIntervalMs = 0, signal } = options
     this.#checkOpen()
     checkRange(range)

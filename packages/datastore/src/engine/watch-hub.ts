@@ -1,6 +1,6 @@
 import type { Clock, Gauge, MetricsRegistry } from '@k3s/lifecycle'
 import { isInRange } from '../bytes.ts'
-import type { KeyRange, WatchBatch, WatchEvent } from '../contract.ts'
+import type { KeyRange, Watch, WatchBatch, WatchEvent } from '../contract.ts'
 import type { DatastoreError } from '../errors.ts'
 import type { Backend, LoggedRevision } from './backend.ts'
 import { compacted } from './evaluate.ts'
@@ -14,6 +14,8 @@ const maxBatchBytes = 2 ** 20
 interface Waiter {
   readonly range: KeyRange
   next: number
+  /** The revision that a progress mark was asked for; 0: none. */
+  wanted: number
   wake: () => void
 }
 
@@ -89,8 +91,8 @@ export class WatchHub {
       const isTouched = log.some(
         ({ revision, events }) => revision >= waiter.next && events.some(({ item }) => isInRange(waiter.range, item.key)),
       )
-      if (isTouched) waiter.wake()
-      else waiter.next = Math.max(waiter.next, this.#revision + 1)
+      if (!isTouched) waiter.next = Math.max(waiter.next, this.#revision + 1)
+      if (isTouched || (waiter.wanted > 0 && waiter.wanted <= this.#revision)) waiter.wake()
     }
   }
 
@@ -99,11 +101,16 @@ export class WatchHub {
     this.#closing.abort(error)
   }
 
-  watch(options: WatcherOptions): AsyncIterableIterator<WatchBatch> {
+  watch(options: WatcherOptions): AsyncIterableIterator<WatchBatch> & Watch {
     // A generator's return() waits for the next() in progress, so it is woken first.
     const stop = new AbortController()
-    const iterator = this.#batches(options, stop.signal)
-    const result: AsyncIterableIterator<WatchBatch> = {
+    const waiter: Waiter = { range: options.range, next: options.from, wanted: 0, wake: () => {} }
+    const iterator = this.#batches(waiter, options, stop.signal)
+    const result: AsyncIterableIterator<WatchBatch> & Watch = {
+      requestProgress: (revision) => {
+        waiter.wanted = Math.max(waiter.wanted, revision)
+        waiter.wake()
+      },
       next: () => iterator.next(),
       return: () => {
         stop.abort()
@@ -114,9 +121,8 @@ export class WatchHub {
     return result
   }
 
-  async *#batches(options: WatcherOptions, stop: AbortSignal): AsyncGenerator<WatchBatch, void, void> {
+  async *#batches(waiter: Waiter, options: WatcherOptions, stop: AbortSignal): AsyncGenerator<WatchBatch, void, void> {
     const ends = AbortSignal.any([stop, this.#closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    const waiter: Waiter = { range: options.range, next: options.from, wake: () => {} }
     if (options.from < this.#compactRevision) throw compacted(options.from, this.#compactRevision)
     this.#watchers.set(++this.#count)
     try {
@@ -124,6 +130,12 @@ export class WatchHub {
         if (this.#closing.signal.aborted) throw this.#closing.signal.reason
         if (ends.aborted) return
         if (waiter.next > this.#revision) {
+          const delivered = Math.min(waiter.next - 1, this.#revision)
+          if (waiter.wanted > 0 && delivered >= waiter.wanted) {
+            waiter.wanted = 0
+            yield { revision: delivered, events: [] }
+            continue
+          }
           const isProgressDue = await this.#wait(waiter, options.progressIntervalMs, ends)
           if (isProgressDue && !ends.aborted && waiter.next === this.#revision + 1) yield { revision: this.#revision, events: [] }
           continue
@@ -132,6 +144,7 @@ export class WatchHub {
         const page = waiter.next >= ringStart ? this.#readRing(waiter, ringStart) : await this.#readLog(waiter, options.previous)
         if (this.#closing.signal.aborted || ends.aborted) continue
         waiter.next = page.revision + 1
+        if (page.events.length > 0 && page.revision >= waiter.wanted) waiter.wanted = 0
         if (page.events.length > 0) yield options.previous ? page : { revision: page.revision, events: page.events.map(withoutPrevious) }
       }
     } finally {
