@@ -90,6 +90,8 @@ export interface BackendStatus {
 
 export interface StoredLease extends Lease {
   readonly deadlineMs: number
+  /** The time of the backend when it looked; absent: it goes by the engine's clock. */
+  readonly nowMs?: number | undefined
   readonly keys: readonly Bytes[]
 }
 
@@ -97,6 +99,28 @@ export interface DueLeases {
   readonly ids: readonly bigint[]
   /** The earliest deadline not yet due; undefined: none. */
   readonly nextDeadlineMs: number | undefined
+  /** As in {@link StoredLease}. */
+  readonly nowMs?: number | undefined
+}
+
+/** Where a log stands. */
+export interface LogPosition {
+  readonly revision: number
+  readonly compactRevision: number
+}
+
+/**
+ * A log to which other processes append too. Its deadlines go by one clock, the database's: the backend puts it in the place of the `nowMs` of
+ * requests, and tells it with what it reads.
+ */
+export interface SharedLog {
+  /** Linearizable: no write that was answered before the call is newer. */
+  readPosition(): Promise<LogPosition>
+  /**
+   * Calls back with positions that the log has reached, soon after they were, whoever wrote; repeated and older ones come too.
+   * Runs until the signal aborts, over outages of the database too; never rejects.
+   */
+  follow(onPosition: (position: LogPosition) => void, signal: AbortSignal): Promise<void>
 }
 
 /**
@@ -106,7 +130,11 @@ export interface DueLeases {
 export interface Backend extends AsyncDisposable {
   readonly driver: string
   /** The position of the log when the backend was opened. */
-  readonly opened: { readonly revision: number; readonly compactRevision: number }
+  readonly opened: LogPosition
+  /** Present when this process is not the only one that writes. */
+  readonly shared?: SharedLog | undefined
+  /** Longest key that can be written; absent: any. */
+  readonly maxKeyBytes?: number | undefined
   /**
    * Does the requests in order as one transaction and answers when it is durable.
    * Rejects when none of it was done. `id` is stored with the batch: it tells a backend that lost the database's answer whether the batch was done.
@@ -120,7 +148,7 @@ export interface Backend extends AsyncDisposable {
   status(): Promise<BackendStatus>
   findLease(id: bigint): Promise<StoredLease | undefined>
   listLeases(): Promise<readonly bigint[]>
-  /** The leases whose deadline is at or before `nowMs`, at most `limit`. */
+  /** The leases whose deadline is at or before `nowMs`, or the database's time when it is shared; at most `limit`. */
   dueLeases(nowMs: number, limit: number): Promise<DueLeases>
   /** What is wrong with the stored data, one sentence each; absent when the store has no such check. Reads all of it. */
   checkIntegrity?(): Promise<readonly string[]>
