@@ -6,9 +6,18 @@ it('the public surface is what was decided', async () => {
   expect(Object.keys(await import('@k3s/datastore')).toSorted()).toMatchInlineSnapshot(`
     [
       "DatastoreError",
+      "compactDatastore",
+      "compare",
       "isDatastoreError",
+      "migrate",
       "openDatastore",
+      "openRestored",
       "prefixRange",
+      "readStatus",
+      "restore",
+      "snapshot",
+      "verify",
+      "verifySnapshot",
     ]
   `)
 })

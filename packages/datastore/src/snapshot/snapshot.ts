@@ -1,5 +1,6 @@
 import type { Datastore } from '../contract.ts'
 import type { RestoredLease } from '../engine/backend.ts'
+import type { OpenDatastoreOptions } from '../open.ts'
 import {
   ChunkEncoder,
   chunkTypes,
@@ -15,12 +16,15 @@ import {
   readChunks,
 } from './format.ts'
 import type { SnapshotMeta } from './format.ts'
+import { openSource } from './open.ts'
 import { datastoreSource, readState } from './state.ts'
-import type { State, StateSource } from './state.ts'
+import type { State } from './state.ts'
 import { checkedPages } from './target.ts'
 import type { CopyOptions, CopySummary } from './target.ts'
 
 export interface SnapshotOptions extends CopyOptions {
+  /** For opening what a DSN names. */
+  readonly from?: OpenDatastoreOptions | undefined
   /** Compresses with zstd. Default true. */
   readonly isCompressed?: boolean | undefined
   /** For the time of creation and the deadlines of leases. Default: the machine's time. */
@@ -31,18 +35,14 @@ export interface SnapshotOptions extends CopyOptions {
  * The state of a datastore at its newest revision, as a stream of bytes that {@link restore} reads: keys, values, revisions, versions and leases with
  * their deadlines; no history. Taken while others write; holds some MiB of it in memory at a time.
  *
+ * `from` is an open datastore, or the DSN of one that is then read beside whatever has it open: of a SQLite file, for example, that a server uses.
+ *
  * Throws `Compacted` when the datastore is compacted past that revision before the stream has come to its end: a file that holds what came so far is
  * then without use, and another snapshot may be tried.
  */
-export async function* snapshot(datastore: Datastore, options: SnapshotOptions = {}): AsyncGenerator<Uint8Array, void, void> {
-  yield* snapshotOf(datastoreSource(datastore, options.nowMs ?? Date.now), options)
-}
-
-/** A snapshot of any source. */
-export async function* snapshotOf(
-  source: StateSource,
-  { isCompressed = true, nowMs = Date.now, onProgress, signal }: SnapshotOptions,
-): AsyncGenerator<Uint8Array, void, void> {
+export async function* snapshot(from: Datastore | string, options: SnapshotOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+  const { isCompressed = true, nowMs = Date.now, onProgress, signal } = options
+  await using source = typeof from === 'string' ? await openSource(from, { signal, ...options.from }) : datastoreSource(from, nowMs)
   const state = await readState(source, 'datastore', undefined, signal)
   const { revision, totalItems, driver } = state
   const encoder = new ChunkEncoder(isCompressed)
@@ -88,8 +88,10 @@ export async function readSnapshot(source: AsyncIterable<Uint8Array>): Promise<S
     async *pages() {
       let items = 0
       let isEnded = false
+      let last = 0
       for await (const chunk of chunks) {
-        if (isEnded) throw damaged(chunk.position, 'something follows its end')
+        last = chunk.position
+        if (isEnded) throw damaged(last, 'something follows its end')
         switch (chunk.type) {
           case chunkTypes.items: {
             const page = decodeItems(chunk)
@@ -113,9 +115,9 @@ export async function readSnapshot(source: AsyncIterable<Uint8Array>): Promise<S
             throw damaged(chunk.position, `chunks of type ${chunk.type} are not known`)
         }
       }
-      if (!isEnded) throw damaged(0, 'its end is missing')
+      if (!isEnded) throw damaged(last, 'it is cut off: its end is missing')
       for (const { id } of leases) referenced.delete(id)
-      if (referenced.size > 0) throw damaged(0, `lease ${[...referenced][0]} of a key is missing`)
+      if (referenced.size > 0) throw damaged(last, `lease ${[...referenced][0]} of a key is missing`)
       isChecked = true
     },
     async leases() {
@@ -125,11 +127,13 @@ export async function readSnapshot(source: AsyncIterable<Uint8Array>): Promise<S
   }
 }
 
+export interface SnapshotSummary extends CopySummary, Pick<SnapshotMeta, 'createdAt' | 'driver'> {}
+
 /** Reads a snapshot to its end and tells what is in it. Throws `Damaged`, `NewerSchema`. */
 export async function verifySnapshot(
   source: AsyncIterable<Uint8Array>,
   { onProgress, signal }: CopyOptions = {},
-): Promise<CopySummary & Pick<SnapshotMeta, 'createdAt' | 'driver'>> {
+): Promise<SnapshotSummary> {
   const state = await readSnapshot(source)
   const { revision, totalItems } = state
   let [items, bytes] = [0, 0]
