@@ -20,6 +20,9 @@ describe('toStatusError()', () => {
     ['Unauthenticated', 500, 'Internal error occurred: x'],
     ['ForeignSchema', 500, 'Internal error occurred: x'],
     ['NewerSchema', 500, 'Internal error occurred: x'],
+    ['Incomplete', 500, 'Internal error occurred: x'],
+    ['NotEmpty', 500, 'Internal error occurred: x'],
+    ['Damaged', 500, 'Internal error occurred: x'],
     ['RevisionConflict', 404, 'pods "a" not found'],
     ['Compacted', 410, 'too old resource version: 5 (9)'],
     ['FutureRevision', 504, 'Timeout: Too large resource version: 5, current: 9'],
@@ -42,7 +45,7 @@ describe('toStatusError()', () => {
   it('keeps causes, and has a test for every code', () => {
     const cause = new Error('why')
     expect(toStatusError(cause)).toMatchObject({ code: 500, message: 'Internal error occurred: why', cause })
-    expect(mappedDatastoreCodes).toHaveLength(16)
+    expect(mappedDatastoreCodes).toHaveLength(19)
   })
 
   it('turns the end of a request’s time into a Timeout', () => {

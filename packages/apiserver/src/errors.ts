@@ -84,6 +84,9 @@ const mappings: Readonly<Record<DatastoreErrorCode, Mapping>> = {
   Unauthenticated: (error) => internalError(error.message, error),
   ForeignSchema: (error) => internalError(error.message, error),
   NewerSchema: (error) => internalError(error.message, error),
+  Incomplete: (error) => internalError(error.message, error),
+  NotEmpty: (error) => internalError(error.message, error),
+  Damaged: (error) => internalError(error.message, error),
 }
 
 /** Every code that a datastore may answer with; for tests. */

@@ -20,15 +20,19 @@ export type { DatastoreUnderTest, SubjectOptions } from './subject.ts'
  * ```
  */
 export function describeDatastore(name: string, subject: DatastoreUnderTest): void {
+  const { clock, restart } = subject.supports
+  const suites = [
+    describeKeys,
+    describeLists,
+    describeTxns,
+    describeWatches,
+    describeCompaction,
+    ...(clock ? [describeLeases] : []),
+    describeHistory,
+    describeLifecycle,
+    ...(restart ? [describeRestart] : []),
+  ]
   describe(name, () => {
-    describeKeys(subject)
-    describeLists(subject)
-    describeTxns(subject)
-    describeWatches(subject)
-    describeCompaction(subject)
-    if (subject.supports.clock) describe('leases by a test clock', () => describeLeases(subject))
-    describeHistory(subject)
-    describeLifecycle(subject)
-    if (subject.supports.restart) describe('after a restart', () => describeRestart(subject))
+    for (const declare of suites) declare(subject)
   })
 }
