@@ -39,7 +39,7 @@ async function prepare(dialect: SqlDialect, session: SqlSession): Promise<void> 
   const names = rows.map(([name]) => String(name))
   if (!names.includes(markTable)) {
     if (names.length > 0) throw foreign(dialect, names)
-    await session.run([createTable(dialect, markTable, [['version', 'integer']]), plain(`insert into ${markTable} values (0)`)])
+    await session.run([createTable(dialect, markTable, [['version', 'integer']], 'version'), plain(`insert into ${markTable} values (0)`)])
   }
   const [marks = []] = await session.run([plain(`select version from ${markTable}`)])
   const version = toNumber(marks[0]?.[0] ?? 0)
