@@ -2,6 +2,7 @@ import type { Clock, Gauge, MetricsRegistry } from '@k3s/lifecycle'
 import { isInRange } from '../bytes.ts'
 import type { KeyRange, Watch, WatchBatch, WatchEvent } from '../contract.ts'
 import type { DatastoreError } from '../errors.ts'
+import { abortable } from './abortable.ts'
 import type { Backend, LoggedRevision } from './backend.ts'
 import { compacted } from './evaluate.ts'
 
@@ -18,6 +19,9 @@ interface Waiter {
   wanted: number
   wake: () => void
 }
+
+/** What watches ask of a backend. */
+export type WatchedLog = Pick<Backend, 'opened' | 'readLog'>
 
 export interface WatcherOptions {
   readonly range: KeyRange
@@ -41,7 +45,7 @@ export interface WatcherOptions {
  * ```
  */
 export class WatchHub {
-  readonly #backend: Backend
+  readonly #backend: WatchedLog
   readonly #clock: Clock
   readonly #watchers: Gauge
   readonly #waiters = new Set<Waiter>()
@@ -53,7 +57,7 @@ export class WatchHub {
   #compactRevision: number
   #count = 0
 
-  constructor(backend: Backend, clock: Clock, metrics: MetricsRegistry) {
+  constructor(backend: WatchedLog, clock: Clock, metrics: MetricsRegistry) {
     this.#backend = backend
     this.#clock = clock
     this.#revision = backend.opened.revision
@@ -141,8 +145,8 @@ export class WatchHub {
           continue
         }
         const ringStart = this.#revision - this.#ring.length + 1
-        const page = waiter.next >= ringStart ? this.#readRing(waiter, ringStart) : await this.#readLog(waiter, options.previous)
-        if (this.#closing.signal.aborted || ends.aborted) continue
+        const page = waiter.next >= ringStart ? this.#readRing(waiter, ringStart) : await this.#readLog(waiter, options.previous, ends)
+        if (page === undefined || ends.aborted) continue
         waiter.next = page.revision + 1
         if (page.events.length > 0 && page.revision >= waiter.wanted) waiter.wanted = 0
         if (page.events.length > 0) yield options.previous ? page : { revision: page.revision, events: page.events.map(withoutPrevious) }
@@ -167,9 +171,16 @@ export class WatchHub {
     return { revision, events }
   }
 
-  async #readLog({ next, range }: Waiter, previous: boolean): Promise<WatchBatch> {
-    const { through, events } = await this.#backend.readLog({ range, from: next, maxBytes: maxBatchBytes, previous })
-    return { revision: through, events }
+  /** Undefined when the watch ends meanwhile, which a database that does not answer must not delay. */
+  async #readLog({ next, range }: Waiter, previous: boolean, ends: AbortSignal): Promise<WatchBatch | undefined> {
+    try {
+      const page = this.#backend.readLog({ range, from: next, maxBytes: maxBatchBytes, previous })
+      const { through, events } = await abortable(page, ends)
+      return { revision: through, events }
+    } catch (error) {
+      if (ends.aborted) return undefined
+      throw error
+    }
   }
 
   /** Resolves when the log has grown by an event of the range, when the watch ends (false), or when a progress mark is due (true). */
