@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openDatastore } from '@k3s/datastore'
+import { openDatastore, openRestored } from '@k3s/datastore'
 import type { Datastore } from '@k3s/datastore'
 import { describeDatastore } from '@k3s/datastore/conformance'
 import { afterAll } from 'vitest'
@@ -16,6 +16,12 @@ describeDatastore('sqlite', {
   async create(options) {
     const dsn = `sqlite://${join(directory, `${++files}.db`)}`
     const store = await openDatastore(dsn, options)
+    dsns.set(store, dsn)
+    return store
+  },
+  async restore(chunks, options) {
+    const dsn = `sqlite://${join(directory, `${++files}.db`)}`
+    const store = await openRestored(dsn, chunks, options)
     dsns.set(store, dsn)
     return store
   },

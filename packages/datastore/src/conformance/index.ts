@@ -6,6 +6,7 @@ import { describeLeases } from './leases.ts'
 import { describeLifecycle } from './lifecycle.ts'
 import { describeLists } from './lists.ts'
 import { describeRestart } from './restart.ts'
+import { describeRestore } from './restore.ts'
 import type { DatastoreUnderTest } from './subject.ts'
 import { describeTxns } from './txns.ts'
 import { describeWatches } from './watches.ts'
@@ -31,6 +32,7 @@ export function describeDatastore(name: string, subject: DatastoreUnderTest): vo
     describeHistory,
     describeLifecycle,
     ...(restart ? [describeRestart] : []),
+    ...(subject.restore === undefined ? [] : [describeRestore]),
   ]
   describe(name, () => {
     for (const declare of suites) declare(subject)

@@ -15,6 +15,8 @@ export interface DatastoreUnderTest {
   readonly create: (options: SubjectOptions) => Promise<Datastore>
   /** Opens again what the given datastore, which was disposed of, has stored. Needed with `supports.restart`. */
   readonly reopen?: ((datastore: Datastore, options: SubjectOptions) => Promise<Datastore>) | undefined
+  /** Fills an empty datastore with a snapshot and opens it, as `openRestored` does. Absent: nothing can be restored into it. */
+  readonly restore?: ((chunks: AsyncIterable<Uint8Array>, options: SubjectOptions) => Promise<Datastore>) | undefined
   readonly supports: {
     /** Data outlives the datastore object. */
     readonly restart: boolean

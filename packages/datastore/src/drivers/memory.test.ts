@@ -1,4 +1,9 @@
 import { describeDatastore } from '../conformance/index.ts'
 import { openDatastore } from '../open.ts'
+import { openRestored } from '../snapshot/restore.ts'
 
-describeDatastore('memory', { create: (options) => openDatastore('memory:', options), supports: { restart: false, clock: true } })
+describeDatastore('memory', {
+  create: (options) => openDatastore('memory:', options),
+  restore: (chunks, options) => openRestored('memory:', chunks, options),
+  supports: { restart: false, clock: true },
+})

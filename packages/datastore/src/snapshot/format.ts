@@ -215,8 +215,8 @@ export function decodeItems({ plain, position }: Chunk): readonly KeyValue[] {
     const end = keyEnd + plain.readUInt32LE(at + 4)
     if (end > plain.length) throw damaged(position, 'an item is cut off')
     items.push({
-      key: Uint8Array.prototype.slice.call(plain, body, keyEnd),
-      value: Uint8Array.prototype.slice.call(plain, keyEnd, end),
+      key: new Uint8Array(plain.subarray(body, keyEnd)),
+      value: new Uint8Array(plain.subarray(keyEnd, end)),
       createRevision: safeNumber(plain.readBigUInt64LE(at + 8), position),
       modRevision: safeNumber(plain.readBigUInt64LE(at + 16), position),
       version: safeNumber(plain.readBigUInt64LE(at + 24), position),
