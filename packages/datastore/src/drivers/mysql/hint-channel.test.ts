@@ -14,6 +14,7 @@ interface Heard {
   readonly channel: HintChannel
   readonly id: string
   readonly revisions: number[]
+  readonly secret: Uint8Array
   newcomers: number
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -23,13 +24,13 @@ async function member(key: Uint8Array = secret): Promise<Heard> {
   const revisions: number[] = []
   const channel = await HintChannel.open({
     id,
-    secret: key,
     listen: '127.0.0.1:0',
     onHint: (revision) => void revisions.push(revision),
     onNewcomer: () => void heard.newcomers++,
     logger: noLogger,
   })
-  const heard: Heard = { channel, id, revisions, newcomers: 0, [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose]() }
+  channel.start(key, [])
+  const heard: Heard = { channel, id, revisions, secret: key, newcomers: 0, [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose]() }
   return heard
 }
 
@@ -55,7 +56,7 @@ describe('HintChannel', () => {
     await using a = await member()
     await using b = await member()
     await using c = await member()
-    for (const { channel } of [a, b, c]) channel.setPeers([a, b, c].map(asMember))
+    for (const { channel } of [a, b, c]) channel.start(secret, [a, b, c].map(asMember))
     await eventually(() => expect([a, b, c].every(({ channel }) => channel.hearsAll)).toBe(true))
     a.channel.announce(7)
     await eventually(() => expect([b.revisions, c.revisions]).toEqual([[7], [7]]))
@@ -67,7 +68,7 @@ describe('HintChannel', () => {
     await using a = await member()
     await using b = await member()
     a.channel.announce(9)
-    a.channel.setPeers([asMember(b)])
+    a.channel.start(secret, [asMember(b)])
     await eventually(() => expect(b.revisions).toEqual([9]))
     expect(b.newcomers).toBe(1)
     expect(b.channel.hearsAll).toBe(true)
@@ -76,7 +77,7 @@ describe('HintChannel', () => {
   it('connects anew when a member comes back at its address', async () => {
     await using a = await member()
     const b = await member()
-    a.channel.setPeers([asMember(b)])
+    a.channel.start(secret, [asMember(b)])
     await eventually(() => expect(b.newcomers).toBe(1))
     const { port } = parseHostPort(b.channel.address)
     await b[Symbol.asyncDispose]()
@@ -84,12 +85,12 @@ describe('HintChannel', () => {
     const heard: number[] = []
     await using again = await HintChannel.open({
       id: b.id,
-      secret,
       listen: `127.0.0.1:${port}`,
       onHint: (revision) => void heard.push(revision),
       onNewcomer: () => {},
       logger: noLogger,
     })
+    again.start(secret, [])
     expect(again.address).toBe(`127.0.0.1:${port}`)
     a.channel.announce(4)
     await eventually(() => expect(heard.at(-1)).toBe(4))
@@ -99,7 +100,7 @@ describe('HintChannel', () => {
     await using a = await member()
     await using stranger = await member(randomBytes(32))
     stranger.channel.announce(5)
-    stranger.channel.setPeers([asMember(a)])
+    stranger.channel.start(stranger.secret, [asMember(a)])
     const { socket, challenge, closed } = await dial(a.channel)
     const key = connectionKey({ secret: randomBytes(32), challenge, from: newId(), to: a.id })
     socket.write(encodeHello(key, newId()))
@@ -161,7 +162,7 @@ describe('HintChannel', () => {
     const { port } = server.address() as AddressInfo // it listens on TCP
     try {
       await using a = await member()
-      a.channel.setPeers([{ id, address: `127.0.0.1:${port}` }])
+      a.channel.start(secret, [{ id, address: `127.0.0.1:${port}` }])
       await eventually(() => expect(sockets[0]?.isPaused()).toBe(true))
       const before = process.memoryUsage().arrayBuffers
       for (let revision = 1; revision <= 200_000; revision++) {
@@ -179,8 +180,27 @@ describe('HintChannel', () => {
     }
   })
 
+  it('takes nobody before it knows the secret', async () => {
+    await using a = await member()
+    await using early = await HintChannel.open({
+      id: newId(),
+      listen: '127.0.0.1:0',
+      onHint: () => {},
+      onNewcomer: () => {},
+      logger: noLogger,
+    })
+    expect(early.hearsAll).toBe(false)
+    const { host, port } = parseHostPort(early.address)
+    const socket = connect(port, host)
+    const received: Buffer[] = []
+    socket.on('data', (data: Buffer) => received.push(data))
+    await new Promise((resolve) => socket.once('close', resolve))
+    expect(received).toEqual([])
+    expect(a.revisions).toEqual([])
+  })
+
   it('fails with InvalidArgument where it cannot listen', async () => {
-    const options = { id: newId(), secret, onHint: () => {}, onNewcomer: () => {}, logger: noLogger }
+    const options = { id: newId(), onHint: () => {}, onNewcomer: () => {}, logger: noLogger }
     await using taken = await member()
     for (const listen of ['nothing', '127.0.0.1:70000', taken.channel.address])
       await expect(HintChannel.open({ ...options, listen })).rejects.toMatchObject({ code: 'InvalidArgument' })

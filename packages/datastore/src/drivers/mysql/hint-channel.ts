@@ -20,14 +20,13 @@ export interface Member {
 
 export interface HintChannelOptions {
   readonly id: MemberId
-  readonly secret: Uint8Array
   /** `HOST:PORT`; port 0 takes a free one. */
   readonly listen: string
   /** `HOST:PORT` as the others see it; absent, or for its port 0: what is listened on. */
   readonly advertise?: string | undefined
   /** Another member says that everything up to this revision can be read. */
   readonly onHint: (revision: number) => void
-  /** A member that was not in {@link HintChannel.setPeers} has connected. */
+  /** A member that was not in {@link HintChannel.start} has connected. */
   readonly onNewcomer: () => void
   readonly logger: Logger
 }
@@ -41,6 +40,7 @@ export class HintChannel implements AsyncDisposable {
   readonly #server: Server
   readonly #inbound = new Map<Socket, MemberId | undefined>()
   #links = new Map<MemberId, HintLink>()
+  #secret: Uint8Array | undefined
   #revision = 0
   #closed = false
 
@@ -79,9 +79,13 @@ export class HintChannel implements AsyncDisposable {
     return joinHostPort(host, advertised === 0 ? port : advertised)
   }
 
-  /** The other members, each of which is kept connected from now on; those left out are let go. */
-  setPeers(members: readonly Member[]): void {
+  /**
+   * Takes hints from those who know the secret, from the first call on, and keeps every other member connected; those that an earlier call named,
+   * and this one does not, are let go.
+   */
+  start(secret: Uint8Array, members: readonly Member[]): void {
     if (this.#closed) return
+    this.#secret = secret
     const links = new Map<MemberId, HintLink>()
     for (const { id, address } of members) {
       if (id === this.#options.id) continue
@@ -90,7 +94,7 @@ export class HintChannel implements AsyncDisposable {
       else {
         const endpoint = tryParse(address)
         if (endpoint !== undefined)
-          links.set(id, new HintLink({ ...endpoint, from: this.#options.id, to: id, secret: this.#options.secret }, this.#revision))
+          links.set(id, new HintLink({ ...endpoint, from: this.#options.id, to: id, secret }, this.#revision))
       }
     }
     for (const [id, link] of this.#links) if (!links.has(id)) link.close()
@@ -99,6 +103,7 @@ export class HintChannel implements AsyncDisposable {
 
   /** Whether every other member is connected to this one, so that its writes are heard of at once. */
   get hearsAll(): boolean {
+    if (this.#secret === undefined) return false
     const heard = new Set(this.#inbound.values())
     return [...this.#links.keys()].every((id) => heard.has(id))
   }
@@ -118,8 +123,9 @@ export class HintChannel implements AsyncDisposable {
   }
 
   #accept(socket: Socket): void {
-    if (this.#closed) return void socket.destroy()
-    const { id: to, secret, onHint, onNewcomer } = this.#options
+    const secret = this.#secret
+    if (this.#closed || secret === undefined) return void socket.destroy()
+    const { id: to, onHint, onNewcomer } = this.#options
     const challenge = randomBytes(32)
     let peer: { readonly from: MemberId; readonly key: Buffer } | undefined
     let sequence = 0
