@@ -55,6 +55,12 @@ export interface OpenDatastoreOptions {
 export async function openDatastore(dsn: string, options: OpenDatastoreOptions = {}): Promise<Datastore> {
   const { logger = noLogger, metrics = noMetrics, clock = systemClock, limits, signal } = options
   signal?.throwIfAborted()
+  const parsed = parseDsn(dsn)
+  if (parsed.driver === 'etcd') {
+    const { openEtcd } = await loadDriver('etcd', ['@grpc/grpc-js'], () => import('./drivers/etcd.ts'))
+    const { endpoints, tls } = parsed
+    return openEtcd({ endpoints, tls, files: options.server ?? {}, clock, logger, metrics, limits, signal })
+  }
   const backend = await openBackend(dsn, options)
   if (signal?.aborted === true) {
     await backend[Symbol.asyncDispose]()
@@ -64,7 +70,8 @@ export async function openDatastore(dsn: string, options: OpenDatastoreOptions =
 }
 
 /** Opens what stores the log, for one of the modes. Throws `InvalidDsn` for a driver that implements `Datastore` directly. */
-export async function openBackend(dsn: string, { sqliteWorker }: OpenDatastoreOptions, mode: OpenMode = 'own'): Promise<Backend> {
+export async function openBackend(dsn: string, options: OpenDatastoreOptions, mode: OpenMode = 'own'): Promise<Backend> {
+  const { sqliteWorker, server, logger, signal } = options
   const parsed = parseDsn(dsn)
   // Each driver is loaded when it is asked for: a store in memory needs nothing of them.
   switch (parsed.driver) {
@@ -74,7 +81,28 @@ export async function openBackend(dsn: string, { sqliteWorker }: OpenDatastoreOp
       const { openSqlite } = await import('./drivers/sqlite.ts')
       return openSqlite({ path: parsed.path, workerUrl: sqliteWorker?.url, nativeBinding: sqliteWorker?.nativeBinding, mode })
     }
+    case 'postgres': {
+      const { openPostgres } = await loadDriver('PostgreSQL', ['pg', 'kysely'], () => import('./drivers/postgres.ts'))
+      return openPostgres({ dsn: parsed, server, mode, logger, signal })
+    }
+    case 'mysql': {
+      const { openMysql } = await loadDriver('MySQL', ['mysql2', 'kysely'], () => import('./drivers/mysql.ts'))
+      return openMysql({ dsn: parsed, server, mode, logger, signal })
+    }
     default:
       throw new DatastoreError('InvalidDsn', `Cannot open datastore: the driver "${parsed.driver}" is not supported yet`)
+  }
+}
+
+/** Loads a driver, whose libraries are optional peers of this package. */
+async function loadDriver<T>(name: string, packages: readonly string[], load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error
+    throw new DatastoreError('InvalidDsn', `Cannot open datastore: a library for ${name} is not installed`, {
+      hint: `Install ${packages.map((it) => `"${it}"`).join(' and ')}`,
+      cause: error,
+    })
   }
 }

@@ -198,7 +198,7 @@ async function follow(
   }, signal)
   const onAbort = (): void => wake()
   signal.addEventListener('abort', onAbort)
-  for (let failures = 0; !signal.aborted; ) {
+  for (let failures = 0; !signal.aborted;) {
     isUnsure = false
     try {
       onPosition(await reader.readPosition())

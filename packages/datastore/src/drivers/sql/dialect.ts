@@ -68,7 +68,7 @@ export interface SqlDialect extends AsyncDisposable {
   readonly begin: string
   /** Begins a transaction whose statements all see one state, and write nothing. */
   readonly beginSnapshot: string
-  /** An expression: the database's present time, milliseconds since the epoch, as a number; not that of the transaction's begin. */
+  /** An expression: the database's time when the statement began (not the transaction), whole milliseconds since the epoch; may be compared with an index. */
   readonly nowMs: string
   /** Follows a `select`: locks its rows, leaves out those that others have locked. */
   readonly skipLocked: string

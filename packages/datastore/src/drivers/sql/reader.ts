@@ -2,7 +2,19 @@ import type { Bytes, KeyRange, ListResult, WatchEvent } from '../../contract.ts'
 import type { BackendStatus, DueLeases, ListRequest, LogPage, LogRequest, StoredLease } from '../../engine/backend.ts'
 import { checkReadable, compacted, tombstone } from '../../engine/evaluate.ts'
 import type { SqlDialect, SqlRow, SqlStatement } from './dialect.ts'
-import { itemColumns, itemWidth, plain, rangeCondition, readItem, readItems, readPosition, selectPosition, toBigInt, toBytes, toNumber } from './rows.ts'
+import {
+  itemColumns,
+  itemWidth,
+  plain,
+  rangeCondition,
+  readItem,
+  readItems,
+  readPosition,
+  selectPosition,
+  toBigInt,
+  toBytes,
+  toNumber,
+} from './rows.ts'
 import type { StoredPosition } from './rows.ts'
 import { countAt, countLive, selectAt, selectLive } from './selects.ts'
 import type { SessionPool } from './session-pool.ts'
@@ -54,7 +66,12 @@ export class SqlReader {
     ])
     const row = rows?.[0] ?? []
     const item = readItem(row, 1)
-    return { revision: toNumber(row[0]), items: item === undefined || countOnly ? [] : [item], count: item === undefined ? 0 : 1, more: false }
+    return {
+      revision: toNumber(row[0]),
+      items: item === undefined || countOnly ? [] : [item],
+      count: item === undefined ? 0 : 1,
+      more: false,
+    }
   }
 
   async readLog({ range, from, maxBytes, previous }: LogRequest): Promise<LogPage> {
@@ -68,10 +85,7 @@ export class SqlReader {
 
   async status(): Promise<BackendStatus> {
     const { kysely } = this.#dialect
-    const sizes = kysely
-      .selectFrom(['state', 'compaction'])
-      .select(['state.written_bytes', 'compaction.freed_bytes'])
-      .compile()
+    const sizes = kysely.selectFrom(['state', 'compaction']).select(['state.written_bytes', 'compaction.freed_bytes']).compile()
     const { position, rows } = await this.#snapshot([compiled(sizes)])
     const [written, freed] = rows[0]?.[0] ?? []
     return { revision: position.revision, compactRevision: position.compactRevision, sizeBytes: toNumber(written) - toNumber(freed) }
@@ -142,7 +156,9 @@ export function selectLogPage(
   { from, to, maxBytes, previous }: Omit<LogRequest, 'range'> & { readonly to: number },
 ): SqlStatement {
   const condition = rangeCondition(range, 'log.name')
-  const before = previous ? { columns: `, ${itemColumns('p', 'p.value')}`, join: 'left join log p on p.id = log.previous' } : { columns: '', join: '' }
+  const before = previous
+    ? { columns: `, ${itemColumns('p', 'p.value')}`, join: 'left join log p on p.id = log.previous' }
+    : { columns: '', join: '' }
   const sizes = `select log.revision, log.id, ${rowBytes} as bytes from log
     where log.revision >= ? and log.revision <= ? and ${condition.sql} order by log.revision, log.id limit ${maxPageRows}`
   const ends = `select min(revision) from (select revision, sum(bytes) over (order by revision, id) as total, row_number() over (order by revision, id) as number

@@ -76,7 +76,9 @@ async function createAll(dialect: SqlDialect, session: SqlSession, present: read
 function createTable({ kysely, schema }: SqlDialect, name: string, columns: Columns, key?: string): SqlStatement {
   let builder: CreateTableBuilder<string> = kysely.schema.createTable(name)
   for (const [column, type] of columns)
-    builder = builder.addColumn(column, sql.raw(schema.columnTypes[type]), (it) => (column === key ? it.notNull().primaryKey() : it.notNull()))
+    builder = builder.addColumn(column, sql.raw(schema.columnTypes[type]), (it) =>
+      column === key ? it.notNull().primaryKey() : it.notNull(),
+    )
   if (schema.tableOptions !== '') builder = builder.modifyEnd(sql.raw(schema.tableOptions))
   return statement(builder.compile())
 }
@@ -86,7 +88,9 @@ function statement({ sql, parameters }: CompiledQuery): SqlStatement {
 }
 
 function foreign({ address }: SqlDialect, names: readonly string[]): DatastoreError {
-  const reason = names.includes('kine') ? 'it is the database of the original K3s (kine)' : `it holds the tables of another program ("${names[0]}")`
+  const reason = names.includes('kine')
+    ? 'it is the database of the original K3s (kine)'
+    : `it holds the tables of another program ("${names[0]}")`
   return new DatastoreError('ForeignSchema', `Cannot open the datastore at ${address}: ${reason}`, {
     hint: 'Name another database: this one is left as it is',
   })

@@ -4,8 +4,13 @@ import type { SqlCondition, SqlStatement } from './dialect.ts'
 import { itemColumns, rangeCondition } from './rows.ts'
 
 /** Live items that meet a condition on `live`, in byte order of their keys. `limit` 0: all. */
-export function selectLive(condition: SqlCondition, { limit = 0, keysOnly = false }: { readonly limit?: number; readonly keysOnly?: boolean } = {}): SqlStatement {
-  const source = keysOnly ? `select ${itemColumns('live', 'null')} from live` : `select ${itemColumns('live', 'log.value')} from live join log on log.id = live.id`
+export function selectLive(
+  condition: SqlCondition,
+  { limit = 0, keysOnly = false }: { readonly limit?: number; readonly keysOnly?: boolean } = {},
+): SqlStatement {
+  const source = keysOnly
+    ? `select ${itemColumns('live', 'null')} from live`
+    : `select ${itemColumns('live', 'log.value')} from live join log on log.id = live.id`
   return limited(`${source} where ${condition.sql} order by live.name`, condition.values, limit)
 }
 

@@ -147,7 +147,8 @@ export async function runWithin(
   try {
     return await session.run(statements)
   } catch (error) {
-    if (isLate) throw new DatastoreError('Unavailable', `The database has not answered within ${timeoutMs / 1000} seconds`, { cause: error })
+    if (isLate)
+      throw new DatastoreError('Unavailable', `The database has not answered within ${timeoutMs / 1000} seconds`, { cause: error })
     throw error
   } finally {
     clearTimeout(timer)

@@ -94,7 +94,10 @@ export class SqlWriter {
     }
     doubtful.result = undefined
     const store = new OverlayStore(readState(locked), prefetch.read(fetched))
-    const evaluated = evaluateBatch(store, requests.map((request) => atTime(request, Math.round(Number(nowMs)))))
+    const evaluated = evaluateBatch(
+      store,
+      requests.map((request) => atTime(request, Math.round(Number(nowMs)))),
+    )
     const result: BatchResult = { ...evaluated, revision: store.revision, compactRevision: store.compactRevision }
     if (!store.isChanged) {
       await this.#run(session, [plain('commit')])
