@@ -48,6 +48,8 @@ export class LogDatastore implements Datastore {
   readonly #closing = new AbortController()
   readonly #services: Promise<unknown>
   #closed: Promise<void> | undefined
+  /** A read may see a batch before its answer has come: nobody is told of an older revision afterwards. */
+  #newestRead = 0
 
   /** Owns the backend from here on. */
   constructor(backend: Backend, { logger, metrics, clock, limits = {} }: LogDatastoreOptions) {
@@ -78,7 +80,9 @@ export class LogDatastore implements Datastore {
     checkRange(range)
     checkRevision(revision)
     checkWhole('The limit', limit, 0)
-    return this.#read(signal, () => this.#backend.list({ range, revision, limit, keysOnly, countOnly }))
+    const result = await this.#read(signal, () => this.#backend.list({ range, revision, limit, keysOnly, countOnly }))
+    this.#newestRead = Math.max(this.#newestRead, result.revision)
+    return result
   }
 
   async create(
@@ -124,11 +128,12 @@ export class LogDatastore implements Datastore {
   async currentRevision({ signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted()
     this.#checkOpen()
-    return this.#hub.revision
+    return Math.max(this.#hub.revision, this.#newestRead)
   }
 
   async status({ signal }: CallOptions = {}): Promise<DatastoreStatus> {
     const status = await this.#read(signal, () => this.#backend.status())
+    this.#newestRead = Math.max(this.#newestRead, status.revision)
     return { ...status, driver: this.#backend.driver }
   }
 
