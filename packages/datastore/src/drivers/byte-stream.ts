@@ -1,12 +1,30 @@
 import type { Bytes } from '../contract.ts'
 
+/** Marks, in the place of a length, the number of a byte string that the other side has already. */
+const reference = 0x8000_0000
+
+export interface ByteWriterOptions {
+  /** Bytes expected; more makes the buffer grow. */
+  readonly capacity?: number | undefined
+  /** The byte strings that the reader has, with their numbers: one of these arrays is written as its number. What is written joins them. */
+  readonly known?: Map<Bytes, number> | undefined
+  /** Takes every byte string that is written, in order: what {@link ByteReaderOptions.strings} is to the other side's reader. */
+  readonly written?: Bytes[] | undefined
+}
+
 /** Appends numbers, texts and bytes to one growing buffer, to be sent to another thread by transfer. */
 export class ByteWriter {
+  readonly #known: Map<Bytes, number> | undefined
+  readonly #written: Bytes[] | undefined
   #bytes: Buffer
+  #view: DataView
   #length = 0
 
-  constructor(capacity = 4096) {
+  constructor({ capacity = 4096, known, written }: ByteWriterOptions = {}) {
+    this.#known = known
+    this.#written = written
     this.#bytes = Buffer.allocUnsafeSlow(capacity)
+    this.#view = new DataView(this.#bytes.buffer)
   }
 
   get length(): number {
@@ -25,19 +43,30 @@ export class ByteWriter {
   /** Any number; revisions and counts among them. */
   number(value: number): void {
     this.#reserve(8)
-    this.#length = this.#bytes.writeDoubleLE(value, this.#length)
+    this.#view.setFloat64(this.#length, value, true)
+    this.#length += 8
   }
 
   bigint(value: bigint): void {
     this.#reserve(8)
-    this.#length = this.#bytes.writeBigInt64LE(value, this.#length)
+    this.#view.setBigInt64(this.#length, value, true)
+    this.#length += 8
   }
 
   bytes(value: Bytes): void {
+    const number = this.#known?.get(value)
+    if (number !== undefined) {
+      this.#reserve(4)
+      this.#view.setUint32(this.#length, reference + number, true)
+      this.#length += 4
+      return
+    }
+    this.#known?.set(value, this.#known.size)
+    this.#written?.push(value)
     this.#reserve(4 + value.length)
-    this.#length = this.#bytes.writeUInt32LE(value.length, this.#length)
-    this.#bytes.set(value, this.#length)
-    this.#length += value.length
+    this.#view.setUint32(this.#length, value.length, true)
+    this.#bytes.set(value, this.#length + 4)
+    this.#length += 4 + value.length
   }
 
   text(value: string): void {
@@ -67,19 +96,30 @@ export class ByteWriter {
     const bytes = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2))
     this.#bytes.copy(bytes, 0, 0, this.#length)
     this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer)
   }
+}
+
+export interface ByteReaderOptions {
+  /** The byte strings that this side has, in the order of their numbers. What is read joins them. */
+  readonly strings?: Bytes[] | undefined
+  /** {@link ByteReader.bytes} gives views: who keeps one keeps the whole message. Default: copies. */
+  readonly givesViews?: boolean | undefined
 }
 
 /** Reads what a {@link ByteWriter} wrote, in the same order. */
 export class ByteReader {
-  /** Two views of the same memory: a Buffer reads numbers faster, but its slices would be Buffers. */
-  readonly #bytes: Buffer
-  readonly #plain: Uint8Array
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  readonly #strings: Bytes[] | undefined
+  readonly #givesViews: boolean
   #position = 0
 
-  constructor(bytes: Uint8Array) {
-    this.#plain = bytes
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  constructor(bytes: Uint8Array, { strings, givesViews = false }: ByteReaderOptions = {}) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#strings = strings
+    this.#givesViews = givesViews
   }
 
   get isAtEnd(): boolean {
@@ -95,24 +135,34 @@ export class ByteReader {
   }
 
   number(): number {
-    const value = this.#bytes.readDoubleLE(this.#position)
     this.#position += 8
-    return value
+    return this.#view.getFloat64(this.#position - 8, true)
   }
 
   bigint(): bigint {
-    const value = this.#bytes.readBigInt64LE(this.#position)
     this.#position += 8
+    const [low, high] = [this.#view.getUint32(this.#position - 8, true), this.#view.getUint32(this.#position - 4, true)]
+    return low === 0 && high === 0 ? 0n : this.#view.getBigInt64(this.#position - 8, true)
+  }
+
+  bytes(): Bytes {
+    const length = this.#view.getUint32(this.#position, true)
+    this.#position += 4
+    if (length >= reference) {
+      const known = this.#strings?.[length - reference]
+      if (known === undefined) throw new Error(`Invariant broken: byte string ${length - reference} of a message is known`)
+      return known
+    }
+    this.#position += length
+    const [begin, end] = [this.#position - length, this.#position]
+    const value = this.#givesViews ? this.#bytes.subarray(begin, end) : this.#bytes.slice(begin, end)
+    this.#strings?.push(value)
     return value
   }
 
-  /** A copy: an item that is kept does not keep the whole message. */
-  bytes(): Bytes {
-    return this.#plain.slice(...this.#span())
-  }
-
   text(): string {
-    return this.#bytes.toString('utf8', ...this.#span())
+    const { buffer, byteOffset, length } = this.bytes()
+    return Buffer.from(buffer, byteOffset, length).toString()
   }
 
   optional<T>(read: () => T): T | undefined {
@@ -120,12 +170,8 @@ export class ByteReader {
   }
 
   list<T>(read: () => T): T[] {
-    return Array.from({ length: this.number() }, read)
-  }
-
-  #span(): [begin: number, end: number] {
-    const begin = this.#position + 4
-    this.#position = begin + this.#bytes.readUInt32LE(this.#position)
-    return [begin, this.#position]
+    const values: T[] = []
+    for (let rest = this.number(); rest > 0; rest--) values.push(read())
+    return values
   }
 }

@@ -10,12 +10,13 @@ import { writeError } from './sqlite/codec.ts'
 import { loadSqlEngine } from './sqlite/database.ts'
 import type { SqlDatabase, SqlEngine } from './sqlite/database.ts'
 import type { Answer, CallMessage, CheckpointerCall, Loaded, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
+import type { PackedItems } from './sqlite/packed-items.ts'
 import { Reader } from './sqlite/reader.ts'
 import { checkpoint, openCheckpointer } from './sqlite/schema.ts'
 import { Writer } from './sqlite/writer.ts'
 
 /** Does one call; `sendPart` may be used before it returns. `afterwards` runs when the answer has been sent. */
-type Handler<Body> = (call: Body, sendPart: (part: Uint8Array<ArrayBuffer>) => void) => Done
+type Handler<Body> = (call: Body, sendPart: (part: PackedItems) => void) => Done
 
 interface Done {
   readonly value?: unknown
@@ -71,8 +72,10 @@ function readerHandler(engine: SqlEngine, path: string): Handler<ReaderCall> {
         return { value: engine.name }
       case 'checkIntegrity':
         return { value: opened().checkIntegrity() }
-      case 'list':
-        return { value: opened().list(call.request, sendPart) }
+      case 'list': {
+        const value = opened().list(call.request, sendPart)
+        return { value, transfer: value.last === undefined ? [] : [value.last.bytes.buffer] }
+      }
       case 'readLog': {
         const value = opened().readLog(call.request)
         return { value, transfer: [value.events.buffer] }
@@ -108,7 +111,7 @@ function serve<Body>(port: MessagePort, handler: Handler<Body>): void {
   port.on('message', ({ call, body }: CallMessage) => {
     let afterwards: (() => void) | undefined
     try {
-      const done = handler(body as Body, (part) => send({ call, part }, [part.buffer])) // the other side keeps roles apart
+      const done = handler(body as Body, (part) => send({ call, part }, [part.bytes.buffer])) // the other side keeps roles apart
       send({ call, value: done.value }, done.transfer)
       afterwards = done.afterwards
     } catch (error) {

@@ -1,4 +1,4 @@
-import type { KeyRange, KeyValue, ListResult } from '../contract.ts'
+import type { Bytes, KeyRange, KeyValue, ListResult } from '../contract.ts'
 import type {
   Backend,
   BackendStatus,
@@ -12,10 +12,13 @@ import type {
   StoredLease,
   WriteRequest,
 } from '../engine/backend.ts'
+import { sizeOfRequest } from '../engine/commit-queue.ts'
 import { ByteReader, ByteWriter } from './byte-stream.ts'
-import { readBatchResult, readEvent, readItem, writeItem, writeRequest } from './sqlite/codec.ts'
+import { readBatchResult, readEvent, writeItem, writeRequest } from './sqlite/codec.ts'
 import { Checkpointer } from './sqlite/checkpointer.ts'
 import type { Call, CommitAnswer, CompactAnswer, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
+import { unpackItems } from './sqlite/packed-items.ts'
+import type { PackedItems } from './sqlite/packed-items.ts'
 import type { ListEnd, LogPageMessage } from './sqlite/reader.ts'
 import { WorkerThread } from './sqlite/worker-thread.ts'
 
@@ -57,6 +60,9 @@ export async function openSqlite({ path, workerUrl = ownWorkerUrl(), nativeBindi
   }
 }
 
+/** Bytes of an answer that may be kept whole by who keeps a part of it. */
+const maxViewedBytes = 256 * 1024
+
 interface Writing {
   readonly writer: WorkerThread<WriterCall>
   readonly checkpointer: Checkpointer
@@ -83,25 +89,24 @@ class SqliteBackend implements Backend {
 
   async commit({ id, requests }: { readonly id: string; readonly requests: readonly WriteRequest[] }): Promise<BatchResult> {
     const { writer, checkpointer } = this.#writing
-    const to = new ByteWriter()
+    const sent: Bytes[] = []
+    const capacity = requests.reduce((sum, request) => sum + sizeOfRequest(request) + 100, 100)
+    const to = new ByteWriter({ capacity, written: sent })
     to.list(requests, (request) => writeRequest(to, request))
     const payload = to.finish()
     const answer = (await writer.call({ method: 'commit', batchId: id, payload }, [payload.buffer])) as CommitAnswer
     checkpointer.note(answer.log)
-    return readBatchResult(new ByteReader(answer.result))
+    // The answer names what was sent with the requests. What it brings itself is seldom kept by anybody.
+    const givesViews = answer.result.length <= maxViewedBytes
+    return readBatchResult(new ByteReader(answer.result, { strings: sent, givesViews }))
   }
 
   async list(request: ListRequest): Promise<ListResult> {
     const items: KeyValue[] = []
-    const onPart = (part: Uint8Array): void => {
-      const from = new ByteReader(part)
-      while (!from.isAtEnd) items.push(readItem(from))
-    }
-    const end = (await this.#reader.call(
-      { method: 'list', request: { ...request, range: ownRange(request.range) } },
-      [],
-      onPart,
-    )) as ListEnd
+    const call: ReaderCall = { method: 'list', request: { ...request, range: ownRange(request.range) } }
+    const onPart = (part: PackedItems): void => void items.push(...unpackItems(part))
+    const { last, ...end } = (await this.#reader.call(call, [], onPart)) as ListEnd
+    if (last !== undefined) onPart(last)
     return { ...end, items }
   }
 

@@ -35,7 +35,7 @@ it.each<WriteRequest>([
     },
   },
 ])('a request of type $type comes out as it went in', (request) => {
-  const to = new ByteWriter(1)
+  const to = new ByteWriter({ capacity: 1 })
   writeRequest(to, request)
   const from = new ByteReader(to.finish())
   expect(readRequest(from)).toEqual(request)
@@ -69,7 +69,7 @@ it('a batch result comes out as it went in', () => {
       },
     ],
   }
-  const to = new ByteWriter(1)
+  const to = new ByteWriter({ capacity: 1 })
   writeBatchResult(to, result)
   expect(readBatchResult(new ByteReader(to.finish()))).toEqual(result)
 })

@@ -1,4 +1,5 @@
 import type { ListRequest, LogRequest, RestoredLease } from '../../engine/backend.ts'
+import type { PackedItems } from './packed-items.ts'
 
 /** What a worker is started with. */
 export interface WorkerSettings {
@@ -74,7 +75,7 @@ export interface Loaded {
 
 /** `part` comes any number of times before one of the others ends the call. */
 export type Answer =
-  | { readonly call: number; readonly part: Uint8Array<ArrayBuffer> }
+  | { readonly call: number; readonly part: PackedItems }
   | { readonly call: number; readonly value: unknown }
   /** An encoded `DatastoreError`. */
   | { readonly call: number; readonly error: Uint8Array<ArrayBuffer> }

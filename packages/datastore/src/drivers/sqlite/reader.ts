@@ -3,15 +3,17 @@ import type { WatchEvent } from '../../contract.ts'
 import type { BackendStatus, DueLeases, ListRequest, LogRequest, StoredLease } from '../../engine/backend.ts'
 import { checkReadable, compacted, tombstone } from '../../engine/evaluate.ts'
 import { ByteWriter } from '../byte-stream.ts'
-import { writeEvent, writeItem } from './codec.ts'
+import { writeEvent } from './codec.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
 import { findProblems } from './integrity.ts'
 import { checkComplete, restoredRevision } from './restore.ts'
 import { openReader, openReadOnly, readNumber } from './schema.ts'
-import { findFirstId, itemColumns, rangeCondition, readItemRow, readPosition, scanItems, Statements } from './store.ts'
+import { scanPacked } from './packed-items.ts'
+import type { PackedItems } from './packed-items.ts'
+import { RangeCounts } from './range-counts.ts'
+import { countItems, findFirstId, itemColumns, rangeCondition, readItemRow, readPosition, Statements } from './store.ts'
+import type { LogPosition } from './store.ts'
 
-/** Bytes of items sent in one message: about a millisecond of work for the thread that takes it. */
-const partBytes = 256 * 1024
 /** Revisions that one page of the log looks through. */
 const maxPageRevisions = 10_000
 
@@ -20,6 +22,7 @@ export class Reader {
   readonly #path: string
   readonly #database: SqlDatabase
   readonly #statements: Statements
+  readonly #counts: RangeCounts
   /** The history of a restored file begins after this; -1 for one that was not restored. */
   #restored: number | undefined
 
@@ -34,24 +37,23 @@ export class Reader {
       throw error
     }
     this.#statements = new Statements(this.#database)
+    this.#counts = new RangeCounts(this.#statements)
   }
 
-  /** Sends the items in parts of bounded size while it reads them. */
-  list({ range, revision, ...options }: ListRequest, sendPart: (part: Uint8Array<ArrayBuffer>) => void): ListEnd {
+  /** Sends the items in parts of bounded size while it reads them; the last of them comes with the end. */
+  list({ range, revision, limit, keysOnly, countOnly }: ListRequest, sendPart: (part: PackedItems) => void): ListEnd {
     return this.#snapshot((state) => {
       checkReadable(state, revision)
-      let part = new ByteWriter()
-      const flush = (): void => {
-        if (part.length > 0) sendPart(part.finish())
-        part = new ByteWriter()
-      }
       const at = revision === state.revision ? undefined : revision
-      const { count, more } = scanItems(this.#statements, range, { revision: at, ...options }, (item) => {
-        writeItem(part, item)
-        if (part.length >= partBytes) flush()
-      })
-      flush()
-      return { revision: state.revision, count, more }
+      let last: PackedItems | undefined
+      const onPart = (part: PackedItems): void => {
+        if (last !== undefined) sendPart(last)
+        last = part
+      }
+      const taken = countOnly ? 0 : scanPacked(this.#statements, range, { revision: at, limit, keysOnly }, onPart)
+      const isWhole = !countOnly && (limit === 0 || taken < limit)
+      const count = isWhole ? taken : at === undefined ? this.#counts.count(range, state) : countItems(this.#statements, range, at)
+      return { revision: state.revision, count, more: !countOnly && count > taken, last }
     })
   }
 
@@ -139,11 +141,10 @@ export class Reader {
     this.#database.close()
   }
 
-  #snapshot<T>(read: (state: { readonly revision: number; readonly compactRevision: number }) => T): T {
+  #snapshot<T>(read: (state: LogPosition) => T): T {
     this.#statements.of('begin').run()
     try {
-      const { revision, compactRevision } = readPosition(this.#statements)
-      return read({ revision, compactRevision })
+      return read(readPosition(this.#statements))
     } finally {
       this.#statements.of('commit').run()
     }
@@ -155,6 +156,7 @@ export interface ListEnd {
   readonly revision: number
   readonly count: number
   readonly more: boolean
+  readonly last: PackedItems | undefined
 }
 
 /** A page of the log; `events` holds `count` encoded events. */

@@ -17,7 +17,7 @@ export function rangeCondition({ start, end }: KeyRange, column: string): readon
 
 /** The columns of an item, as {@link readItemRow} reads them; the key is given or comes last. */
 export function itemColumns(meta: string, value: string): string {
-  return `${meta}.id, ${meta}.revision, ${meta}.created, ${meta}.version, ${meta}.lease, ${value}, ${meta}.key`
+  return `${meta}.id, ${meta}.revision, ${meta}.created, ${meta}.version, ${meta}.lease, ${value} as value, ${meta}.key`
 }
 
 export function readItemRow(row: SqlRow, offset = 0): SqliteItem {
@@ -59,7 +59,7 @@ export class Statements {
 }
 
 /** The statements that read a range, with what they are given: the limit is -1 for none. */
-interface ItemSource {
+export interface ItemSource {
   readonly items: string
   readonly itemParameters: (limit: number) => readonly SqlValue[]
   readonly count: string
@@ -69,7 +69,7 @@ interface ItemSource {
 function presentItems(range: KeyRange, keysOnly: boolean): ItemSource {
   const [condition, ...parameters] = rangeCondition(range, 'live.key')
   const items = keysOnly
-    ? `select ${itemColumns('live', 'null')} from live where ${condition} order by live.key limit ?`
+    ? `select ${itemColumns('live', "x''")} from live where ${condition} order by live.key limit ?`
     : `select ${itemColumns('live', 'log.value')} from live cross join log on log.id = live.id where ${condition} order by live.key limit ?`
   return {
     items,
@@ -93,7 +93,7 @@ function itemsAt(range: KeyRange, revision: number, keysOnly: boolean): ItemSour
       select id, previous, revision from log where id = life.id
       union all select log.id, log.previous, log.revision from back cross join log on log.id = back.previous where back.revision > ?)
     select id from back where revision <= ?)`
-  const items = `select ${itemColumns('log', keysOnly ? 'null' : 'log.value')}
+  const items = `select ${itemColumns('log', keysOnly ? "x''" : 'log.value')}
     from (${lives} order by key limit ?) life cross join log on log.id = ${reached} order by life.key`
   const parameters = [...keys, revision, revision, ...keys, revision]
   return {
@@ -104,6 +104,11 @@ function itemsAt(range: KeyRange, revision: number, keysOnly: boolean): ItemSour
   }
 }
 
+/** How to read the live items of a range in byte order of keys, or those at an older revision, which the caller has found readable. */
+export function itemSource(range: KeyRange, revision: number | undefined, keysOnly: boolean): ItemSource {
+  return revision === undefined ? presentItems(range, keysOnly) : itemsAt(range, revision, keysOnly)
+}
+
 /** Reads the live items of a range, or those at an older revision, which the caller has found readable. Calls `each` in byte order of keys. */
 export function scanItems(
   statements: Statements,
@@ -111,7 +116,7 @@ export function scanItems(
   { revision, limit = 0, keysOnly = false, countOnly = false }: StoreListOptions,
   each: (item: SqliteItem) => void,
 ): { readonly count: number; readonly more: boolean } {
-  const source = revision === undefined ? presentItems(range, keysOnly) : itemsAt(range, revision, keysOnly)
+  const source = itemSource(range, revision, keysOnly)
   let taken = 0
   if (!countOnly) {
     // One more than the limit tells whether counting is needed at all.
@@ -121,7 +126,13 @@ export function scanItems(
     }
     if (limit === 0 || taken <= limit) return { count: taken, more: false }
   }
-  return { count: Number(statements.of(source.count).get(...source.countParameters)?.[0] ?? 0), more: taken > 0 }
+  return { count: countItems(statements, range, revision), more: taken > 0 }
+}
+
+/** How many items {@link itemSource} has. */
+export function countItems(statements: Statements, range: KeyRange, revision: number | undefined): number {
+  const { count, countParameters } = itemSource(range, revision, true)
+  return Number(statements.of(count).get(...countParameters)?.[0] ?? 0)
 }
 
 /** Where the log of a file stands. */
@@ -173,6 +184,9 @@ export function findFirstId(statements: Statements, revision: number): number {
   return low
 }
 
+const findSql = `select live.id, live.revision, live.created, live.version, live.lease, log.value
+  from live cross join log on log.id = live.id where live.key = ?`
+
 /** The state of the file as one transaction sees and changes it. */
 export class SqliteStore implements Store<SqliteItem> {
   revision = 0
@@ -223,9 +237,18 @@ export class SqliteStore implements Store<SqliteItem> {
   }
 
   find(key: Bytes): SqliteItem | undefined {
-    const sql = `select ${itemColumns('live', 'log.value')} from live cross join log on log.id = live.id where live.key = ?`
-    const row = this.#statements.of(sql).get(key)
-    return row === undefined ? undefined : readItemRow(row)
+    const row = this.#statements.of(findSql).get(key)
+    if (row === undefined) return undefined
+    const [rowId, modRevision, createRevision, version, lease, value] = row
+    return {
+      rowId: Number(rowId),
+      modRevision: safeRevision(modRevision),
+      createRevision: Number(createRevision),
+      version: Number(version),
+      leaseId: typeof lease === 'string' ? BigInt(lease) : 0n,
+      value: value instanceof Uint8Array ? value : emptyBytes,
+      key,
+    }
   }
 
   findAll(range: KeyRange): readonly SqliteItem[] {

@@ -2,10 +2,11 @@ import { Worker } from 'node:worker_threads'
 import { DatastoreError } from '../../errors.ts'
 import { ByteReader } from '../byte-stream.ts'
 import { readError } from './codec.ts'
+import type { PackedItems } from './packed-items.ts'
 import type { Answer, Call, CallMessage, Loaded, WorkerSettings } from './messages.ts'
 
 interface PendingCall {
-  readonly onPart: ((part: Uint8Array) => void) | undefined
+  readonly onPart: ((part: PackedItems) => void) | undefined
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
 }
@@ -31,7 +32,7 @@ export class WorkerThread<Body extends Call> {
   }
 
   /** Resolves with the call's value. Bytes in `transfer` are gone for the caller. */
-  call(body: Body, transfer: readonly ArrayBuffer[] = [], onPart?: (part: Uint8Array) => void): Promise<unknown> {
+  call(body: Body, transfer: readonly ArrayBuffer[] = [], onPart?: (part: PackedItems) => void): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure
       const message: CallMessage = { call: ++this.#calls, body }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
+import type { Bytes } from '../../contract.ts'
 import type { BatchResult, WriteRequest } from '../../engine/backend.ts'
 import { ByteReader, ByteWriter } from '../byte-stream.ts'
 import { readBatchResult, writeRequest } from './codec.ts'
@@ -42,9 +43,10 @@ class FailingEngine implements SqlEngine {
 }
 
 function commit(writer: Writer, ...requests: readonly WriteRequest[]): BatchResult {
-  const to = new ByteWriter()
+  const strings: Bytes[] = []
+  const to = new ByteWriter({ written: strings })
   to.list(requests, (request) => writeRequest(to, request))
-  return readBatchResult(new ByteReader(writer.commit('id', to.finish()).result))
+  return readBatchResult(new ByteReader(writer.commit('id', to.finish()).result, { strings }))
 }
 
 const put: WriteRequest = { type: 'update', key: Buffer.from('a'), value: Buffer.from('1'), leaseId: 0n, expectedRevision: undefined }

@@ -1,4 +1,4 @@
-import type { KeyValue } from '../../contract.ts'
+import type { Bytes, KeyValue } from '../../contract.ts'
 import type { BatchResult, RestoredLease } from '../../engine/backend.ts'
 import { evaluateBatch } from '../../engine/evaluate.ts'
 import { DatastoreError } from '../../errors.ts'
@@ -55,7 +55,8 @@ export class Writer {
 
   /** Does a batch of encoded requests as one transaction; when it returns, the transaction is on disk. */
   commit(batchId: string, payload: Uint8Array): CommitAnswer {
-    const from = new ByteReader(payload)
+    const strings: Bytes[] = []
+    const from = new ByteReader(payload, { strings, givesViews: true })
     const requests = from.list(() => readRequest(from))
     let result: BatchResult
     let change: ReturnType<SqliteStore['save']>
@@ -80,7 +81,9 @@ export class Writer {
       if (!this.#wasCommitted(change, error)) throw failedCommit(this.#path, error)
     }
     this.#mustLoad = false
-    const to = new ByteWriter(payload.length + 1024)
+    // What came with the requests goes back by its number.
+    const known = new Map(strings.map((string, number) => [string, number]))
+    const to = new ByteWriter({ capacity: 1024 + 256 * requests.length, known })
     writeBatchResult(to, result)
     return { result: to.finish(), log: checkpoint(this.#database, 'noop') }
   }
