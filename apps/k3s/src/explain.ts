@@ -1,4 +1,5 @@
 import type { Service } from '@k3s/lifecycle'
+import { isDatastoreError } from '@k3s/datastore'
 import { FatalError } from './errors.ts'
 
 const fileReasons: Readonly<Record<string, string>> = {
@@ -27,6 +28,13 @@ export function dataDirError(dataDir: string, cause: unknown): unknown {
   const code = codeOf(cause)
   if (code === undefined) return cause
   return new FatalError(`Cannot use data directory "${dataDir}": ${fileReasons[code] ?? code}; give another one with --data-dir`, { cause })
+}
+
+/** The sentence for a failure of a datastore, with what to do about it; any other error as it is. */
+export function datastoreError(cause: unknown): unknown {
+  if (!isDatastoreError(cause)) return cause
+  const { message, hint } = cause
+  return new FatalError(hint === undefined ? message : `${message}; ${hint.charAt(0).toLowerCase()}${hint.slice(1)}`, { cause })
 }
 
 /** A port, and the flags that change it. */

@@ -2,6 +2,7 @@ import { flushCompileCache } from 'node:module'
 import { inspect } from 'node:util'
 import { Command, CommanderError } from 'commander'
 import { readAgentOptions } from './agent/agent-options.ts'
+import { datastoreCommand } from './commands/datastore/index.ts'
 import { runKubectl } from './commands/kubectl.ts'
 import { runUntilSignal } from './commands/run-until-signal.ts'
 import { buildCommand, resolveFlags, splitUnknown, usageErrorOf } from './config/parse.ts'
@@ -72,7 +73,7 @@ async function main(args: readonly string[]): Promise<number> {
     description: string,
     run: (given: Readonly<Record<string, unknown>>) => Promise<void>,
   ): void => {
-    const command = buildCommand(name, description)
+    const command = buildCommand(name, description, name)
       .exitOverride()
       .configureOutput({ writeErr: () => {} })
     command.action(() => run(command.opts()))
@@ -80,6 +81,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   nodeFlags('server', 'Run a server: control plane, and this machine as a node', server)
   nodeFlags('agent', 'Run this machine as a node of a cluster', agent)
+  program.addCommand(datastoreCommand())
   program.addCommand(new Command('kubectl').description('Run kubectl against the cluster of this machine').allowUnknownOption())
   if (args.length === 0) {
     program.outputHelp()

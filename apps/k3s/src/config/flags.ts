@@ -1,7 +1,10 @@
 /**
- * Every flag of `k3s server` and `k3s agent`, once: commander, `--help`, the environment and the configuration file are fed from here.
+ * Every flag of `k3s server` and `k3s agent`, and those that all of `k3s datastore ...` have, once: commander, `--help`, the environment and the configuration file are fed from here.
  * Names, variables and defaults are K3s's.
  */
+
+/** Commands that take flags of the table. */
+export type FlagCommand = 'server' | 'agent' | 'datastore'
 
 export type FlagType = 'string' | 'boolean' | 'integer' | 'list'
 
@@ -13,7 +16,7 @@ export interface Flag {
   readonly type: FlagType
   readonly default?: string | number | boolean | undefined
   readonly group: 'listener' | 'data' | 'networking' | 'client' | 'cluster' | 'datastore' | 'components' | 'node' | 'runtime' | 'logging'
-  readonly commands: readonly ('server' | 'agent')[]
+  readonly commands: readonly FlagCommand[]
   readonly help: string
   /** Why it cannot be used yet: giving it is refused with this. */
   readonly unsupported?: string | undefined
@@ -22,6 +25,8 @@ export interface Flag {
 const server = ['server'] as const
 const agent = ['agent'] as const
 const both = ['server', 'agent'] as const
+const stored = ['server', 'datastore'] as const
+const all = ['server', 'agent', 'datastore'] as const
 
 const embeddedEtcd = 'embedded etcd is not there yet; use --datastore-endpoint for several servers'
 
@@ -33,7 +38,7 @@ export const flags: readonly Flag[] = [
     type: 'string',
     default: '/etc/rancher/k3s/config.yaml',
     group: 'data',
-    commands: both,
+    commands: all,
     help: 'Load configuration from this file',
   },
   {
@@ -43,7 +48,7 @@ export const flags: readonly Flag[] = [
     type: 'string',
     default: '/var/lib/rancher/k3s',
     group: 'data',
-    commands: both,
+    commands: all,
     help: 'Folder to hold state',
   },
 
@@ -198,8 +203,32 @@ export const flags: readonly Flag[] = [
     env: 'K3S_DATASTORE_ENDPOINT',
     type: 'string',
     group: 'datastore',
-    commands: server,
+    commands: stored,
     help: 'Datastore, such as sqlite:///path/state.db (default: SQLite in the data directory)',
+  },
+  {
+    name: 'datastore-cafile',
+    env: 'K3S_DATASTORE_CAFILE',
+    type: 'string',
+    group: 'datastore',
+    commands: stored,
+    help: 'Authority that signs the certificate of the database server',
+  },
+  {
+    name: 'datastore-certfile',
+    env: 'K3S_DATASTORE_CERTFILE',
+    type: 'string',
+    group: 'datastore',
+    commands: stored,
+    help: 'Certificate to show to the database server',
+  },
+  {
+    name: 'datastore-keyfile',
+    env: 'K3S_DATASTORE_KEYFILE',
+    type: 'string',
+    group: 'datastore',
+    commands: stored,
+    help: 'Key of that certificate',
   },
 
   {
@@ -327,6 +356,6 @@ export const flags: readonly Flag[] = [
 ]
 
 /** The flags of one command. */
-export function flagsOf(command: 'server' | 'agent'): readonly Flag[] {
+export function flagsOf(command: FlagCommand): readonly Flag[] {
   return flags.filter((flag) => flag.commands.includes(command))
 }

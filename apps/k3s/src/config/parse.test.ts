@@ -17,7 +17,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 /** What the program makes of a command line, an environment and the file. */
 function parse(args: readonly string[], env: Readonly<Record<string, string>> = {}): ParsedFlags {
-  const command = buildCommand('server', '')
+  const command = buildCommand('server', '', 'server')
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
   command.action(() => {})
@@ -46,7 +46,7 @@ describe('flags', () => {
   })
 
   it('are all told by --help', () => {
-    const help = buildCommand('server', '').helpInformation()
+    const help = buildCommand('server', '', 'server').helpInformation()
     for (const { name } of flagsOf('server')) expect(help).toContain(`--${name}`)
     expect(flags.length).toBeGreaterThan(40)
   })

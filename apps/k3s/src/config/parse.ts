@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { UsageError } from '../errors.ts'
 import { readConfigFile } from './config-file.ts'
-import { flags as allFlags, flagsOf, type Flag } from './flags.ts'
+import { flags as allFlags, flagsOf, type Flag, type FlagCommand } from './flags.ts'
 
 /** Values by flag name: what the command line, the configuration file, the environment and the defaults make together. */
 export interface FlagValues {
@@ -61,10 +61,10 @@ function optionOf(flag: Flag): Option {
     .helpGroup(`${flag.group[0]?.toUpperCase()}${flag.group.slice(1)}:`)
 }
 
-/** A commander command that understands the flags of `server` or `agent`; values of the command line are lists of texts. */
-export function buildCommand(name: 'server' | 'agent', description: string): Command {
+/** A commander command that understands the flags of one of the table's commands; values of the command line are lists of texts. */
+export function buildCommand(name: string, description: string, flagsFor: FlagCommand): Command {
   const command = new Command(name).description(description).allowExcessArguments(false).showSuggestionAfterError()
-  for (const flag of flagsOf(name)) command.addOption(optionOf(flag))
+  for (const flag of flagsOf(flagsFor)) command.addOption(optionOf(flag))
   return command
 }
 
@@ -84,7 +84,7 @@ export function usageErrorOf(error: CommanderError): UsageError {
 }
 
 /** Joins what commander read with the configuration file, the environment and the defaults. Precedence in this order. */
-export function resolveFlags(name: 'server' | 'agent', given: Readonly<Record<string, unknown>>, env: Environment): ParsedFlags {
+export function resolveFlags(name: FlagCommand, given: Readonly<Record<string, unknown>>, env: Environment): ParsedFlags {
   const known = flagsOf(name)
   const fromLine = (flag: Flag): readonly string[] | undefined => {
     const key = flag.name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())

@@ -4,13 +4,13 @@ import type { ApiServer } from '@k3s/apiserver'
 import { nodes, secrets } from '@k3s/api/types/core/v1'
 import { hasReason } from '@k3s/api'
 import type { Client } from '@k3s/client'
-import { isDatastoreError, openDatastore, type Datastore } from '@k3s/datastore'
+import { openDatastore, type Datastore } from '@k3s/datastore'
 import { runAll, type Logger, type Service } from '@k3s/lifecycle'
 import { createSupervisor, ensureNodePassword, ensureNodePasswordFile } from '@k3s/node-registration'
 import type { KeyPair } from '@k3s/pki'
 import { createTunnelServer } from '@k3s/tunnel'
 import { FatalError } from '../errors.ts'
-import { dataDirError } from '../explain.ts'
+import { dataDirError, datastoreError } from '../explain.ts'
 import { makeFolder } from '../files.ts'
 import { createMetrics, type Metrics } from '../metrics.ts'
 import type { NodeOptions } from '../node/node-options.ts'
@@ -22,7 +22,7 @@ import { controlPlaneServices } from './control-plane-services.ts'
 import { ensureDnsService } from './dns-service.ts'
 import { writeAdminKubeconfig, writeComponentKubeconfigs } from './kubeconfig.ts'
 import { listen } from './listener.ts'
-import { addressOf, type ServerOptions } from './server-options.ts'
+import { addressOf, type DatastoreOptions, type ServerOptions } from './server-options.ts'
 import { ensureLeaf, ensureServerTls, type ServerTls } from './server-tls.ts'
 import { ensureTokens, type ClusterPasswords } from './tokens.ts'
 
@@ -51,17 +51,10 @@ async function ensureIdentity(
   return { tls, passwords: ensureTokens(serverDir, tls.serverCa.cert, options) }
 }
 
-async function open(dsn: string, logger: Logger, metrics: Metrics, signal: AbortSignal): Promise<Datastore> {
-  try {
-    return await openDatastore(dsn, { logger, metrics, sqliteWorker: sqliteWorker(), signal })
-  } catch (cause) {
-    if (isDatastoreError(cause))
-      throw new FatalError(
-        cause.hint === undefined ? cause.message : `${cause.message}; ${cause.hint.charAt(0).toLowerCase()}${cause.hint.slice(1)}`,
-        { cause },
-      )
-    throw cause
-  }
+async function open({ dsn, server }: DatastoreOptions, logger: Logger, metrics: Metrics, signal: AbortSignal): Promise<Datastore> {
+  return openDatastore(dsn, { logger, metrics, sqliteWorker: sqliteWorker(), server, signal }).catch((cause: unknown) => {
+    throw datastoreError(cause)
+  })
 }
 
 /**

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
+import type { DatabaseServerOptions } from '@k3s/datastore'
 import type { ClusterConfig } from '@k3s/node-registration'
 import type { FlagValues } from '../config/parse.ts'
 import { UsageError } from '../errors.ts'
@@ -15,7 +16,7 @@ export interface ServerOptions {
   readonly tlsSans: readonly string[]
   readonly nodePortRange: { readonly first: number; readonly last: number }
   readonly cluster: ClusterConfig
-  readonly datastore: string
+  readonly datastore: DatastoreOptions
   readonly token: string | undefined
   readonly agentToken: string | undefined
   readonly kubeconfig: { readonly file: string | undefined; readonly mode: number }
@@ -52,6 +53,29 @@ function readToken(values: FlagValues, flag: 'token' | 'agent-token'): string | 
   const text = readIfThere(file)?.trim()
   if (text === undefined || text === '') throw new UsageError(`Cannot read the token from "${file}": the file does not exist or is empty`)
   return text
+}
+
+/** A datastore, and how it is reached. */
+export interface DatastoreOptions {
+  readonly dsn: string
+  /** The file in the data directory, because no other datastore was asked for. */
+  readonly isDefault: boolean
+  readonly server: DatabaseServerOptions
+}
+
+/** Where the datastore is that a server with these flags has. */
+export function readDatastoreOptions(values: FlagValues): DatastoreOptions {
+  const dataDir = resolve(values.string('data-dir') ?? '/var/lib/rancher/k3s')
+  const endpoint = values.string('datastore-endpoint')
+  return {
+    dsn: endpoint ?? `sqlite://${join(dataDir, 'server/db/state.db')}`,
+    isDefault: endpoint === undefined,
+    server: {
+      caFile: values.string('datastore-cafile'),
+      certFile: values.string('datastore-certfile'),
+      keyFile: values.string('datastore-keyfile'),
+    },
+  }
 }
 
 /** Checks the flags of `k3s server`. Throws a {@link UsageError} that names the flag. */
@@ -101,7 +125,7 @@ export function readServerOptions(values: FlagValues): ServerOptions {
       disableKubeProxy: values.boolean('disable-kube-proxy'),
       disableDns: disabled.includes('coredns'),
     },
-    datastore: values.string('datastore-endpoint') ?? `sqlite://${join(dataDir, 'server/db/state.db')}`,
+    datastore: readDatastoreOptions(values),
     token: readToken(values, 'token'),
     agentToken: readToken(values, 'agent-token'),
     kubeconfig: { file: values.string('write-kubeconfig'), mode: Number.parseInt(mode, 8) },
