@@ -135,6 +135,8 @@ export interface Backend extends AsyncDisposable {
   readonly shared?: SharedLog | undefined
   /** Longest key that can be written; absent: any. */
   readonly maxKeyBytes?: number | undefined
+  /** Bytes of keys and values that one request can have; absent: any. */
+  readonly maxRequestBytes?: number | undefined
   /**
    * Does the requests in order as one transaction and answers when it is durable.
    * Rejects when none of it was done. `id` is stored with the batch: it tells a backend that lost the database's answer whether the batch was done.

@@ -26,7 +26,9 @@ import type { Backend, WriteOutcome, WriteRequest } from './backend.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { Compactor } from './compactor.ts'
 import { LeaseExpiry, steadyNow } from './lease-expiry.ts'
+import { NewestPosition } from './newest-position.ts'
 import { checkKey, checkRange, checkRequest, checkRevision, checkWhole, defaultLimits } from './validate.ts'
+import type { RequestLimits } from './validate.ts'
 import { WatchHub } from './watch-hub.ts'
 
 export interface LogDatastoreOptions {
@@ -39,7 +41,7 @@ export interface LogDatastoreOptions {
 /** A datastore on a backend that stores the log: one commit queue, one tail for all watches, lease expiry and compaction. */
 export class LogDatastore implements Datastore {
   readonly #backend: Backend
-  readonly #limits: typeof defaultLimits
+  readonly #limits: RequestLimits
   readonly #hub: WatchHub
   readonly #queue: CommitQueue
   readonly #expiry: LeaseExpiry
@@ -47,6 +49,10 @@ export class LogDatastore implements Datastore {
   readonly #now: () => number
   readonly #closing = new AbortController()
   readonly #services: Promise<unknown>
+  /** Of a log that is shared. */
+  readonly #newest: NewestPosition | undefined
+  /** Watches whose first revision is being asked for, with the first revision that this process has written since. */
+  readonly #starts = new Set<{ firstOwn: number }>()
   #closed: Promise<void> | undefined
   /** A read may see a batch before its answer has come: nobody is told of an older revision afterwards. */
   #newestRead = 0
@@ -55,18 +61,31 @@ export class LogDatastore implements Datastore {
   constructor(backend: Backend, { logger, metrics, clock, limits = {} }: LogDatastoreOptions) {
     this.#backend = backend
     this.#limits = {
-      maxRequestBytes: limits.maxRequestBytes ?? defaultLimits.maxRequestBytes,
+      maxRequestBytes: Math.min(limits.maxRequestBytes ?? defaultLimits.maxRequestBytes, backend.maxRequestBytes ?? Number.POSITIVE_INFINITY),
       maxTxnOperations: limits.maxTxnOperations ?? defaultLimits.maxTxnOperations,
+      maxKeyBytes: backend.maxKeyBytes ?? defaultLimits.maxKeyBytes,
     }
     this.#now = steadyNow(clock)
-    this.#hub = new WatchHub(backend, clock, metrics)
-    this.#queue = new CommitQueue(backend, metrics, ({ log, compactRevision }) => this.#hub.append(log, compactRevision))
+    this.#hub = new WatchHub(backend, clock, metrics, logger)
+    const { shared } = backend
+    this.#newest = shared && new NewestPosition(shared, (position) => this.#hub.note(position))
+    this.#queue = new CommitQueue(backend, metrics, ({ log, compactRevision }) => {
+      const [first] = log
+      if (first !== undefined) for (const start of this.#starts) start.firstOwn = Math.min(start.firstOwn, first.revision)
+      this.#hub.append(log, compactRevision)
+    })
     this.#compactor = new Compactor(backend, this.#queue, clock, logger)
     this.#expiry = new LeaseExpiry(backend, clock, this.#now, logger, async (id, nowMs) => {
       const outcome = await this.#queue.submit({ type: 'revokeLease', id, nowMs }, undefined)
       if (outcome.type === 'failed' && outcome.error.code !== 'LeaseNotFound') throw outcome.error
     })
-    this.#services = Promise.all([this.#expiry.run(this.#closing.signal), this.#compactor.run(this.#closing.signal)])
+    const { signal } = this.#closing
+    this.#services = Promise.all([
+      this.#expiry.run(signal),
+      this.#compactor.run(signal),
+      shared?.follow((position) => this.#hub.note(position), signal),
+      shared && this.#hub.tail(signal),
+    ])
   }
 
   async get(key: Bytes, { revision, signal }: ReadOptions = {}): Promise<GetResult> {
@@ -116,7 +135,7 @@ export class LogDatastore implements Datastore {
     checkRange(range)
     checkRevision(fromRevision)
     checkWhole('The progress interval', progressIntervalMs, 0)
-    return this.#hub.watch({ range, from: fromRevision ?? this.#hub.revision + 1, previous, progressIntervalMs, signal })
+    return this.#hub.watch({ range, from: fromRevision ?? this.#afterNewest(), previous, progressIntervalMs, signal })
   }
 
   async compact(revision: number, { signal }: CallOptions = {}): Promise<void> {
@@ -154,8 +173,8 @@ export class LogDatastore implements Datastore {
   async leaseStatus(id: bigint, { signal }: CallOptions = {}): Promise<LeaseStatus> {
     const lease = await this.#read(signal, () => this.#backend.findLease(id))
     if (lease === undefined) throw new DatastoreError('LeaseNotFound', `Lease ${id} does not exist`)
-    const { ttlSeconds, deadlineMs, keys } = lease
-    return { id, ttlSeconds, remainingSeconds: Math.max(0, (deadlineMs - this.#now()) / 1000), keys }
+    const { ttlSeconds, deadlineMs, keys, nowMs = this.#now() } = lease
+    return { id, ttlSeconds, remainingSeconds: Math.max(0, (deadlineMs - nowMs) / 1000), keys }
   }
 
   async listLeases({ signal }: CallOptions = {}): Promise<readonly bigint[]> {
@@ -178,6 +197,27 @@ export class LogDatastore implements Datastore {
     await this.#queue.close(error)
     await this.#services
     await this.#backend[Symbol.asyncDispose]()
+  }
+
+  /** The revision after the newest at the time of the call. */
+  #afterNewest(): number | Promise<number> {
+    if (this.#newest === undefined) return this.#hub.revision + 1
+    const after = this.#askAfterNewest(this.#newest)
+    after.catch(() => {}) // the watch ends with it when it is read
+    return after
+  }
+
+  /** A write of this process that is called for after the watch may be in the position already: the watch begins before it. */
+  async #askAfterNewest(newest: NewestPosition): Promise<number> {
+    const start = { firstOwn: Number.POSITIVE_INFINITY }
+    this.#starts.add(start)
+    try {
+      const { revision } = await newest.read()
+      await this.#queue.settled
+      return Math.min(revision + 1, start.firstOwn)
+    } finally {
+      this.#starts.delete(start)
+    }
   }
 
   #checkOpen(): void {
@@ -203,8 +243,8 @@ export class LogDatastore implements Datastore {
   }
 
   async #writeLease(request: WriteRequest, signal: AbortSignal | undefined): Promise<Lease> {
-    const { lease, deadlineMs } = expectOutcome(await this.#submit(request, signal), 'lease')
-    this.#expiry.arm(deadlineMs)
+    const { lease } = expectOutcome(await this.#submit(request, signal), 'lease')
+    this.#expiry.arm(lease.ttlSeconds * 1000)
     return lease
   }
 }

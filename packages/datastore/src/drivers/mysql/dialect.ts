@@ -12,6 +12,8 @@ import { binaryValueBytes } from './session.ts'
 const maxKeyBytes = 3000
 /** Text of one statement: small enough for any server, large enough that statements are few. */
 const maxStatementBytes = 256 * 1024
+/** Of the server's largest packet that one request may fill with keys and values. */
+const maxPacketPart = 0.45
 const tableOptions = 'engine = InnoDB row_format = dynamic character set ascii collate ascii_bin'
 
 /** When every other member's hints arrive, polling is for lost ones. */
@@ -64,6 +66,12 @@ export class MysqlDialect implements SqlDialect {
     this.#connector = connector
     this.#members = members
     this.address = connector.server.address
+  }
+
+  /** A request is one packet at most, in which bytes may be written as hexadecimal digits. */
+  get maxRequestBytes(): number | undefined {
+    const { maxPacketBytes } = this.#connector.traits ?? {}
+    return maxPacketBytes === undefined ? undefined : Math.floor(maxPacketBytes * maxPacketPart)
   }
 
   get pollIntervalMs(): number {

@@ -7,6 +7,8 @@ import { statementText, textBytes } from './statement-text.ts'
 
 /** For the server to take leave. */
 const closeTimeoutMs = 1000
+/** Larger values are a good part of the buffer that they are in. */
+const maxCopiedBytes = 16 * 1024
 /** What a packet holds beside the statements. */
 const packetOverheadBytes = 1024
 /**
@@ -153,5 +155,15 @@ export function tooLarge(bytes: number, maxBytes: number, { address }: ServerNam
 
 /** The rows of a statement: none for one that has none. mysql2 gives them as arrays, as the connection is set. */
 function rowsOf(result: unknown): readonly SqlRow[] {
-  return Array.isArray(result) ? (result as readonly SqlRow[]) : [] // the values are those of the columns' types
+  if (!Array.isArray(result)) return []
+  const rows = result as (string | number | Uint8Array | null)[][] // what the columns' types are read as
+  for (const row of rows) {
+    for (const [index, value] of row.entries()) if (value instanceof Uint8Array) row[index] = ownBytes(value)
+  }
+  return rows
+}
+
+/** A plain array of bytes. mysql2's are windows on what the socket has read: a small one would keep all of that in memory. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.length < maxCopiedBytes ? Uint8Array.from(bytes) : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }

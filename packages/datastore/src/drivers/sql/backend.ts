@@ -101,6 +101,7 @@ class SqlBackend implements Backend {
   readonly opened: LogPosition
   readonly shared: SharedLog
   readonly maxKeyBytes: number
+  readonly maxRequestBytes: number | undefined
   readonly #dialect: SqlDialect
   readonly #pool: SessionPool
   readonly #reader: SqlReader
@@ -112,6 +113,7 @@ class SqlBackend implements Backend {
     this.driver = dialect.driver
     this.opened = opened
     this.maxKeyBytes = dialect.maxKeyBytes
+    this.maxRequestBytes = dialect.maxRequestBytes
     this.#dialect = dialect
     this.#pool = pool
     this.#reader = reader

@@ -58,6 +58,8 @@ export interface SqlDialect extends AsyncDisposable {
   readonly kysely: Kysely<SqlTables>
   /** Longest key in bytes, which an index allows. */
   readonly maxKeyBytes: number
+  /** Bytes of keys and values that one request can have, known when a connection was made; absent: any. */
+  readonly maxRequestBytes?: number | undefined
   /** How long members may go without news before they ask for the position of the log, milliseconds. */
   readonly pollIntervalMs: number
 
