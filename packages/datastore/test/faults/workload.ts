@@ -175,12 +175,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<RecordedHis
 }
 
 /** The newest write is a deletion, perhaps compacted away, when the server dies: a revision that is computed from what is left goes back. */
-async function deleteAndCrash(
-  client: RecordingClient,
-  server: SimulatedServer,
-  random: Random,
-  compactable: () => number,
-): Promise<void> {
+async function deleteAndCrash(client: RecordingClient, server: SimulatedServer, random: Random, compactable: () => number): Promise<void> {
   const key = random.pick(keys)
   await client.write({ conditions: [], changes: [{ type: 'put', key, value: `doomed ${random.below(1e9)}` }] })
   const deleted = await client.write({ conditions: [], changes: [{ type: 'delete', key }] })
