@@ -30,6 +30,7 @@ export class CommitQueue {
   #waiting: Entry[] = []
   #waitingBytes = 0
   #running: Promise<void> | undefined
+  #inFlight: Promise<void> = Promise.resolve()
   #closed: DatastoreError | undefined
   #maintenance: { readonly work: () => Promise<void>; readonly done: () => void; readonly fail: (error: unknown) => void } | undefined
 
@@ -92,6 +93,11 @@ export class CommitQueue {
     })
   }
 
+  /** Resolves when the batch in flight, if any, has been answered or has failed. */
+  get settled(): Promise<void> {
+    return this.#inFlight
+  }
+
   /** Runs maintenance between two batches; one at a time. */
   runBetween(work: () => Promise<void>): Promise<void> {
     return new Promise((done, fail) => {
@@ -121,7 +127,8 @@ export class CommitQueue {
     await nextTurn()
     while (this.#waiting.length > 0 || this.#maintenance !== undefined) {
       if (this.#waiting.length > 0) {
-        await this.#commit(this.#takeBatch())
+        this.#inFlight = this.#commit(this.#takeBatch())
+        await this.#inFlight
         await nextTurn()
       }
       const maintenance = this.#maintenance

@@ -6,8 +6,9 @@ import type { CommitQueue } from './commit-queue.ts'
 const retryMs = 1000
 
 /**
- * Frees the space of compacted history, slice by slice, each between two batches of writes. While writes wait, it pauses as long as its slices
- * take, so that they have half of the time at least; otherwise one slice follows the other until no backlog is left.
+ * Frees the space of compacted history, slice by slice, each between two batches of writes (beside them in a database that is shared, which keeps
+ * both apart). While writes wait, it pauses as long as its slices take, so that they have half of the time at least; otherwise one slice follows the
+ * other until no backlog is left.
  */
 export class Compactor {
   readonly #backend: Backend
@@ -33,7 +34,7 @@ export class Compactor {
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    for (let failures = 0; !signal.aborted;) {
       if (!this.#hasBacklog) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve
@@ -45,14 +46,16 @@ export class Compactor {
       const begin = this.#clock.monotonic()
       let pauseMs = 0
       try {
-        await this.#queue.runBetween(async () => {
+        const slice = async (): Promise<void> => {
           const isMore = await this.#backend.compactSlice()
           if (isMore) this.#hasBacklog = true
-        })
+        }
+        await (this.#backend.shared === undefined ? this.#queue.runBetween(slice) : slice())
+        failures = 0
         if (this.#queue.isBusy) pauseMs = this.#clock.monotonic() - begin
       } catch (error) {
         if (signal.aborted) return
-        this.#logger.warn({ err: error }, 'History could not be compacted')
+        if (failures++ === 0) this.#logger.warn({ err: error }, 'History could not be compacted')
         this.#hasBacklog = true
         pauseMs = retryMs
       }

@@ -1,8 +1,11 @@
 import type { Clock, Logger } from '@k3s/lifecycle'
 import type { Backend } from './backend.ts'
 
-/** The longest sleep: leases that another server granted are noticed within it. */
 const maxSleepMs = 60_000
+/** The longest sleep in a database that is shared: leases of a server that is gone are noticed within it. */
+const maxSharedSleepMs = 10_000
+/** Members of a database that is shared look at different moments, so that the first has done the work when the others look. */
+const sharedSpreadMs = 250
 /** After a failure, which the store has already reported to its callers. */
 const retryMs = 1000
 /** Leases revoked at once: the rest waits for the next round. */
@@ -21,6 +24,7 @@ export class LeaseExpiry {
   readonly #now: () => number
   readonly #logger: Logger
   readonly #revoke: (id: bigint, nowMs: number) => Promise<void>
+  #failures = 0
   #wakeAtMs = Number.NEGATIVE_INFINITY
   #rearm = new AbortController()
 
@@ -33,9 +37,9 @@ export class LeaseExpiry {
     this.#revoke = revoke
   }
 
-  /** Says that a lease now ends at `deadlineMs`. */
-  arm(deadlineMs: number): void {
-    if (deadlineMs < this.#wakeAtMs) this.#rearm.abort()
+  /** Says that a lease now ends in `afterMs`. */
+  arm(afterMs: number): void {
+    if (this.#now() + afterMs < this.#wakeAtMs) this.#rearm.abort()
   }
 
   /** Runs until the signal aborts. */
@@ -43,7 +47,7 @@ export class LeaseExpiry {
     while (!signal.aborted) {
       this.#rearm = new AbortController()
       const sleepMs = await this.#revokeDue().catch((error: unknown) => {
-        if (!signal.aborted) this.#logger.warn({ err: error }, 'Expired leases could not be revoked')
+        if (!signal.aborted && this.#failures++ === 0) this.#logger.warn({ err: error }, 'Expired leases could not be revoked')
         return retryMs
       })
       this.#wakeAtMs = this.#now() + sleepMs
@@ -58,9 +62,12 @@ export class LeaseExpiry {
     const nowMs = this.#now()
     // Until the answer is here, any grant may be the next to end.
     this.#wakeAtMs = Number.POSITIVE_INFINITY
-    const { ids, nextDeadlineMs } = await this.#backend.dueLeases(nowMs, maxAtOnce)
+    const { ids, nextDeadlineMs = Number.POSITIVE_INFINITY, ...due } = await this.#backend.dueLeases(nowMs, maxAtOnce)
     await Promise.all(ids.map((id) => this.#revoke(id, nowMs)))
+    this.#failures = 0
     if (ids.length === maxAtOnce) return 0
-    return Math.min(maxSleepMs, Math.max(0, (nextDeadlineMs ?? Number.POSITIVE_INFINITY) - this.#now()))
+    if (due.nowMs === undefined) return Math.min(maxSleepMs, Math.max(0, nextDeadlineMs - this.#now()))
+    const passedMs = this.#now() - nowMs
+    return Math.min(maxSharedSleepMs, Math.max(0, nextDeadlineMs - due.nowMs - passedMs) + Math.random() * sharedSpreadMs)
   }
 }

@@ -61,9 +61,12 @@ export class LogDatastore implements Datastore {
   constructor(backend: Backend, { logger, metrics, clock, limits = {} }: LogDatastoreOptions) {
     this.#backend = backend
     this.#limits = {
-      maxRequestBytes: Math.min(limits.maxRequestBytes ?? defaultLimits.maxRequestBytes, backend.maxRequestBytes ?? Number.POSITIVE_INFINITY),
+      maxRequestBytes: Math.min(
+        limits.maxRequestBytes ?? defaultLimits.maxRequestBytes,
+        backend.maxRequestBytes ?? Number.POSITIVE_INFINITY,
+      ),
       maxTxnOperations: limits.maxTxnOperations ?? defaultLimits.maxTxnOperations,
-      maxKeyBytes: backend.maxKeyBytes ?? defaultLimits.maxKeyBytes,
+      maxKeyBytes: backend.maxKeyBytes,
     }
     this.#now = steadyNow(clock)
     this.#hub = new WatchHub(backend, clock, metrics, logger)

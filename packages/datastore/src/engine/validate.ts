@@ -4,15 +4,21 @@ import { DatastoreError } from '../errors.ts'
 import type { WriteRequest } from './backend.ts'
 import { sizeOfRequest } from './commit-queue.ts'
 
+/** Limits of requests, those of a driver included. */
+export interface RequestLimits extends Required<{ readonly [K in keyof DatastoreLimits]-?: number }> {
+  /** Of a key that is written; absent: as the whole request. */
+  readonly maxKeyBytes?: number | undefined
+}
+
 /** etcd's limits, which Kubernetes' own are made for. */
-export const defaultLimits: Required<{ readonly [K in keyof DatastoreLimits]-?: number }> = {
+export const defaultLimits: RequestLimits = {
   maxRequestBytes: 1.5 * 2 ** 20,
   maxTxnOperations: 128,
 }
 
 /** Throws `InvalidArgument` or `TooLarge` for a request that no state could accept. */
-export function checkRequest(request: WriteRequest, limits: typeof defaultLimits): void {
-  if ('key' in request) checkKey(request.key)
+export function checkRequest(request: WriteRequest, limits: RequestLimits): void {
+  if ('key' in request) checkWrittenKey(request.key, limits)
   if ('expectedRevision' in request && request.expectedRevision !== undefined)
     checkWhole('The expected revision', request.expectedRevision, 0)
   if (request.type === 'txn') {
@@ -35,6 +41,12 @@ export function checkKey(key: Bytes): void {
   if (key.length === 0) throw invalid('A key must not be empty')
 }
 
+function checkWrittenKey(key: Bytes, { maxKeyBytes = Number.POSITIVE_INFINITY }: RequestLimits): void {
+  checkKey(key)
+  if (key.length > maxKeyBytes)
+    throw new DatastoreError('TooLarge', `Key of ${key.length} bytes is larger than the limit of ${maxKeyBytes} bytes`)
+}
+
 export function checkRange(range: KeyRange): void {
   if (range.end === undefined) checkKey(range.start)
 }
@@ -51,7 +63,7 @@ function invalid(message: string): DatastoreError {
   return new DatastoreError('InvalidArgument', message)
 }
 
-function checkTxn(txn: Txn, limits: typeof defaultLimits): void {
+function checkTxn(txn: Txn, limits: RequestLimits): void {
   for (const list of [txn.compare, txn.success, txn.failure])
     if (list.length > limits.maxTxnOperations)
       throw new DatastoreError('TooLarge', `Transaction has ${list.length} operations, the limit is ${limits.maxTxnOperations}`)
@@ -65,10 +77,10 @@ function checkCompare({ range, target, operand }: Compare): void {
   if (!isFitting) throw invalid(`A comparison of "${target}" needs ${target === 'value' ? 'bytes' : 'a whole number'}`)
 }
 
-function checkOperation(operation: TxnOperation, limits: typeof defaultLimits): void {
+function checkOperation(operation: TxnOperation, limits: RequestLimits): void {
   switch (operation.type) {
     case 'put':
-      return checkKey(operation.key)
+      return checkWrittenKey(operation.key, limits)
     case 'delete':
       return checkRange(operation.range)
     case 'list':
