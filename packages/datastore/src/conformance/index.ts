@@ -21,14 +21,14 @@ export type { DatastoreUnderTest, SubjectOptions } from './subject.ts'
  * ```
  */
 export function describeDatastore(name: string, subject: DatastoreUnderTest): void {
-  const { clock, restart } = subject.supports
+  const { restart } = subject.supports
   const suites = [
     describeKeys,
     describeLists,
     describeTxns,
     describeWatches,
     describeCompaction,
-    ...(clock ? [describeLeases] : []),
+    describeLeases,
     describeHistory,
     describeLifecycle,
     ...(restart ? [describeRestart] : []),

@@ -32,13 +32,12 @@ export function describeLifecycle({ create }: DatastoreUnderTest): void {
       const store = await create({})
       const watch = store.watch(everything)[Symbol.asyncIterator]()
       const next = watch.next()
-      next.catch(() => {}) // looked at below
       await store.create(bytes('a'), bytes('1'))
+      expect((await next).done).toBe(false)
       const waiting = watch.next()
       waiting.catch(() => {}) // looked at below
       await Promise.all([store[Symbol.asyncDispose](), store[Symbol.asyncDispose]()])
       await store[Symbol.asyncDispose]()
-      expect((await next).done).toBe(false)
       await expectCode(waiting, 'Closed')
       await expectCode(store.get(bytes('a')), 'Closed')
       await expectCode(store.create(bytes('b'), bytes('1')), 'Closed')

@@ -4,7 +4,7 @@ import type { Datastore } from '../contract.ts'
 import { bytes, eventually, everything, expectCode, record, show, showEvent } from './subject.ts'
 import type { DatastoreUnderTest, SubjectOptions } from './subject.ts'
 
-export function describeRestart({ create, reopen }: DatastoreUnderTest): void {
+export function describeRestart({ create, reopen, supports }: DatastoreUnderTest): void {
   const restart = async (store: Datastore, options: SubjectOptions = {}): Promise<Datastore> => {
     if (reopen === undefined) throw new Error('A datastore that supports restart has reopen()')
     await store[Symbol.asyncDispose]()
@@ -39,6 +39,8 @@ export function describeRestart({ create, reopen }: DatastoreUnderTest): void {
     await expectCode(after.list(everything, { revision: revision - 1 }), 'Compacted')
     expect((await after.create(bytes('b'), bytes('1'))).revision).toBe(revision + 1)
   })
+
+  if (!supports.clock) return
 
   it('a lease ends at its deadline, not a whole time to live after the restart', async () => {
     const startMs = Date.UTC(2026, 0, 1)

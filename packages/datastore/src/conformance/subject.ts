@@ -22,6 +22,10 @@ export interface DatastoreUnderTest {
     readonly restart: boolean
     /** Leases follow the given clock. */
     readonly clock: boolean
+    /** A watch from the compact revision tells what the keys written there held before. Default true. */
+    readonly previousAtCompaction?: boolean | undefined
+    /** What a compaction frees makes the datastore smaller. Default true; else it is used again. */
+    readonly shrinking?: boolean | undefined
   }
   /** Random histories that the model test tries; default 25. */
   readonly modelRuns?: number | undefined

@@ -1,0 +1,55 @@
+import type { LoggedRevision } from '../../engine/backend.ts'
+import { compacted } from '../../engine/evaluate.ts'
+import { DatastoreError } from '../../errors.ts'
+import type { Connection } from './connection.ts'
+import { readFailure } from './errors.ts'
+import { fromEvent, zeroByte } from './requests.ts'
+import { RevisionAssembler } from './revisions.ts'
+
+export interface LogStreamOptions {
+  /** First revision wanted; it may be in the future. */
+  readonly from: number
+  readonly previous: boolean
+  /** A long read of old revisions, on a connection beside that of the requests. */
+  readonly isForLog: boolean
+  /** Ends the stream, which then throws the signal's reason. */
+  readonly signal: AbortSignal
+  /** Told once when etcd has begun the watch. */
+  readonly onBegun?: (() => void) | undefined
+}
+
+/**
+ * Every revision from `from` on, some at a time, as one watch of everything gives them. What is not asked for yet stays at etcd, but for some MiB.
+ * It does not end by itself: throws `Compacted` when `from` is gone, anything else when the stream is lost: the next begins behind the last revision that was given.
+ */
+export async function* readLogStream(
+  connection: Connection,
+  { from, previous, isForLog, signal, onBegun }: LogStreamOptions,
+): AsyncGenerator<readonly LoggedRevision[], void, void> {
+  const { stream, avoid } = await connection.stream('watch', { isForLog, signal })
+  const onAbort = (): void => stream.cancel()
+  signal.addEventListener('abort', onAbort, { once: true })
+  const assembler = new RevisionAssembler(from)
+  try {
+    stream.write({ createRequest: { key: zeroByte, rangeEnd: zeroByte, startRevision: from, prevKv: previous, fragment: true } })
+    for await (const { created, canceled, compactRevision, cancelReason, fragment, events } of stream) {
+      if (canceled && compactRevision > 0) throw compacted(from, compactRevision)
+      if (canceled) throw new DatastoreError('Unavailable', `etcd has ended a watch: ${cancelReason}`)
+      if (created) onBegun?.()
+      const revisions = assembler.push(events.map(fromEvent), fragment)
+      if (revisions.length > 0) yield revisions
+    }
+    throw new DatastoreError('Unavailable', 'etcd has ended a watch')
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    if (error instanceof DatastoreError) throw error
+    const failure = readFailure(error)
+    if (failure.type === 'refused') throw failure.error
+    avoid()
+    throw new DatastoreError('Unavailable', `The connection of a watch was lost: ${failure.reason}`, { cause: error })
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    stream.on('error', () => {}) // its end is ours
+    stream.cancel()
+  }
+}
