@@ -113,17 +113,20 @@ export class SqlReader {
   }
 
   async dueLeases(limit: number): Promise<DueLeases> {
-    const { nowMs } = this.#dialect
-    const { rows } = await this.#snapshot([
-      plain(`select ${nowMs}`),
-      { sql: `select id from lease where deadline <= ${nowMs} order by deadline limit ?`, values: [limit] },
-      plain(`select deadline from lease where deadline > ${nowMs} order by deadline limit 1`),
+    // One statement, because an idle member asks it too. One more than the limit: the first that is not due.
+    const [rows = []] = await this.#run([
+      {
+        sql: `select clock.now_ms, next.id, next.deadline from (select ${this.#dialect.nowMs} as now_ms) clock
+          left join (select id, deadline from lease order by deadline limit ?) next on 1 = 1 order by next.deadline`,
+        values: [limit + 1],
+      },
     ])
-    const next = rows[2]?.[0]?.[0]
+    const nowMs = Number(rows[0]?.[0])
+    const leases = rows.flatMap(([, id, deadline]) => (id === null ? [] : { id: toBigInt(id), deadlineMs: toNumber(deadline) }))
     return {
-      ids: (rows[1] ?? []).map(([id]) => toBigInt(id)),
-      nextDeadlineMs: next === undefined ? undefined : toNumber(next),
-      nowMs: Number(rows[0]?.[0]?.[0]),
+      ids: leases.flatMap(({ id, deadlineMs }) => (deadlineMs <= nowMs ? id : [])).slice(0, limit),
+      nextDeadlineMs: leases.find(({ deadlineMs }) => deadlineMs > nowMs)?.deadlineMs,
+      nowMs,
     }
   }
 
