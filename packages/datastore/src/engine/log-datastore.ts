@@ -150,7 +150,9 @@ export class LogDatastore implements Datastore {
   async currentRevision({ signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted()
     this.#checkOpen()
-    return Math.max(this.#hub.revision, this.#newestRead)
+    if (this.#newest === undefined) return Math.max(this.#hub.revision, this.#newestRead)
+    const { revision } = await abortable(this.#newest.read(), signal)
+    return revision
   }
 
   async status({ signal }: CallOptions = {}): Promise<DatastoreStatus> {
