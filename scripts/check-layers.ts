@@ -6,6 +6,7 @@ import { join } from 'node:path'
 const layers: Readonly<Record<string, number>> = {
   '@k3s/api': 1,
   '@k3s/lifecycle': 1,
+  '@k3s/cel': 2,
   '@k3s/datastore': 2,
   '@k3s/client': 2,
   '@k3s/cri-client': 2,

@@ -45,15 +45,21 @@ export function mediaTypeOf(contentType: string): string {
   return (contentType.split(';')[0] ?? '').trim().toLowerCase()
 }
 
+export interface DecodeOptions {
+  readonly fieldValidation: FieldValidation
+  warn(message: string): void
+  /** Of custom resources: brings the object into its form and answers with the paths of unknown fields. */
+  readonly coerce?: ((object: JsonObject) => readonly string[]) | undefined
+}
+
+const unknownField = (path: string): string => `unknown field ${JSON.stringify(path)}`
+
 /** Reads a body of one kind. Unknown and duplicate fields are refused, warned about or ignored, as asked. Throws BadRequest and UnsupportedMediaType. */
-export function decodeBody(
-  body: RequestBody,
-  expected: ExpectedKind,
-  options: { readonly fieldValidation: FieldValidation; warn(message: string): void },
-): KubernetesObject {
-  const schema = schemaOf(apiVersionOf(expected), expected.kind)
+export function decodeBody(body: RequestBody, expected: ExpectedKind, options: DecodeOptions): KubernetesObject {
+  const schema = options.coerce === undefined ? schemaOf(apiVersionOf(expected), expected.kind) : undefined
   const decoded = decode(body, expected, schema)
-  checkFields(decoded.fieldErrors, expected, options)
+  const unknown = options.coerce?.(decoded.object).map(unknownField) ?? []
+  checkFields([...decoded.fieldErrors, ...unknown], expected, options)
   const object = decoded.object as unknown as KubernetesObject // its schema is that of a kind; metadata is checked below
   if (typeof object.metadata !== 'object' || object.metadata === null) object.metadata = { name: '' }
   object.metadata.name ??= ''
@@ -63,19 +69,32 @@ export function decodeBody(
 }
 
 /** Brings an object that a patch made into the form of its kind. Throws Invalid for what does not fit, as upstream does for patches. */
-export function decodePatched(
-  value: JsonObject,
-  expected: ExpectedKind,
-  options: { readonly fieldValidation: FieldValidation; warn(message: string): void },
-): KubernetesObject {
-  const schema = schemaOf(apiVersionOf(expected), expected.kind)
-  const { object: plain, fieldErrors } = schema === undefined ? { object: copyJson(value), fieldErrors: [] } : decodeForPatch(value, schema)
+export function decodePatched(value: JsonObject, expected: ExpectedKind, options: DecodeOptions): KubernetesObject {
+  const { coerce } = options
+  const schema = coerce === undefined ? schemaOf(apiVersionOf(expected), expected.kind) : undefined
+  const { object: plain, fieldErrors } =
+    coerce !== undefined
+      ? coercePatched(value, coerce)
+      : schema === undefined
+        ? { object: copyJson(value), fieldErrors: [] }
+        : decodeForPatch(value, schema)
   if (fieldErrors.length > 0 && options.fieldValidation === 'Strict')
     throw invalidPatch(value, `strict decoding error: ${fieldErrors.join(', ')}`)
   if (options.fieldValidation === 'Warn') for (const error of fieldErrors) options.warn(error)
   const object = plain as unknown as KubernetesObject // as above
+  if (typeof object.metadata !== 'object' || object.metadata === null) object.metadata = { name: '' }
   object.metadata.name ??= ''
   return object
+}
+
+function coercePatched(value: JsonObject, coerce: (object: JsonObject) => readonly string[]): Decoded {
+  const object = copyJson(value)
+  try {
+    return { object, fieldErrors: coerce(object).map(unknownField) }
+  } catch (error) {
+    if (!hasReason(error, 'BadRequest')) throw error
+    throw invalidPatch(value, error.message)
+  }
 }
 
 function decodeForPatch(value: JsonObject, schema: TypeSchema): Decoded {

@@ -2,12 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { noLogger, noMetrics, systemClock } from '@k3s/lifecycle'
 import type { ApiServer, ApiServerOptions, FromParts, ServerParts } from './api-server.ts'
+import type { ResourceStrategy } from './registry/strategy.ts'
 import { clientCertificateAuthenticator } from './authentication/client-certificate.ts'
 import { requestHeaderAuthenticator } from './authentication/request-header.ts'
 import { startBackground } from './background.ts'
 import { ConnectProxy } from './connect/connect-proxy.ts'
 import { createRequestHandler } from './http/fastify-handler.ts'
 import { HttpFront } from './http/http-front.ts'
+import { trivialConverter } from './custom-resources/conversion/converter.ts'
+import { CustomResources } from './custom-resources/custom-resources.ts'
+import { definitionStrategy } from './custom-resources/definition/strategy.ts'
 import { listen, type OwnListening } from './http/listen.ts'
 import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
 import type { ApiCore } from './pipeline/api-core.ts'
@@ -39,13 +43,16 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const front = makeFront(options, pipeline, parts, stopping.signal)
   const transport: ApiServer['transport'] = (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal })
   await core.feed.load(stopping.signal)
+  // Before anything is answered: what was defined is served from the start.
+  const customResources = new CustomResources({ core, converterOf: () => trivialConverter })
+  const custom = customResources.start(stopping.signal)
   const background = startBackground({ core, options, signal: stopping.signal })
   try {
     await background.ready
     await options.prepare?.({ transport, objects, operations }, stopping.signal)
   } catch (error) {
     stopping.abort(error)
-    await background.ended
+    await Promise.all([background.ended, custom.ended])
     throw error
   }
   const handler = await createRequestHandler(front)
@@ -58,7 +65,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     await Promise.race([front.drained(), clock.sleep(graceMs)])
     await Promise.all([...listeners].map((listener) => listener.cut()))
     await handler.close()
-    await background.ended
+    await Promise.all([background.ended, custom.ended])
   }
   let closed: Promise<void> | undefined
   const server: ApiServer = {
@@ -99,7 +106,8 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
   const parts: ServerParts = { objects, operations, clock, logger }
   const table = new ResourceTable({
     feed,
-    strategies: fromParts(options.strategies, parts),
+    // The table asks each strategy about objects of its own type only.
+    strategies: [definitionStrategy as unknown as ResourceStrategy, ...fromParts(options.strategies, parts)],
     eventTtlSeconds: options.eventTtlSeconds ?? defaultEventTtlSeconds,
   })
   lazyTable.current = table

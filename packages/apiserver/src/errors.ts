@@ -55,7 +55,8 @@ export function pathNotFound(): StatusError {
   return new StatusError('NotFound', 'the server could not find the requested resource', { details: {} })
 }
 
-const internalError = (message: string, cause: unknown): StatusError =>
+/** A failure that is not the client's fault. */
+export const internalError = (message: string, cause?: unknown): StatusError =>
   new StatusError('InternalError', `Internal error occurred: ${message}`, { cause, details: { causes: [{ message }] } })
 
 type Mapping = (error: DatastoreError, context: ErrorContext) => StatusError

@@ -6,6 +6,7 @@ import { toServed, toStored } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
+import { resetFieldsOf } from './field-tracking.ts'
 import { scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
 /** Server-side apply: merges by ownership of fields, and creates the object when there is none. `value` is the applied configuration. */
@@ -20,16 +21,17 @@ export async function handleApply(core: ApiCore, request: ResourceRequest, value
   const hasVersion = typeof patchVersion === 'string' && patchVersion !== ''
   const merge = (live: KubernetesObject | undefined): KubernetesObject => {
     const { object } = applyPatch({
-      schema: served.schema ?? deducedSchema,
+      schema: storage.mergeSchema ?? served.schema ?? deducedSchema,
       manager: options.fieldManager,
       apiVersion: apiVersionOf(served.type),
       subresource: info.subresource,
+      resetFields: resetFieldsOf(storage, info.subresource),
       now: new Date(core.clock.now()),
       live: live as unknown as JsonObject | undefined, // an API object is a JSON object
       patch,
       force: options.force,
     })
-    const merged = decodePatched(object, served.type, { fieldValidation: 'Ignore', warn: () => {} })
+    const merged = decodePatched(object, served.type, { fieldValidation: 'Ignore', warn: () => {}, coerce: served.custom?.coerce })
     if (!hasVersion) delete merged.metadata.resourceVersion
     return toStored(served, merged)
   }

@@ -2,6 +2,7 @@ import { hasReason, type JsonObject } from '@k3s/api'
 import { decodeOptions } from '../codec.ts'
 import { deleteObject, type DeleteResult } from '../registry/delete-object.ts'
 import { parseDeletion, type DeletionRequest } from '../registry/delete-options.ts'
+import { viewsOf } from '../registry/served-resource.ts'
 import { listObjects } from '../watch-cache/list-objects.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import { statusSuccess, type Answer } from './answer.ts'
@@ -30,7 +31,7 @@ export async function handleDeleteCollection(core: ApiCore, request: ResourceReq
   const storage = storageOf(request)
   const options = await readDeletion(request)
   const scope = scopeOf(core, request, { dryRun: options.dryRun, fieldManager: request.call.userAgent })
-  const source = { datastore: core.datastore, feed: core.feed, cache: storage.cache }
+  const source = { datastore: core.datastore, feed: core.feed, cache: storage.cache, view: storage.view }
   const page = await listObjects(source, selectionOf(request), parseListParameters(request), request.call.signal)
   const deleted: CachedObject[] = []
   const pending = [...page.items]
@@ -46,7 +47,7 @@ export async function handleDeleteCollection(core: ApiCore, request: ResourceReq
     }
   }
   await Promise.all(Array.from({ length: Math.min(collectionWorkers, pending.length) }, work))
-  return { type: 'list', served, page: { ...page, items: deleted } }
+  return { type: 'list', served, page: { ...page, items: await viewsOf(storage, deleted, request.call.signal) } }
 }
 
 async function readDeletion({ call }: ResourceRequest): Promise<DeletionRequest> {

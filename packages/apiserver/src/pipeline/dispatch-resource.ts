@@ -1,5 +1,6 @@
 import { methodNotAllowed, pathNotFound } from '../errors.ts'
 import { deprecationOf } from '../registry/resource-facts.ts'
+import type { ServedResource } from '../registry/served-resource.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { handleDelete, handleDeleteCollection } from './delete-handlers.ts'
@@ -16,13 +17,13 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
   // Before anything else: the request was authorized for this namespace, and what is outside of it must not be reached. A namespace is in itself.
   const isItself = info.resource === 'namespaces' && info.name === info.namespace
   if (!served.type.namespaced && info.namespace !== '' && !isItself) throw pathNotFound()
-  const deprecation = deprecationOf(served.type)
+  const deprecation = served.custom === undefined ? deprecationOf(served.type) : served.custom.warning
   if (deprecation !== undefined) request.call.warn(deprecation)
   if (info.subresource !== '') {
     if (served.type.namespaced && info.namespace === '') throw pathNotFound()
     return handleSubresource(core, request)
   }
-  if (!served.info.verbs.includes(info.verb)) throw methodNotAllowed(served.type, info.verb)
+  if (!servesVerb(served, info.verb)) throw methodNotAllowed(served.type, info.verb)
   // Lists go over all namespaces; everything else on a namespaced resource happens in one.
   const needsNamespace = served.type.namespaced && info.verb !== 'list' && info.verb !== 'watch' && info.verb !== 'deletecollection'
   if (needsNamespace && info.namespace === '' && info.verb !== 'create') throw pathNotFound()
@@ -49,4 +50,9 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
     default:
       throw methodNotAllowed(served.type, info.verb)
   }
+}
+
+/** While its definition is being deleted a custom resource does not announce writes, but still answers them. */
+function servesVerb({ info, custom }: ServedResource, verb: string): boolean {
+  return info.verbs.includes(verb) || (custom?.isTerminating === true && ['create', 'update', 'patch'].includes(verb))
 }

@@ -51,7 +51,10 @@ export async function handleCall(
 async function answerOf(pipeline: CallPipeline, call: ApiCall, info: RequestInfo, user: UserInfo): Promise<Answer> {
   if (info.isResource) {
     const served = pipeline.core.table.find(info)
-    if (served !== undefined) return dispatchResource(pipeline.core, { call, info, user, served })
+    if (served !== undefined) {
+      await served.custom?.open(call.signal)
+      return dispatchResource(pipeline.core, { call, info, user, served })
+    }
   }
   for (const handler of pipeline.nonResource) {
     const answer = await handler(call, info)

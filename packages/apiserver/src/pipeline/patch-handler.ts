@@ -43,7 +43,11 @@ function patched(request: ResourceRequest, document: PatchDocument, current: Kub
   const { served, call } = request
   const kind = { apiVersion: apiVersionOf(served.type), kind: served.type.kind }
   const result = applyPatch(document, current as unknown as JsonObject, kind) // an API object is a JSON object
-  const object = decodePatched(result, served.type, { fieldValidation: options.fieldValidation, warn: (message) => call.warn(message) })
+  const object = decodePatched(result, served.type, {
+    fieldValidation: options.fieldValidation,
+    warn: (message) => call.warn(message),
+    coerce: served.custom?.coerce,
+  })
   if (namedVersion(document) === '' && object.metadata.resourceVersion === current.metadata.resourceVersion)
     delete object.metadata.resourceVersion
   return object

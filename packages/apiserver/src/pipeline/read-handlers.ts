@@ -8,6 +8,7 @@ import { parseSelection } from '../watch-cache/parse-selection.ts'
 import { ResourceWatch } from '../watch-cache/resource-watch.ts'
 import type { Selection } from '../watch-cache/selection.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
+import { viewOf, viewsOf } from '../registry/served-resource.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { parseCount, parseListParameters, storageOf, type ResourceRequest } from './resource-request.ts'
@@ -27,21 +28,22 @@ export async function handleGet(core: ApiCore, request: ResourceRequest): Promis
   else await core.feed.waitFor(parseResourceVersion(wanted), call.signal)
   const object = storage.cache.objects.get(relativeKey(storage.resource, info.namespace, info.name))
   if (object === undefined) throw notFound(served.type, info.name)
-  return { type: 'stored', code: 200, served, object }
+  return { type: 'stored', code: 200, served, object: await viewOf(storage, object, call.signal) }
 }
 
 export async function handleList(core: ApiCore, request: ResourceRequest): Promise<Answer> {
-  const { cache } = storageOf(request)
+  const storage = storageOf(request)
+  const { cache, view } = storage
   const parameters = parseListParameters(request)
   validateListParameters(parameters, request.call.query.has('sendInitialEvents'))
-  const source = { datastore: core.datastore, feed: core.feed, cache }
+  const source = { datastore: core.datastore, feed: core.feed, cache, view }
   const page = await listObjects(source, selectionOf(request), parameters, request.call.signal)
-  return { type: 'list', served: request.served, page }
+  return { type: 'list', served: request.served, page: { ...page, items: await viewsOf(storage, page.items, request.call.signal) } }
 }
 
 export async function handleWatch(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { call, served } = request
-  const { cache } = storageOf(request)
+  const { cache, view } = storageOf(request)
   const { query } = call
   validateWatchParameters(query)
   const selection = selectionOf(request)
@@ -62,6 +64,8 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
       feed: core.feed,
       datastore: core.datastore,
       selection,
+      view,
+      retired: served.custom?.retired,
       initial: startsWithState ? { withEndBookmark: sendsInitial === true && sendsBookmarks } : undefined,
       revision: wanted > 0 ? wanted : core.feed.revision,
     }),
@@ -72,13 +76,15 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
 
 /** The selectors of a request on a collection. */
 export function selectionOf({ info, served, call }: ResourceRequest): Selection {
-  return parseSelection(storageOf({ served, info }).strategy, {
+  const { strategy, view } = storageOf({ served, info })
+  return parseSelection(strategy, {
     namespace: info.namespace,
     labelSelector: call.query.get('labelSelector') ?? '',
     fieldSelector: call.query.get('fieldSelector') ?? '',
     // From the path or the field selector: it is what the request was authorized for, so nothing else may be selected.
     name: info.name,
     fieldLabels: served.conversion?.fieldLabels,
+    view,
   })
 }
 

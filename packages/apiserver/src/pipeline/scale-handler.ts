@@ -2,10 +2,11 @@ import { formatLabels, formatSelector, invalid, notFound, selectorOf, type JsonO
 import type { Scale } from '@k3s/api/types/autoscaling/v1'
 import type { LabelSelector } from '@k3s/api/types/meta/v1'
 import { decodeBody, decodePatched } from '../codec.ts'
-import { methodNotAllowed } from '../errors.ts'
+import { internalError, methodNotAllowed } from '../errors.ts'
 import { isObject } from '../json.ts'
 import { invalidValue } from '../validation/field-error.ts'
 import { updateObject } from '../registry/update-object.ts'
+import { viewOf, type ScalePaths } from '../registry/served-resource.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
@@ -29,7 +30,11 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
     await core.feed.waitForNewest(call.signal)
     const object = storage.cache.objects.get(relativeKey(storage.resource, info.namespace, info.name))
     if (object === undefined) throw notFound(served.type, info.name)
-    return { type: 'object', code: 200, object: scaleOf(object.object) }
+    const { object: shown } = await viewOf(storage, object, call.signal)
+    const paths = served.custom?.scale
+    if (paths !== undefined && valueAt(shown, paths.spec) === undefined)
+      throw internalError(`the spec replicas field "${pathText(paths.spec)}" does not exist`)
+    return { type: 'object', code: 200, object: scaleOf(shown, paths) }
   }
   if (info.verb !== 'update' && info.verb !== 'patch') throw methodNotAllowed(served.type, info.verb)
   const options = parseWriteOptions(request, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions')
@@ -42,17 +47,19 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
     scope: scopeOf(core, request, options),
     allowsMissingVersion: true,
     produce: (current) => {
-      const scale = wanted(scaleOf(current.object))
+      const paths = served.custom?.scale
+      const scale = wanted(scaleOf(current.object, paths))
       const replicas = scale.spec?.replicas ?? 0
       if (replicas < 0) throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
       const object = current.parseCopy() as Scalable // the resource has a scale subresource
-      object.spec = { ...object.spec, replicas }
+      if (paths === undefined) object.spec = { ...object.spec, replicas }
+      else setAt(object, paths.spec, replicas)
       object.metadata.resourceVersion = scale.metadata.resourceVersion
       object.metadata.uid = scale.metadata.uid
       return object
     },
   })
-  return { type: 'object', code: 200, object: scaleOf(result.object.object) }
+  return { type: 'object', code: 200, object: scaleOf(result.object.object, served.custom?.scale) }
 }
 
 /** What the body makes of the present Scale. */
@@ -81,8 +88,16 @@ function mergeApplied(present: Scale, applied: JsonObject): JsonObject {
   return { ...(present as unknown as JsonObject), spec: applied['spec'] } // a Scale is a JSON object
 }
 
-function scaleOf(object: KubernetesObject): Scale {
-  const { metadata, spec, status } = object as Scalable // the resource has a scale subresource
+function scaleOf(object: KubernetesObject, paths: ScalePaths | undefined): Scale {
+  const { metadata } = object
+  const { spec, status, selector } =
+    paths === undefined
+      ? partsOf(object)
+      : {
+          spec: { replicas: numberAt(object, paths.spec) },
+          status: { replicas: numberAt(object, paths.status) },
+          selector: paths.selector === undefined ? '' : String(valueAt(object, paths.selector) ?? ''),
+        }
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -94,8 +109,39 @@ function scaleOf(object: KubernetesObject): Scale {
       creationTimestamp: metadata.creationTimestamp,
     },
     spec: { replicas: spec?.replicas ?? 0 },
-    status: { replicas: status?.replicas ?? 0, selector: selectorText(object.kind ?? '', spec?.selector) },
+    status: { replicas: status?.replicas ?? 0, selector },
   }
+}
+
+function partsOf(object: KubernetesObject): {
+  readonly spec: Scalable['spec'] | undefined
+  readonly status: Scalable['status'] | undefined
+  readonly selector: string
+} {
+  const { spec, status } = object as Scalable // the resource has a scale subresource
+  return { spec, status, selector: selectorText(object.kind ?? '', spec?.selector) }
+}
+
+const pathText = (names: readonly string[]): string => `.${names.join('.')}`
+
+function valueAt(object: unknown, names: readonly string[]): unknown {
+  return names.reduce<unknown>((value, name) => (isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined), object)
+}
+
+function numberAt(object: KubernetesObject, names: readonly string[]): number {
+  const value = valueAt(object, names)
+  return typeof value === 'number' ? value : 0
+}
+
+/** Sets a value in an object, making the objects on the way to it. */
+function setAt(object: object, names: readonly string[], value: unknown): void {
+  let at = object as Record<string, unknown> // any object
+  for (const name of names.slice(0, -1)) {
+    const inner = Object.hasOwn(at, name) ? at[name] : undefined
+    if (isObject(inner)) at = inner
+    else at = at[name] = {} as Record<string, unknown> // as above
+  }
+  at[names.at(-1) ?? ''] = value
 }
 
 function selectorText(kind: string, selector: LabelSelector | Record<string, string> | undefined): string {

@@ -20,7 +20,7 @@ import { handleUpdate } from './write-handlers.ts'
 export async function handleSubresource(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { served, info } = request
   const known = served.info.subresources.find(({ name }) => name === info.subresource)
-  if (known === undefined || info.name === '') throw pathNotFound()
+  if (known === undefined || info.name === '') throw served.custom === undefined ? pathNotFound() : notFound(served.type, info.name)
   if (isConnectSubresource(info.subresource)) return connectSubresource(core, request)
   if (!known.verbs.includes(info.verb)) throw methodNotAllowed(served.type, info.verb)
   const own = served.strategy.subresources?.[info.subresource]

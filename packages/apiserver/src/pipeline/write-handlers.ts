@@ -66,7 +66,11 @@ export async function readObject(
   if (body === undefined) throw badRequest('the body of the request must not be empty')
   const subresource = served.info.subresources.find(({ name }) => name === info.subresource)
   const expected = subresource ?? served.type
-  return decodeBody(body, expected, { fieldValidation: options.fieldValidation, warn: (message) => call.warn(message) })
+  return decodeBody(body, expected, {
+    fieldValidation: options.fieldValidation,
+    warn: (message) => call.warn(message),
+    coerce: served.custom?.coerce,
+  })
 }
 
 /** A create may leave the namespace out, but not name another. */

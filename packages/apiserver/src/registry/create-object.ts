@@ -10,7 +10,7 @@ import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { generateName, maxGenerateNameRetries } from './generate-name.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
-import type { ResourceStorage } from './served-resource.ts'
+import { viewOf, type ResourceStorage } from './served-resource.ts'
 import type { FieldError, ResourceStrategy } from './strategy.ts'
 import { fillSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
@@ -80,8 +80,9 @@ function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, 
   const { metadata } = object
   const { namespaced } = strategy.type
   const problems = [
-    ...validateObjectMeta(metadata, { namespaced, validateName: strategy.validateName }),
+    ...validateObjectMeta(metadata, { namespaced, validateName: strategy.validateName, allowsAnyFinalizer: strategy.allowsAnyFinalizer }),
     ...(strategy.validate?.(object, scope) ?? []),
+    ...(strategy.validateCreate?.(object, scope) ?? []),
   ]
   return problems.length > 0 ? problems : invalids('metadata.name', metadata.name, pathSegment(metadata.name))
 }
@@ -94,24 +95,27 @@ async function writeNew(
 ): Promise<CachedObject> {
   const { resource, cache } = storage
   const key = relativeKey(resource, object.metadata.namespace ?? '', object.metadata.name)
-  const value = encodeStored(resource, object)
+  const value = storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal)
   if (scope.dryRun) {
     const { item } = await context.datastore.get(Buffer.from(resource.prefix + key), { signal: scope.signal })
     if (item !== undefined) throw nameTaken(undefined, storage, object.metadata.name, false, item.value)
-    return dryRunObject(storage, key, value)
+    return viewOf(storage, dryRunObject(storage, key, value), scope.signal)
   }
   const leaseId = storage.ttlSeconds === undefined ? undefined : await context.leases.leaseFor(storage.ttlSeconds)
   const { revision } = await context.datastore.create(Buffer.from(resource.prefix + key), value, { signal: scope.signal, leaseId })
   const created = CachedObject.fromStored(resource, key, revision, value)
-  created.adopt(deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }))
+  if (storage.view === undefined)
+    created.adopt(deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }))
   cache.offer(created)
   await settle(context, storage, revision, scope.signal)
-  return created
+  return viewOf(storage, created, scope.signal)
 }
 
 /** The answer to a dry run: there is no revision, so no resourceVersion either. */
 export function dryRunObject(storage: ResourceStorage, key: string, value: Buffer): CachedObject {
-  return new CachedObject(storage.resource, key, 0, value)
+  const { resource } = storage
+  // Of a custom resource the value is in the version that is stored; a version of 0 stands for none.
+  return resource.inVersion === undefined ? new CachedObject(resource, key, 0, value) : CachedObject.withoutVersion(resource, key, value)
 }
 
 function nameTaken(

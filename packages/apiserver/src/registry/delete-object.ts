@@ -11,7 +11,7 @@ import type { DeletionRequest } from './delete-options.ts'
 import { planDeletion } from './plan-deletion.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
-import type { ResourceStorage } from './served-resource.ts'
+import { viewOf, type ResourceStorage } from './served-resource.ts'
 import type { WriteScope } from './write-scope.ts'
 
 export interface DeleteRequest {
@@ -65,7 +65,8 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
   const { storage, options, scope } = request
   const { resource, strategy } = storage
   const { type } = resource
-  const previous = current.object
+  const seen = await viewOf(storage, current, scope.signal)
+  const previous = seen.object
   checkPreconditions(request, previous)
   if (scope.skipsAdmission !== true) {
     const admission: AdmissionRequest = {
@@ -81,30 +82,30 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     await admit(context, admission)
     await validateAdmission(context, admission)
   }
-  const marked = current.parseCopy()
+  const marked = seen.parseCopy()
   const plan = planDeletion(marked, { storage, options, nowMs: context.clock.now() })
   if (plan === 'keep') {
-    if (scope.dryRun || equalJson(marked, previous)) return { object: current, isGone: false }
-    const value = encodeStored(resource, marked)
+    if (scope.dryRun || equalJson(marked, previous)) return { object: seen, isGone: false }
+    const value = storage.view === undefined ? encodeStored(resource, marked) : await storage.view.encode(marked, scope.signal)
     const { revision } = await context.datastore.update(Buffer.from(resource.prefix + current.key), value, {
       expectedRevision: current.revision,
       signal: scope.signal,
     })
     const object = CachedObject.fromStored(resource, current.key, revision, value)
     marked.metadata.resourceVersion = formatResourceVersion(revision)
-    object.adopt(deepFreeze(marked))
+    if (storage.view === undefined) object.adopt(deepFreeze(marked))
     storage.cache.offer(object)
     await settle(context, storage, revision, scope.signal)
-    return { object, isGone: false }
+    return { object: await viewOf(storage, object, scope.signal), isGone: false }
   }
-  if (scope.dryRun) return { object: current, isGone: true }
+  if (scope.dryRun) return { object: seen, isGone: true }
   const { revision } = await context.datastore.delete(Buffer.from(resource.prefix + current.key), {
     expectedRevision: current.revision,
     signal: scope.signal,
   })
   await settle(context, storage, revision, scope.signal)
   await strategy.afterDelete?.(previous)
-  return { object: current.atRevision(revision), isGone: true }
+  return { object: seen.atRevision(revision), isGone: true }
 }
 
 function checkPreconditions({ storage, options, name }: DeleteRequest, { metadata }: KubernetesObject): void {

@@ -18,6 +18,11 @@ export function planDeletion(
 ): 'keep' | 'remove' {
   const { metadata } = object
   const { strategy } = storage
+  if (strategy.markForDeletion !== undefined && metadata.deletionTimestamp === undefined) {
+    strategy.markForDeletion(object, formatTime(nowMs))
+    metadata.deletionTimestamp = formatTime(nowMs)
+    return 'keep'
+  }
   let graceSeconds = 0
   if (strategy.gracefulDeletion !== undefined) {
     if (metadata.deletionTimestamp === undefined) {

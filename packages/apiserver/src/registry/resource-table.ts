@@ -5,6 +5,7 @@ import type { ResourceStorage, ServedResource, VersionConversion } from './serve
 import { defaultGarbageCollection, defaultRules, hasGenerationByDefault, judgesRequests, returnsDeletedObject } from './resource-facts.ts'
 import type { ResourceStrategy } from './strategy.ts'
 import { versionConversions } from './versions/conversions.ts'
+import { compareVersions } from './versions/compare-versions.ts'
 
 /** A group of the API with the versions in which it is served. */
 export interface ServedGroup {
@@ -25,7 +26,7 @@ const keyOf = (type: Pick<ResourceType, 'group' | 'version' | 'resource'>): stri
 /** Everything that is served. Built-in resources stay; others come and go while the server runs. */
 export class ResourceTable {
   readonly #served = new Map<string, ServedResource>()
-  readonly #groups: ServedGroup[]
+  #groups: readonly ServedGroup[]
   readonly #listeners = new Set<() => void>()
   #generation = 0
 
@@ -72,31 +73,36 @@ export class ResourceTable {
     return this.#served.get(keyOf(type))
   }
 
-  /** Resources of one group and version, in discovery's order. */
+  /** Resources of one group and version that discovery shows, in its order. */
   inVersion(group: string, version: string): readonly ServedResource[] {
-    return [...this.#served.values()].filter(({ type }) => type.group === group && type.version === version)
+    const served = [...this.#served.values()].filter(
+      ({ type, custom }) => type.group === group && type.version === version && custom?.isAnnounced !== false,
+    )
+    return served.some(({ custom }) => custom !== undefined)
+      ? served.toSorted((a, b) => (a.type.resource < b.type.resource ? -1 : a.type.resource > b.type.resource ? 1 : 0))
+      : served
   }
 
-  /** Serves another resource, replacing one of the same name. Its cache must be filled. */
-  add(served: ServedResource): void {
-    this.#served.set(keyOf(served.type), served)
-    const known = this.#groups.findIndex(({ group }) => group === served.type.group)
-    const present = this.#groups[known]
-    if (present === undefined) this.#groups.push({ group: served.type.group, versions: [served.type.version] })
-    else if (!present.versions.includes(served.type.version))
-      this.#groups[known] = { ...present, versions: [...present.versions, served.type.version] }
-    this.#changed()
-  }
-
-  remove(type: ResourceType): void {
-    if (!this.#served.delete(keyOf(type))) return
-    if (this.inVersion(type.group, type.version).length === 0) {
-      const known = this.#groups.findIndex(({ group }) => group === type.group)
-      const present = this.#groups[known]
-      const versions = present?.versions.filter((version) => version !== type.version) ?? []
-      if (present !== undefined && versions.length > 0) this.#groups[known] = { ...present, versions }
-      else if (present !== undefined) this.#groups.splice(known, 1)
+  /** Replaces some custom resources by others, in one change. Built-in resources cannot be replaced: those of the same name are left out. */
+  replaceCustom(gone: readonly ServedResource[], added: readonly ServedResource[]): void {
+    for (const { type } of gone) if (this.#served.get(keyOf(type))?.custom !== undefined) this.#served.delete(keyOf(type))
+    for (const served of added) {
+      const present = this.#served.get(keyOf(served.type))
+      if (present === undefined || present.custom !== undefined) this.#served.set(keyOf(served.type), served)
     }
+    const announced = new Map<string, Set<string>>()
+    for (const { type, custom } of this.#served.values()) {
+      if (custom === undefined || !custom.isAnnounced) continue
+      const versions = announced.get(type.group) ?? new Set()
+      announced.set(type.group, versions.add(type.version))
+    }
+    const custom = [...announced].map(([group, versions]) => ({ group, versions: [...versions].toSorted(compareVersions) }))
+    const builtIn = groupInfos().map(({ group, versions }) => ({
+      group,
+      versions: [...new Set([...versions, ...(announced.get(group) ?? [])])],
+    }))
+    const others = custom.filter(({ group }) => !builtIn.some((known) => known.group === group))
+    this.#groups = [...builtIn, ...others.toSorted((a, b) => (a.group < b.group ? -1 : 1))]
     this.#changed()
   }
 

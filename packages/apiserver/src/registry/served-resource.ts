@@ -1,4 +1,5 @@
-import { apiVersionOf, type KubernetesObject, type ResourceInfo, type ResourceType, type TypeSchema } from '@k3s/api'
+import { apiVersionOf, type KubernetesObject, type MergeSchema, type ResourceInfo, type ResourceType, type TypeSchema } from '@k3s/api'
+import { invariant } from '@k3s/lifecycle'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
 import type { WatchCache } from '../watch-cache/watch-cache.ts'
@@ -10,6 +11,23 @@ export interface VersionConversion {
   fromStored(object: KubernetesObject): KubernetesObject
   /** Fields that this version's field selectors may use, with their names in the stored version; absent: those of the stored version. */
   readonly fieldLabels?: Readonly<Record<string, string>> | undefined
+}
+
+/** How a version of a custom resource sees what is stored, which may be in any version and older than its schema. */
+export interface StorageView {
+  /** The object in this version; undefined when it has to be prepared first. */
+  at(object: CachedObject): CachedObject | undefined
+  /** Makes `at` answer for these objects. Throws what keeps them from being converted. */
+  prepare(objects: readonly CachedObject[], signal: AbortSignal): Promise<void>
+  /** The value to store for an object of this version. */
+  encode(object: KubernetesObject, signal: AbortSignal): Promise<Buffer>
+}
+
+/** Where the replicas of a custom resource stand. */
+export interface ScalePaths {
+  readonly spec: readonly string[]
+  readonly status: readonly string[]
+  readonly selector: readonly string[] | undefined
 }
 
 /** Where objects of a resource live, whatever version they are asked in. */
@@ -28,6 +46,40 @@ export interface ResourceStorage {
   readonly judgesRequests: boolean
   /** DELETE answers the object and not a Status. */
   readonly returnsDeleted: boolean
+  /** Of custom resources: `resource` and `strategy` are of the served version, the cache holds what is stored. */
+  readonly view?: StorageView | undefined
+  /** How server-side apply sees objects without a `schema`; absent: by their values. */
+  readonly mergeSchema?: MergeSchema | undefined
+  /** Custom resources without a status subresource: `status` is written and counted like everything else. */
+  readonly hasPlainStatus?: boolean | undefined
+}
+
+/** The object in the version of the storage. Throws when it cannot be converted. */
+export async function viewOf({ view }: ResourceStorage, object: CachedObject, signal: AbortSignal): Promise<CachedObject> {
+  if (view === undefined) return object
+  const ready = view.at(object)
+  if (ready !== undefined) return ready
+  await view.prepare([object], signal)
+  return preparedView(view, object)
+}
+
+/** As {@link viewOf}, of many. */
+export async function viewsOf(
+  { view }: ResourceStorage,
+  objects: readonly CachedObject[],
+  signal: AbortSignal,
+): Promise<readonly CachedObject[]> {
+  if (view === undefined) return objects
+  const missing = objects.filter((object) => view.at(object) === undefined)
+  if (missing.length > 0) await view.prepare(missing, signal)
+  return objects.map((object) => preparedView(view, object))
+}
+
+/** The view of an object that was prepared. */
+export function preparedView(view: StorageView, object: CachedObject): CachedObject {
+  const ready = view.at(object)
+  invariant(ready !== undefined, 'objects are prepared before they are looked at')
+  return ready
 }
 
 /** One resource in one version, as it is served. */
@@ -44,6 +96,25 @@ export interface ServedResource {
   readonly converted: WeakMap<CachedObject, Buffer>
   /** Rules of reviews and of subresources; of stored resources the same as the storage's. */
   readonly strategy: ResourceStrategy
+  /** Present on custom resources. */
+  readonly custom?: CustomFacts | undefined
+}
+
+/** What is special about serving a custom resource. */
+export interface CustomFacts {
+  /** Fills the storage at its first use; `storage` is there when it has resolved. */
+  open(signal: AbortSignal): Promise<void>
+  /** Brings a decoded object into the form of its schema, in place: metadata, unknown fields, nulls. Answers with the paths of unknown fields. Throws BadRequest. */
+  coerce(object: Record<string, unknown>): readonly string[]
+  /** Aborts when this version is served no more, or by another definition: watches end. */
+  readonly retired: AbortSignal
+  /** What users of a deprecated version are warned with. */
+  readonly warning: string | undefined
+  readonly scale: ScalePaths | undefined
+  /** Its definition is being deleted: nothing new may come. */
+  readonly isTerminating: boolean
+  /** Part of discovery: its definition is established. */
+  readonly isAnnounced: boolean
 }
 
 /** The served form of a stored object. */

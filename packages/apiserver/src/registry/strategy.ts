@@ -113,6 +113,8 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   prepareForCreate?(object: T, scope: RequestScope): void
   /** Problems of the object by itself: of creates and of plain updates. */
   validate?(object: T, scope: RequestScope): readonly FieldError[]
+  /** Problems of a new object, besides those of {@link validate}. */
+  validateCreate?(object: T, scope: RequestScope): readonly FieldError[]
   readonly update?: UpdateRules<T> | undefined
   /** Present when the kind has a status subresource; `{}` takes the default: only status (and metadata that clients may change) moves. */
   readonly status?: UpdateRules<T> | undefined
@@ -126,6 +128,10 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   readonly allowUnconditionalUpdate?: boolean | undefined
   /** Validation of object names; default: DNS-1123 subdomain. Returns messages. */
   validateName?(name: string): readonly string[]
+  /** Finalizers without a domain are warned about and not refused. */
+  readonly allowsAnyFinalizer?: boolean | undefined
+  /** Present: the first DELETE only marks the object, and this says how: what must happen before it goes, by finalizers and in its status. `now` is RFC 3339. */
+  markForDeletion?(object: T, now: string): void
   /** `undefined` result: delete at once. `requestedSeconds` is the client's gracePeriodSeconds. */
   gracefulDeletion?(object: T, requestedSeconds: number | undefined): GracefulDeletion | undefined
   /** Fields that field selectors may use besides metadata.name and metadata.namespace. */

@@ -12,7 +12,7 @@ import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject, dryRunObject } from './create-object.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
-import type { ResourceStorage } from './served-resource.ts'
+import { viewOf, type ResourceStorage } from './served-resource.ts'
 import { keepSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
 
@@ -91,8 +91,9 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   const { storage, scope } = request
   const { strategy, resource } = storage
   const { type } = resource
-  const previous = current.object
-  const object = await request.produce(current)
+  const seen = await viewOf(storage, current, scope.signal)
+  const previous = seen.object
+  const object = await request.produce(seen)
   object.apiVersion = previous.apiVersion
   object.kind = previous.kind
   checkPreconditions(request, object, previous)
@@ -104,11 +105,14 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   settleManagedFields(object, previous)
   const isUnchanged = equalJson(object, previous)
   if (!isUnchanged && isFinished(object, previous)) return deleteFinished(context, request, current, object)
-  if (isUnchanged) return { object: current, isCreated: false, isDeleted: false }
+  // What is stored in another version, or without today's defaults, is written anew even when nothing else changes.
+  if (isUnchanged && seen === current) return { object: seen, isCreated: false, isDeleted: false }
   const allocation = scope.skipsRules === true ? undefined : await strategy.allocate?.(object, previous, scope)
   try {
-    const value = encodeStored(resource, object)
-    if (scope.dryRun) return { object: dryRunUpdate(storage, current, value), isCreated: false, isDeleted: false }
+    const value = storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal)
+    if (isUnchanged && value.equals(current.value)) return { object: seen, isCreated: false, isDeleted: false }
+    if (scope.dryRun)
+      return { object: await viewOf(storage, dryRunUpdate(storage, current, value), scope.signal), isCreated: false, isDeleted: false }
     const leaseId = storage.ttlSeconds === undefined ? undefined : await context.leases.leaseFor(storage.ttlSeconds)
     const { revision } = await context.datastore.update(Buffer.from(resource.prefix + current.key), value, {
       expectedRevision: current.revision,
@@ -117,10 +121,10 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
     })
     const updated = CachedObject.fromStored(resource, current.key, revision, value)
     object.metadata.resourceVersion = formatResourceVersion(revision)
-    updated.adopt(deepFreeze({ ...object, apiVersion: previous.apiVersion, kind: type.kind }))
+    if (storage.view === undefined) updated.adopt(deepFreeze({ ...object, apiVersion: previous.apiVersion, kind: type.kind }))
     storage.cache.offer(updated)
     await settle(context, storage, revision, scope.signal)
-    return { object: updated, isCreated: false, isDeleted: false }
+    return { object: await viewOf(storage, updated, scope.signal), isCreated: false, isDeleted: false }
   } catch (error) {
     await allocation?.release()
     throw error
@@ -128,8 +132,7 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
 }
 
 function dryRunUpdate(storage: ResourceStorage, current: CachedObject, value: Buffer): CachedObject {
-  const dry = dryRunObject(storage, current.key, value)
-  return CachedObject.fromStored(storage.resource, current.key, current.revision, dry.bytes)
+  return CachedObject.fromStored(storage.resource, current.key, current.revision, value)
 }
 
 function checkPreconditions(request: UpdateRequest, object: KubernetesObject, previous: KubernetesObject): void {
@@ -177,10 +180,13 @@ async function applyRules(
     strategy.defaults?.(object)
   }
   keepSystemMetadata(object, previous)
-  if (storage.hasGeneration && subresource !== 'status' && !equalSpec(object, previous))
+  if (storage.hasGeneration && subresource !== 'status' && !equalSpec(object, previous, storage.hasPlainStatus === true))
     object.metadata.generation = (previous.metadata.generation ?? 0) + 1
   const problems = [
-    ...validateObjectMetaUpdate(object.metadata, previous.metadata, type),
+    ...validateObjectMetaUpdate(object.metadata, previous.metadata, {
+      namespaced: type.namespaced,
+      allowsAnyFinalizer: strategy.allowsAnyFinalizer,
+    }),
     ...(subresource === '' ? (strategy.validate?.(object, scope) ?? []) : []),
     ...(rules?.validate?.(object, previous, scope) ?? []),
   ]
@@ -204,8 +210,14 @@ function keepOtherHalf(storage: ResourceStorage, object: KubernetesObject, previ
 }
 
 /** Generation counts changes of everything but metadata and status. */
-function equalSpec(object: KubernetesObject, previous: KubernetesObject): boolean {
-  const strip = (value: KubernetesObject): object => ({ ...value, apiVersion: '', kind: '', metadata: undefined, status: undefined })
+function equalSpec(object: KubernetesObject, previous: KubernetesObject, countsStatus: boolean): boolean {
+  const strip = (value: KubernetesObject): object => ({
+    ...value,
+    apiVersion: '',
+    kind: '',
+    metadata: undefined,
+    ...(countsStatus ? {} : { status: undefined }),
+  })
   return equalJson(strip(object), strip(previous))
 }
 

@@ -11,6 +11,8 @@ export interface ObjectMetaRules {
   readonly namespaced: boolean
   /** Format of the name; default: a DNS-1123 subdomain. */
   readonly validateName?: ((name: string) => readonly string[]) | undefined
+  /** Finalizers need not name their domain. */
+  readonly allowsAnyFinalizer?: boolean | undefined
 }
 
 /** Problems of the metadata of an object that is to be created. Names were generated before. Order and wording follow apimachinery. */
@@ -32,7 +34,9 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
     ...validateOwnerReferences(metadata.ownerReferences, 'metadata.ownerReferences'),
     ...validateFinalizers(metadata.finalizers, 'metadata.finalizers'),
     ...validateManagedFields(metadata.managedFields, 'metadata.managedFields'),
-    ...(metadata.finalizers ?? []).flatMap((finalizer, index) => validateFinalizerOwner(finalizer, `metadata.finalizers[${index}]`)),
+    ...(rules.allowsAnyFinalizer === true
+      ? []
+      : (metadata.finalizers ?? []).flatMap((finalizer, index) => validateFinalizerOwner(finalizer, `metadata.finalizers[${index}]`))),
   )
   return errors
 }
@@ -44,7 +48,7 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
 export function validateObjectMetaUpdate(
   metadata: ObjectMeta,
   previous: ObjectMeta,
-  rules: { readonly namespaced: boolean },
+  rules: Pick<ObjectMetaRules, 'namespaced' | 'allowsAnyFinalizer'>,
 ): FieldError[] {
   const errors = validateObjectMeta(metadata, { ...rules, validateName: pathSegment })
   if (previous.deletionTimestamp !== undefined) {

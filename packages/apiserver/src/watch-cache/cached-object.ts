@@ -22,17 +22,21 @@ export class CachedObject {
   readonly revision: number
   /** The whole object with its resourceVersion. Not to be changed. */
   readonly bytes: Buffer
+  /** The same for all that differ in nothing but the resourceVersion. */
+  readonly content: object
   #parsed: WeakRef<KubernetesObject> | undefined
 
-  constructor(resource: StoredResource, key: string, revision: number, bytes: Buffer) {
+  constructor(resource: StoredResource, key: string, revision: number, bytes: Buffer, content: object = {}) {
     this.resource = resource
     this.key = key
     this.revision = revision
     this.bytes = bytes
+    this.content = content
   }
 
   /** From the datastore's value. A value that another program encoded in its own way is encoded anew. */
-  static fromStored(resource: StoredResource, key: string, revision: number, value: Uint8Array): CachedObject {
+  static fromStored(known: StoredResource, key: string, revision: number, value: Uint8Array): CachedObject {
+    const resource = known.inVersion === undefined ? known : known.inVersion(storedVersion(value))
     const stored = canonical(resource, value)
     const slot = Buffer.from(slotOf(revision), 'latin1')
     const headLength = resource.head.length
@@ -41,6 +45,19 @@ export class CachedObject {
     slot.copy(bytes, headLength)
     stored.copy(bytes, headLength + slot.length, headLength)
     return new CachedObject(resource, key, revision, bytes)
+  }
+
+  /** An object as another version shows it: `value` in that version, at the same revision. */
+  static shown(resource: StoredResource, original: CachedObject, value: Buffer): CachedObject {
+    return original.revision === 0
+      ? new CachedObject(resource, original.key, 0, value)
+      : CachedObject.fromStored(resource, original.key, original.revision, value)
+  }
+
+  /** A value that was never stored, in whatever version it is: it has no resourceVersion. */
+  static withoutVersion(known: StoredResource, key: string, value: Buffer): CachedObject {
+    const resource = known.inVersion === undefined ? known : known.inVersion(storedVersion(value))
+    return new CachedObject(resource, key, 0, value)
   }
 
   /** The parsed object: shared, deeply frozen, with its resourceVersion. */
@@ -56,6 +73,12 @@ export class CachedObject {
   /** Takes over a parsed form that equals the bytes, so that it is not parsed again. */
   adopt(object: KubernetesObject): void {
     if (this.#parsed?.deref() === undefined) this.#parsed = new WeakRef(object)
+  }
+
+  /** The value as it is stored: without resourceVersion. */
+  get value(): Buffer {
+    const headLength = this.resource.head.length
+    return Buffer.concat([this.bytes.subarray(0, headLength), this.bytes.subarray(headLength + slotOf(this.revision).length)])
   }
 
   /** A copy that its receiver may change. */
@@ -81,8 +104,18 @@ export class CachedObject {
     const headLength = this.resource.head.length
     const rest = this.bytes.subarray(headLength + slotOf(this.revision).length)
     const bytes = Buffer.concat([this.bytes.subarray(0, headLength), Buffer.from(slotOf(revision), 'latin1'), rest])
-    return new CachedObject(this.resource, this.key, revision, bytes)
+    return new CachedObject(this.resource, this.key, revision, bytes, this.content)
   }
+}
+
+const versionHead = /^\{"apiVersion":"([^"\\]*)",/
+
+/** The version that a stored value is in. */
+function storedVersion(value: Uint8Array): string {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  const quick = versionHead.exec(bytes.subarray(0, 400).toString('latin1'))?.[1]
+  if (quick !== undefined) return quick
+  return (JSON.parse(bytes.toString('utf8')) as KubernetesObject).apiVersion ?? '' // written by another program in its own order
 }
 
 /** The value to store for an object: canonical JSON, without resourceVersion, kind and version first and then metadata. */

@@ -7,6 +7,7 @@ import { parseResourceVersion } from '../resource-version.ts'
 import { CachedObject } from './cached-object.ts'
 import { rangeOf, type CacheFeed } from './cache-feed.ts'
 import { decodeContinue, encodeContinue } from './continue-token.ts'
+import type { StorageView } from '../registry/served-resource.ts'
 import type { Selection } from './selection.ts'
 import type { WatchCache } from './watch-cache.ts'
 
@@ -33,6 +34,8 @@ export interface ListSource {
   readonly datastore: Datastore
   readonly feed: CacheFeed
   readonly cache: WatchCache
+  /** Of custom resources, whose selectors look at what is shown. */
+  readonly view?: StorageView | undefined
 }
 
 // Objects read from the datastore at a time when a selector makes the number of matches unknown.
@@ -72,16 +75,16 @@ export async function listObjects(
   }
   if (resourceVersion === '') {
     await feed.waitForNewest(signal)
-    return fromCache(source, selection, limit, '')
+    return fromCache(source, selection, limit, '', signal)
   }
   const wanted = parseResourceVersion(resourceVersion)
   // As upstream: whoever takes any version gets all of it, in one chunk.
-  if (wanted === 0) return fromCache(source, selection, 0, '')
+  if (wanted === 0) return fromCache(source, selection, 0, '', signal)
   // As upstream: a limit without a match asks for exactly this version.
   if (parameters.resourceVersionMatch === 'Exact' || (limit > 0 && parameters.resourceVersionMatch === ''))
     return exact(source, selection, limit, wanted, '', signal)
   await feed.waitFor(wanted, signal)
-  return fromCache(source, selection, limit, '')
+  return fromCache(source, selection, limit, '', signal)
 }
 
 async function continueList(
@@ -93,7 +96,7 @@ async function continueList(
   const { revision, start } = decodeContinue(token)
   if (revision === -1) {
     await source.feed.waitForNewest(signal)
-    return fromCache(source, selection, limit, start)
+    return fromCache(source, selection, limit, start, signal)
   }
   try {
     return await exact(source, selection, limit, revision, start, signal)
@@ -103,15 +106,20 @@ async function continueList(
   }
 }
 
-/** No await: all items are of one revision. */
-function fromCache(
-  { feed, cache }: ListSource,
+async function fromCache(
+  { feed, cache, view }: ListSource,
   selection: Selection,
   limit: number,
   start: string,
+  signal: AbortSignal,
   revision: number = feed.revision,
-): ListPage {
+): Promise<ListPage> {
+  // No await between the revision and the candidates: all items are of one revision.
   const candidates = cache.objects.slice(selection.keyPrefix, selection.keyPrefix + start)
+  if (view !== undefined && !selection.isEverything) {
+    const missing = candidates.filter((object) => view.at(object) === undefined)
+    if (missing.length > 0) await view.prepare(missing, signal)
+  }
   if (limit === 0) {
     const items = selection.isEverything ? candidates : candidates.filter((object) => selection.matches(object))
     return { items, revision, continue: '', remainingItemCount: undefined }
@@ -139,7 +147,7 @@ async function exact(
   const { resource } = cache
   await feed.waitFor(revision, signal)
   if (revision < feed.compactRevision) throw expiredList()
-  if (cache.lastChange <= revision) return fromCache(source, selection, limit, start, revision)
+  if (cache.lastChange <= revision) return await fromCache(source, selection, limit, start, signal, revision)
   try {
     const range = rangeOf(resource.prefix + selection.keyPrefix)
     let from: Uint8Array = Buffer.from(resource.prefix + selection.keyPrefix + start)
@@ -147,13 +155,16 @@ async function exact(
     for (;;) {
       const pageSize = limit === 0 ? scanPageSize : selection.isEverything ? limit - items.length : Math.max(scanPageSize, limit)
       const read = await datastore.list({ start: from, end: range.end }, { limit: pageSize, revision, signal })
-      for (const [index, item] of read.items.entries()) {
-        const object = CachedObject.fromStored(
+      const objects = read.items.map((item) =>
+        CachedObject.fromStored(
           resource,
           Buffer.from(item.key).toString('utf8').slice(resource.prefix.length),
           item.modRevision,
           item.value,
-        )
+        ),
+      )
+      if (source.view !== undefined) await source.view.prepare(objects, signal)
+      for (const [index, object] of objects.entries()) {
         if (!selection.isEverything && !selection.matches(object)) continue
         items.push(object)
         if (limit > 0 && items.length === limit) return page(selection, items, revision, read.count - index - 1)

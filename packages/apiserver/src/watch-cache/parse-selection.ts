@@ -1,4 +1,5 @@
 import { matchesSelector, parseFieldSelector, parseLabelSelector, StatusError, type KubernetesObject } from '@k3s/api'
+import { preparedView, type StorageView } from '../registry/served-resource.ts'
 import type { ResourceStrategy } from '../registry/strategy.ts'
 import type { CachedObject } from './cached-object.ts'
 import type { Selection } from './selection.ts'
@@ -12,6 +13,8 @@ export interface SelectionRequest {
   readonly name?: string | undefined
   /** Names that another served version has for the stored fields. */
   readonly fieldLabels?: Readonly<Record<string, string>> | undefined
+  /** Custom resources are selected by what their version shows. */
+  readonly view?: StorageView | undefined
 }
 
 type Predicate = (object: CachedObject) => boolean
@@ -19,6 +22,8 @@ type Predicate = (object: CachedObject) => boolean
 /** Reads the selectors of a list, watch or deletecollection. Throws BadRequest for syntax and for fields that cannot be selected by. */
 export function parseSelection(strategy: ResourceStrategy, request: SelectionRequest): Selection {
   const { type } = strategy
+  const { view } = request
+  const shown = (object: CachedObject): KubernetesObject => (view === undefined ? object : preparedView(view, object)).object
   const predicates: Predicate[] = []
   let keyPrefix = type.namespaced && request.namespace !== '' ? `${request.namespace}/` : ''
   if (request.name !== undefined && request.name !== '') predicates.push((object) => object.name === request.name)
@@ -34,11 +39,11 @@ export function parseSelection(strategy: ResourceStrategy, request: SelectionReq
       const label = request.fieldLabels === undefined ? field : (request.fieldLabels[field] ?? '')
       const read = selectableField(strategy, label)
       if (read === undefined) throw unsupportedField(strategy, field)
-      predicates.push((object) => (read(object.object) === value) === isEqual)
+      predicates.push((object) => (read(shown(object)) === value) === isEqual)
     }
   }
   const labels = parseLabelSelector(request.labelSelector)
-  if (labels.length > 0) predicates.push((object) => matchesSelector(labels, object.object.metadata.labels))
+  if (labels.length > 0) predicates.push((object) => matchesSelector(labels, shown(object).metadata.labels))
   return {
     keyPrefix,
     isEverything: predicates.length === 0,

@@ -1,6 +1,7 @@
 import { StatusError } from '@k3s/api'
 import type { Datastore } from '@k3s/datastore'
 import { toStatusError, tooOldResourceVersion } from '../errors.ts'
+import { preparedView, type StorageView } from '../registry/served-resource.ts'
 import type { CachedObject } from './cached-object.ts'
 import type { CacheFeed } from './cache-feed.ts'
 import type { CacheEvent } from './event-ring.ts'
@@ -26,7 +27,16 @@ export interface ResourceWatchOptions {
   readonly initial: { readonly withEndBookmark: boolean } | undefined
   /** Where to begin when there is no `initial`. */
   readonly revision: number
+  /** Of custom resources: what is shown of the stored objects. */
+  readonly view?: StorageView | undefined
+  /** Ends the watch. */
+  readonly retired?: AbortSignal | undefined
 }
+
+// Objects that one request to a webhook converts.
+const prepareAhead = 100
+
+const objectsOf = ({ current, previous }: CacheEvent): readonly CachedObject[] => (previous === undefined ? [current] : [current, previous])
 
 /**
  * One watcher: the next position it needs and nothing else. It reads the cache's ring at its own pace;
@@ -45,6 +55,7 @@ export class ResourceWatch {
   #revision: number
   #logPage: CacheEvent[] = []
   #isReadingLog = false
+  #isPreparing = false
   #failure: StatusError | undefined
   #isClosed = false
   #ready: (() => void) | undefined
@@ -66,7 +77,13 @@ export class ResourceWatch {
       this.#position = cache.ring.end
       if (initial.withEndBookmark) this.#endBookmark = feed.revision
     }
-    this.#unsubscribe = cache.onChange(() => this.#ready?.())
+    const unsubscribe = cache.onChange(() => this.#ready?.())
+    const close = (): void => this.close()
+    options.retired?.addEventListener('abort', close)
+    this.#unsubscribe = () => {
+      unsubscribe()
+      options.retired?.removeEventListener('abort', close)
+    }
   }
 
   /** Ended: by {@link close}, or with {@link failure}. */
@@ -122,9 +139,15 @@ export class ResourceWatch {
   #takeSnapshot(items: WatchItem[], max: number): void {
     const { selection } = this.#options
     while (items.length < max && this.#taken < this.#snapshot.length) {
+      if (
+        !this.#isPrepared(this.#snapshot.slice(this.#taken, this.#taken + 1), () =>
+          this.#snapshot.slice(this.#taken, this.#taken + prepareAhead),
+        )
+      )
+        return
       const object = this.#snapshot[this.#taken++]
       if (object !== undefined && (selection.isEverything || selection.matches(object)))
-        items.push({ type: 'ADDED', object, event: undefined })
+        items.push({ type: 'ADDED', object: this.#shown(object), event: undefined })
     }
     if (this.#taken >= this.#snapshot.length) this.#snapshot = []
   }
@@ -138,6 +161,12 @@ export class ResourceWatch {
     }
     let event = ring.at(this.#position)
     while (items.length < max && event !== undefined) {
+      const from = this.#position
+      const ahead = (): readonly CachedObject[] =>
+        Array.from({ length: prepareAhead }, (_, offset) => ring.at(from + offset)).flatMap((one) =>
+          one === undefined ? [] : objectsOf(one),
+        )
+      if (!this.#isPrepared(objectsOf(event), ahead)) return
       this.#position++
       this.#revision = event.revision
       this.#emit(items, event, event)
@@ -150,6 +179,7 @@ export class ResourceWatch {
     let count = 0
     for (const event of this.#logPage) {
       if (items.length >= max) break
+      if (!this.#isPrepared(objectsOf(event), () => this.#logPage.slice(count, count + prepareAhead).flatMap(objectsOf))) break
       count++
       this.#emit(items, event, undefined)
     }
@@ -163,13 +193,35 @@ export class ResourceWatch {
     if (!event.current.key.startsWith(selection.keyPrefix)) return
     const was = event.previous !== undefined && selects(selection, event.previous)
     if (event.isDeletion) {
-      if (was) items.push({ type: 'DELETED', object: event.current, event: shared })
+      if (was) items.push({ type: 'DELETED', object: this.#shown(event.current), event: shared })
       return
     }
     const is = selection.isEverything || selection.matches(event.current)
-    if (is) items.push({ type: was ? 'MODIFIED' : 'ADDED', object: event.current, event: shared })
+    if (is) items.push({ type: was ? 'MODIFIED' : 'ADDED', object: this.#shown(event.current), event: shared })
     else if (was && event.previous !== undefined)
-      items.push({ type: 'DELETED', object: event.previous.atRevision(event.revision), event: undefined })
+      items.push({ type: 'DELETED', object: this.#shown(event.previous).atRevision(event.revision), event: undefined })
+  }
+
+  #shown(object: CachedObject): CachedObject {
+    const { view } = this.#options
+    return view === undefined ? object : preparedView(view, object)
+  }
+
+  /** False: what is needed is being converted, with what comes next; `onReady` tells when it is done. */
+  #isPrepared(needed: readonly CachedObject[], ahead: () => readonly CachedObject[]): boolean {
+    const { view } = this.#options
+    if (view === undefined || needed.every((object) => view.at(object) !== undefined)) return true
+    if (this.#isPreparing) return false
+    this.#isPreparing = true
+    const missing = ahead().filter((object) => view.at(object) === undefined)
+    view.prepare(missing, this.#stop.signal).then(
+      () => {
+        this.#isPreparing = false
+        this.#ready?.()
+      },
+      (error: unknown) => this.#fail(toStatusError(error)),
+    )
+    return false
   }
 
   #resumeLog: (() => void) | undefined

@@ -10,6 +10,8 @@ export interface StoredResource {
   readonly head: string
   /** Length of the part of `head` that list items go without: `"apiVersion":"v1","kind":"Pod",`. */
   readonly typeHeadLength: number
+  /** Of custom resources, whose objects are stored in several versions: the same resource in another version. */
+  readonly inVersion?: ((apiVersion: string) => StoredResource) | undefined
 }
 
 // Upstream's exceptions to `/registry/RESOURCE` (its storage factory): kept so that a K3s datastore can be taken over.
@@ -25,10 +27,29 @@ const prefixes: Readonly<Record<string, string>> = {
 
 /** Describes a resource that is stored. `isCustom` puts it under its group's name, as upstream does for custom resources. */
 export function storedResource(type: ResourceType, options: { readonly isCustom?: boolean | undefined } = {}): StoredResource {
+  if (options.isCustom === true) return customVersions(type)(apiVersionOf(type))
   const qualified = type.group === '' ? type.resource : `${type.resource}.${type.group}`
-  const path = prefixes[qualified] ?? (options.isCustom === true ? `${type.group}/${type.resource}` : type.resource)
+  return describe(type, `/registry/${prefixes[qualified] ?? type.resource}/`)
+}
+
+function describe(type: ResourceType, prefix: string): StoredResource {
   const typeHead = `"apiVersion":${JSON.stringify(apiVersionOf(type))},"kind":${JSON.stringify(type.kind)},`
-  return { type, prefix: `/registry/${path}/`, head: `{${typeHead}"metadata":{`, typeHeadLength: typeHead.length }
+  return { type, prefix, head: `{${typeHead}"metadata":{`, typeHeadLength: typeHead.length }
+}
+
+/** All versions of a custom resource, each described once. */
+function customVersions(type: ResourceType): (apiVersion: string) => StoredResource {
+  const known = new Map<string, StoredResource>()
+  const inVersion = (apiVersion: string): StoredResource => {
+    let resource = known.get(apiVersion)
+    if (resource === undefined) {
+      const version = apiVersion.slice(apiVersion.indexOf('/') + 1)
+      resource = { ...describe({ ...type, version }, `/registry/${type.group}/${type.resource}/`), inVersion }
+      known.set(apiVersion, resource)
+    }
+    return resource
+  }
+  return inVersion
 }
 
 /** `ns/name`, or `name` for cluster-scoped resources: what follows the prefix. */

@@ -54,7 +54,8 @@ function validatePath(path: string, field: string): FieldError[] {
   return errors
 }
 
-function validateService({ name, namespace, path = '', port = 443 }: ServiceReference, field: string): FieldError[] {
+/** Problems of the Service that a webhook is reached by. */
+export function validateService({ name, namespace, path = '', port = 443 }: ServiceReference, field: string): FieldError[] {
   const portErrors = portNumber(port)
   return [
     ...requiredString(`${field}.name`, name),
@@ -64,7 +65,8 @@ function validateService({ name, namespace, path = '', port = 443 }: ServiceRefe
   ]
 }
 
-function validateUrl(text: string, field: string): FieldError[] {
+/** Problems of the address of a webhook. */
+export function validateUrl(text: string, field: string): FieldError[] {
   const form = '; desired format: https://host[/path]'
   const url = URL.parse(text)
   if (url === null) return [required(field, `url must be a valid URL: parse ${JSON.stringify(text)}${form}`)]

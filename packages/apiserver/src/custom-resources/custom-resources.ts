@@ -1,0 +1,301 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasReason } from '@k3s/api'
+import { customresourcedefinitions, type CustomResourceDefinition } from '@k3s/api/types/apiextensions/v1'
+import { invariant } from '@k3s/lifecycle'
+import { serverUser } from '../registry/resource-operations.ts'
+import { deleteObject } from '../registry/delete-object.ts'
+import type { ServedResource } from '../registry/served-resource.ts'
+import { formatTime, writeScope } from '../registry/write-scope.ts'
+import type { ApiCore } from '../pipeline/api-core.ts'
+import type { StoredResource } from '../watch-cache/stored-resource.ts'
+import type { WatchCache } from '../watch-cache/watch-cache.ts'
+import type { Converter } from './conversion/converter.ts'
+import { isConditionTrue, setCondition, statusOf, type WantedCondition } from './definition/conditions.ts'
+import { planStatus } from './definition/plan-status.ts'
+import { cleanupFinalizer } from './definition/strategy.ts'
+import { servedVersions } from './served-version.ts'
+
+export interface CustomResourcesOptions {
+  readonly core: ApiCore
+  /** How objects of a definition are converted between its versions. */
+  converterOf(definition: CustomResourceDefinition): Converter
+}
+
+// A write that failed is tried again after this long.
+const retryMs = 500
+// Objects with finalizers are looked for again this often, as their definition waits for them.
+const cleanupPollMs = 500
+const cleanupTimeoutMs = 60_000
+
+interface Known {
+  readonly uid: string
+  /** Of the definition's newest revision that was looked at. */
+  revision: number
+  /** What decides how it is served. */
+  fingerprint: string
+  served: readonly ServedResource[]
+  stored: StoredResource | undefined
+  retire: AbortController
+}
+
+/**
+ * Serves what CustomResourceDefinitions define and keeps their status. What is served follows the watch cache of definitions in the same turn of the
+ * event loop: who sees a definition established finds its resource.
+ */
+export class CustomResources {
+  readonly #options: CustomResourcesOptions
+  readonly #known = new Map<string, Known>()
+  readonly #caches = new Map<string, Promise<WatchCache>>()
+  readonly #cleaning = new Set<string>()
+  #work: Promise<void> = Promise.resolve()
+  #isWorkDue = false
+
+  constructor(options: CustomResourcesOptions) {
+    this.#options = options
+  }
+
+  /** The definitions that are served, by name. */
+  definition(group: string, resource: string): CustomResourceDefinition | undefined {
+    const object = this.#definitions().objects.get(`${resource}.${group}`)?.object
+    return object as CustomResourceDefinition | undefined // the cache is of definitions
+  }
+
+  /** Serves what the cache holds now, and what comes, until the signal aborts. The returned promise resolves when all work has ended. */
+  start(signal: AbortSignal): { readonly ended: Promise<void> } {
+    const cache = this.#definitions()
+    const change = (): void => {
+      this.#sync()
+      this.#schedule(signal)
+    }
+    const stop = cache.onChange(change)
+    change()
+    const ended = new Promise<void>((resolve) => {
+      const finish = (): void => {
+        stop()
+        void this.#work.then(resolve) // never rejects
+      }
+      if (signal.aborted) finish()
+      else signal.addEventListener('abort', finish, { once: true })
+    })
+    return { ended }
+  }
+
+  #definitions(): WatchCache {
+    const storage = this.#options.core.table.find(customresourcedefinitions)?.storage
+    invariant(storage !== undefined, 'definitions of custom resources are stored')
+    return storage.cache
+  }
+
+  /** Compares what is served with what is defined. No await: who reads the cache next finds both in step. */
+  #sync(): void {
+    const gone: ServedResource[] = []
+    const added: ServedResource[] = []
+    const present = new Set<string>()
+    for (const object of this.#definitions().objects.slice('')) {
+      present.add(object.key)
+      const known = this.#known.get(object.key)
+      if (known?.revision === object.revision) continue
+      const definition = object.object as CustomResourceDefinition // as above
+      const uid = definition.metadata.uid ?? ''
+      const fingerprint = fingerprintOf(definition)
+      if (known?.uid === uid && known.fingerprint === fingerprint) {
+        known.revision = object.revision
+        continue
+      }
+      if (known !== undefined) gone.push(...this.#retire(known, known.uid !== uid))
+      const next = this.#serve(definition, uid, object.revision, fingerprint)
+      this.#known.set(object.key, next)
+      added.push(...next.served)
+    }
+    for (const [name, known] of this.#known) {
+      if (present.has(name)) continue
+      gone.push(...this.#retire(known, true))
+      this.#known.delete(name)
+    }
+    if (gone.length > 0 || added.length > 0) this.#options.core.table.replaceCustom(gone, added)
+  }
+
+  #serve(definition: CustomResourceDefinition, uid: string, revision: number, fingerprint: string): Known {
+    const retire = new AbortController()
+    const known: Known = { uid, revision, fingerprint, served: [], stored: undefined, retire }
+    known.served = servedVersions({
+      definition,
+      converter: this.#options.converterOf(definition),
+      retired: retire.signal,
+      openCache: (resource, signal) => {
+        known.stored = resource
+        return this.#openCache(resource, signal)
+      },
+    })
+    return known
+  }
+
+  #openCache(resource: StoredResource, signal: AbortSignal): Promise<WatchCache> {
+    const present = this.#caches.get(resource.prefix)
+    if (present !== undefined) return present
+    const opening = this.#options.core.feed.addLoaded(resource, signal)
+    this.#caches.set(resource.prefix, opening)
+    opening.catch(() => this.#caches.delete(resource.prefix))
+    return opening
+  }
+
+  /** Ends the watches of a definition's resources; with `forgets` what was cached of them goes, too. */
+  #retire(known: Known, forgets: boolean): readonly ServedResource[] {
+    known.retire.abort()
+    if (forgets && known.stored !== undefined) {
+      this.#caches.delete(known.stored.prefix)
+      this.#options.core.feed.remove(known.stored)
+    }
+    return known.served
+  }
+
+  /** One round of writes at a time; a change during a round makes another. */
+  #schedule(signal: AbortSignal): void {
+    if (this.#isWorkDue || signal.aborted) return
+    this.#isWorkDue = true
+    this.#work = this.#work.then(async () => {
+      this.#isWorkDue = false
+      try {
+        await this.#reconcile(signal)
+      } catch (error) {
+        if (signal.aborted) return
+        this.#options.core.logger.warn({ err: error }, 'Status of custom resource definitions cannot be written')
+        await sleep(retryMs, undefined, { signal }).catch(() => {}) // an abort ends the round
+        this.#schedule(signal)
+      }
+    })
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<void> {
+    const { core } = this.#options
+    const now = (): string => formatTime(core.clock.now())
+    for (const { key } of this.#definitions().objects.slice('')) {
+      signal.throwIfAborted()
+      const definition = this.#definitions().objects.get(key)?.object as CustomResourceDefinition | undefined // as above
+      if (definition === undefined) continue
+      if (planStatus(definition, this.#othersInGroup(definition), now()) !== undefined) {
+        await core.operations
+          .guaranteedUpdate(
+            customresourcedefinitions,
+            { namespace: '', name: key },
+            (object) => {
+              const next = planStatus(object, this.#othersInGroup(object), now())
+              if (next?.status !== undefined) object.status = next.status
+            },
+            { signal },
+          )
+          .catch(ignoreGone)
+      }
+      this.#cleanUp(definition, signal)
+    }
+  }
+
+  #othersInGroup({ metadata, spec }: CustomResourceDefinition): readonly CustomResourceDefinition[] {
+    return this.#definitions()
+      .objects.slice('')
+      .filter(({ key }) => key !== metadata.name && key.endsWith(`.${spec.group}`))
+      .map(({ object }) => object as CustomResourceDefinition) // as above
+      .filter((other) => other.spec.group === spec.group)
+  }
+
+  /** Starts to delete the objects of a definition that is being deleted, once. */
+  #cleanUp({ metadata }: CustomResourceDefinition, signal: AbortSignal): void {
+    const { name } = metadata
+    if (metadata.deletionTimestamp === undefined || metadata.finalizers?.includes(cleanupFinalizer) !== true || this.#cleaning.has(name))
+      return
+    this.#cleaning.add(name)
+    const run = async (): Promise<void> => {
+      for (;;) {
+        try {
+          await this.#deleteInstances(name, signal)
+          return
+        } catch (error) {
+          if (signal.aborted || hasReason(error, 'NotFound')) return
+          this.#options.core.logger.warn({ err: error, definition: name }, 'Custom resources cannot be deleted with their definition')
+          await sleep(retryMs, undefined, { signal }).catch(() => {}) // an abort ends the loop
+        }
+      }
+    }
+    void run().finally(() => this.#cleaning.delete(name)) // never rejects
+  }
+
+  async #deleteInstances(name: string, signal: AbortSignal): Promise<void> {
+    const { core } = this.#options
+    const say = async (condition: Omit<WantedCondition, 'type'>, isLast = false): Promise<CustomResourceDefinition> =>
+      core.operations.guaranteedUpdate(
+        customresourcedefinitions,
+        { namespace: '', name },
+        (object) => {
+          statusOf(object)
+          setCondition(object, { type: 'Terminating', ...condition }, formatTime(core.clock.now()))
+          if (isLast) object.metadata.finalizers = (object.metadata.finalizers ?? []).filter((other) => other !== cleanupFinalizer)
+        },
+        { signal },
+      )
+    const definition = await say({
+      status: 'True',
+      reason: 'InstanceDeletionInProgress',
+      message: 'CustomResource deletion is in progress',
+    })
+    if (!isConditionTrue(definition, 'Established')) {
+      await say({ status: 'False', reason: 'NeverEstablished', message: 'resource was never established' }, true)
+      return
+    }
+    const served = this.#known.get(name)?.served[0]
+    if (served !== undefined) {
+      try {
+        await this.#deleteAll(served, signal)
+      } catch (error) {
+        if (signal.aborted) throw error
+        const why = error instanceof Error ? error.message : String(error)
+        await say({ status: 'True', reason: 'InstanceDeletionFailed', message: `could not issue all deletes: ${why}` })
+        throw error
+      }
+    }
+    await say({ status: 'False', reason: 'InstanceDeletionCompleted', message: 'removed all instances' }, true)
+  }
+
+  /** Deletes every object and waits until they are gone. Throws when some are left after a minute. */
+  async #deleteAll(served: ServedResource, signal: AbortSignal): Promise<void> {
+    const { core } = this.#options
+    await served.custom?.open(signal)
+    const { storage } = served
+    invariant(storage !== undefined, 'a custom resource that is open has a storage')
+    const until = core.clock.now() + cleanupTimeoutMs
+    const asked = new Set<string>()
+    for (;;) {
+      await core.feed.waitForNewest(signal)
+      const objects = storage.cache.objects.slice('')
+      if (objects.length === 0) return
+      for (const { key, namespace, name } of objects) {
+        if (asked.has(key)) continue
+        const scope = writeScope({
+          user: serverUser,
+          namespace,
+          clock: core.clock,
+          objects: core.objects,
+          signal,
+          fieldManager: 'kube-apiserver',
+          skipsAdmission: true,
+        })
+        await deleteObject(core.registry, { storage, namespace, name, options: { dryRun: false }, scope }).catch(ignoreGone)
+        asked.add(key)
+      }
+      if (core.clock.now() > until) throw new Error(`could not confirm zero CustomResources remaining: timed out waiting for the condition`)
+      await core.feed.waitForNewest(signal)
+      if (storage.cache.objects.slice('').length === 0) return
+      await sleep(cleanupPollMs, undefined, { signal })
+    }
+  }
+}
+
+function ignoreGone(error: unknown): void {
+  if (!hasReason(error, 'NotFound')) throw error
+}
+
+/** What of a definition decides how its resources are served. */
+function fingerprintOf(definition: CustomResourceDefinition): string {
+  const { spec, status } = definition
+  const conditions = (['NamesAccepted', 'Established', 'Terminating'] as const).map((type) => isConditionTrue(definition, type))
+  return JSON.stringify([spec, status?.acceptedNames, conditions])
+}

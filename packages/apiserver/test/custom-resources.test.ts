@@ -1,0 +1,312 @@
+import type { KubernetesObject } from '@k3s/api'
+import { describe, expect, it } from 'vitest'
+import { ask, startHttps, type Answer, type HttpsServer } from './start-https.ts'
+
+const definitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+const widgetsPath = '/apis/example.com/v1/namespaces/default/widgets'
+
+interface Overrides {
+  readonly schema?: object
+  readonly version?: object
+  readonly spec?: object
+}
+
+/** The definition of Widgets with some parts changed. */
+function widgets({ schema, version = {}, spec = {} }: Overrides = {}): Record<string, unknown> {
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'widgets.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'widgets', kind: 'Widget', shortNames: ['wd'], categories: ['all'] },
+      versions: [
+        {
+          name: 'v1',
+          served: true,
+          storage: true,
+          schema: {
+            openAPIV3Schema: schema ?? {
+              type: 'object',
+              properties: {
+                spec: {
+                  type: 'object',
+                  required: ['size'],
+                  properties: {
+                    size: { type: 'integer', minimum: 1 },
+                    color: { type: 'string', enum: ['red', 'blue'], default: 'red' },
+                    tags: { type: 'array', items: { type: 'string' }, 'x-kubernetes-list-type': 'set' },
+                  },
+                },
+                status: { type: 'object', properties: { ready: { type: 'boolean' }, replicas: { type: 'integer' } } },
+              },
+            },
+          },
+          ...version,
+        },
+      ],
+      ...spec,
+    },
+  }
+}
+
+const widget = (name: string, spec: object): object => ({ apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name }, spec })
+
+class Api {
+  readonly #server: HttpsServer
+  constructor(server: HttpsServer) {
+    this.#server = server
+  }
+
+  send(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType = 'application/json',
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const { cert, key } = this.#server.adminCertificate
+    const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
+    return ask(this.#server, path, { method, cert, key, headers: { 'content-type': contentType, ...headers }, body: text })
+  }
+
+  /** Makes a definition and waits until it is established. */
+  async define(definition: Record<string, unknown>): Promise<void> {
+    const answer = await this.send('POST', definitionsPath, definition)
+    expect(answer.json()).toMatchObject({ kind: 'CustomResourceDefinition' })
+    const { name } = definition['metadata'] as { name: string } // written above
+    await expect
+      .poll(async () => conditionsOf((await this.send('GET', `${definitionsPath}/${name}`)).json()), { timeout: 10_000 })
+      .toMatchObject({ Established: 'True', NamesAccepted: 'True' })
+  }
+}
+
+function conditionsOf(object: Record<string, unknown>): Record<string, string> {
+  const { status } = object as { status?: { conditions?: { type: string; status: string }[] } } // a definition
+  return Object.fromEntries((status?.conditions ?? []).map(({ type, status: value }) => [type, value]))
+}
+
+async function start(): Promise<Api> {
+  return new Api(await startHttps())
+}
+
+describe('custom resources', () => {
+  it('are served as soon as their definition is established, with defaults and without unknown fields', async () => {
+    const api = await start()
+    await api.define(widgets())
+    const created = await api.send('POST', widgetsPath, widget('a', { size: 3, unknown: { x: 1 } }))
+    expect(created.status).toBe(201)
+    expect(created.headers['warning']).toBe('299 - "unknown field \\"spec.unknown\\""')
+    expect(created.json()).toMatchObject({ metadata: { generation: 1, name: 'a' }, spec: { size: 3, color: 'red' } })
+    expect(created.json()['spec']).not.toHaveProperty('unknown')
+    const strict = await api.send('POST', `${widgetsPath}?fieldValidation=Strict`, widget('b', { size: 3, unknown: 1 }))
+    expect(strict.json()['message']).toBe(
+      'Widget in version "v1" cannot be handled as a Widget: strict decoding error: unknown field "spec.unknown"',
+    )
+    const list = (await api.send('GET', widgetsPath)).json() as { kind?: string; items?: KubernetesObject[] }
+    expect(list.kind).toBe('WidgetList')
+    expect(list.items?.map(({ metadata }) => metadata.name)).toEqual(['a'])
+  })
+
+  it('are validated in upstream’s words', async () => {
+    const api = await start()
+    await api.define(widgets())
+    const bad = await api.send('POST', widgetsPath, widget('a', { size: 0, color: 'green', tags: ['x', 'x'] }))
+    expect(bad.status).toBe(422)
+    expect(bad.json()['message']).toBe(
+      'Widget.example.com "a" is invalid: [spec.color: Unsupported value: "green": supported values: "red", "blue", spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1, spec.tags[1]: Duplicate value: "x"]',
+    )
+    expect((await api.send('POST', widgetsPath, widget('a', {}))).json()['message']).toBe(
+      'Widget.example.com "a" is invalid: spec.size: Required value',
+    )
+    expect((await api.send('POST', widgetsPath, widget('a', { size: 'big' }))).json()['message']).toBe(
+      'Widget.example.com "a" is invalid: spec.size: Invalid value: "string": spec.size in body must be of type integer: "string"',
+    )
+  })
+
+  it('have status and scale of their own', async () => {
+    const api = await start()
+    const scale = { specReplicasPath: '.spec.size', statusReplicasPath: '.status.replicas' }
+    await api.define(widgets({ version: { subresources: { status: {}, scale } } }))
+    await api.send('POST', widgetsPath, { ...widget('a', { size: 2 }), status: { ready: true } })
+    const a = (await api.send('GET', `${widgetsPath}/a`)).json()
+    expect(a).not.toHaveProperty('status')
+    const status = await api.send('PUT', `${widgetsPath}/a/status`, { ...a, spec: { size: 9 }, status: { ready: true, replicas: 1 } })
+    expect(status.json()).toMatchObject({ spec: { size: 2 }, status: { ready: true, replicas: 1 }, metadata: { generation: 1 } })
+    expect((await api.send('GET', `${widgetsPath}/a/scale`)).json()).toMatchObject({
+      kind: 'Scale',
+      apiVersion: 'autoscaling/v1',
+      spec: { replicas: 2 },
+      status: { replicas: 1 },
+    })
+    const patched = await api.send('PATCH', `${widgetsPath}/a/scale`, { spec: { replicas: 5 } }, 'application/merge-patch+json')
+    expect(patched.json()).toMatchObject({ spec: { replicas: 5 } })
+    expect((await api.send('GET', `${widgetsPath}/a`)).json()).toMatchObject({ spec: { size: 5 }, metadata: { generation: 2 } })
+    const bad = await api.send('PATCH', `${widgetsPath}/a/status`, { status: { ready: 'yes' } }, 'application/merge-patch+json')
+    expect(bad.json()['message']).toBe(
+      'Widget.example.com "a" is invalid: status.ready: Invalid value: "string": ready in body must be of type boolean: "string"',
+    )
+  })
+
+  it('are patched by JSON, merge and apply patches, but not by strategic ones', async () => {
+    const api = await start()
+    await api.define(widgets())
+    await api.send('POST', widgetsPath, widget('a', { size: 2 }))
+    const json = [{ op: 'replace', path: '/spec/size', value: 4 }]
+    expect((await api.send('PATCH', `${widgetsPath}/a`, json, 'application/json-patch+json')).json()).toMatchObject({ spec: { size: 4 } })
+    const strategic = await api.send('PATCH', `${widgetsPath}/a`, { spec: {} }, 'application/strategic-merge-patch+json')
+    expect(strategic.status).toBe(415)
+    expect(strategic.json()['message']).toBe(
+      'the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml',
+    )
+    const applied = widget('b', { size: 1, tags: ['x'] })
+    const first = await api.send('PATCH', `${widgetsPath}/b?fieldManager=one`, applied, 'application/apply-patch+yaml')
+    expect(first.status).toBe(201)
+    const second = await api.send(
+      'PATCH',
+      `${widgetsPath}/b?fieldManager=two`,
+      widget('b', { size: 2, tags: ['y'] }),
+      'application/apply-patch+yaml',
+    )
+    expect(second.status).toBe(409)
+    expect(second.json()['message']).toBe('Apply failed with 1 conflict: conflict with "one": .spec.size')
+    const forced = await api.send(
+      'PATCH',
+      `${widgetsPath}/b?fieldManager=two&force=true`,
+      widget('b', { size: 2, tags: ['y'] }),
+      'application/apply-patch+yaml',
+    )
+    expect(forced.json()).toMatchObject({ spec: { size: 2, tags: ['x', 'y'] } })
+  })
+
+  it('tolerate what was invalid before and did not change', async () => {
+    const api = await start()
+    await api.define(widgets())
+    await api.send('POST', widgetsPath, widget('a', { size: 1, color: 'red' }))
+    const present = (await api.send('GET', `${definitionsPath}/widgets.example.com`)).json()
+    const tighter = widgets({
+      schema: {
+        type: 'object',
+        properties: { spec: { type: 'object', properties: { size: { type: 'integer', minimum: 5 }, color: { type: 'string' } } } },
+      },
+    })
+    const { metadata } = present
+    expect((await api.send('PUT', `${definitionsPath}/widgets.example.com`, { ...tighter, metadata })).status).toBe(200)
+    await expect
+      .poll(async () => (await api.send('POST', `${widgetsPath}?dryRun=All`, widget('z', { size: 1 }))).status, { timeout: 10_000 })
+      .toBe(422)
+    const color = await api.send('PATCH', `${widgetsPath}/a`, { spec: { color: 'green' } }, 'application/merge-patch+json')
+    expect(color.json()).toMatchObject({ spec: { size: 1, color: 'green' } })
+    expect((await api.send('PATCH', `${widgetsPath}/a`, { spec: { size: 2 } }, 'application/merge-patch+json')).status).toBe(422)
+  })
+
+  it('go with their definition, after their finalizers', async () => {
+    const api = await start()
+    await api.define(widgets())
+    await api.send('POST', widgetsPath, { ...widget('a', { size: 1 }), metadata: { name: 'a', finalizers: ['example.com/hold'] } })
+    await api.send('POST', widgetsPath, widget('b', { size: 1 }))
+    expect((await api.send('DELETE', `${definitionsPath}/widgets.example.com`)).json()).toMatchObject({
+      metadata: { finalizers: ['customresourcecleanup.apiextensions.k8s.io'] },
+    })
+    await expect.poll(async () => (await api.send('GET', `${widgetsPath}/b`)).status, { timeout: 10_000 }).toBe(404)
+    const refused = await api.send('POST', widgetsPath, widget('c', { size: 1 }))
+    expect(refused.json()['message']).toBe(
+      'widgets.example.com "c" is forbidden: create not allowed while custom resource definition is terminating',
+    )
+    await api.send('PATCH', `${widgetsPath}/a`, { metadata: { finalizers: null } }, 'application/merge-patch+json')
+    await expect.poll(async () => (await api.send('GET', `${definitionsPath}/widgets.example.com`)).status, { timeout: 10_000 }).toBe(404)
+    expect((await api.send('GET', widgetsPath)).json()['message']).toBe('the server could not find the requested resource')
+    expect(JSON.parse((await api.send('GET', '/apis')).text)).not.toMatchObject({
+      groups: expect.arrayContaining([{ name: 'example.com' }]),
+    })
+  })
+
+  it('are shown in discovery and in tables', async () => {
+    const api = await start()
+    const columns = [
+      { name: 'Size', type: 'integer', jsonPath: '.spec.size' },
+      { name: 'Colour', type: 'string', jsonPath: '.spec.color', priority: 1 },
+    ]
+    await api.define(widgets({ version: { additionalPrinterColumns: columns, subresources: { status: {} } } }))
+    await api.send('POST', widgetsPath, widget('a', { size: 3 }))
+    expect((await api.send('GET', '/apis/example.com/v1')).json()).toMatchObject({
+      resources: [
+        { name: 'widgets', singularName: 'widget', kind: 'Widget', shortNames: ['wd'], categories: ['all'] },
+        { name: 'widgets/status', kind: 'Widget', verbs: ['get', 'patch', 'update'] },
+      ],
+    })
+    const table = await api.send('GET', widgetsPath, undefined, undefined, { accept: 'application/json;as=Table;g=meta.k8s.io;v=v1' })
+    expect(table.json()).toMatchObject({
+      columnDefinitions: [{ name: 'Name' }, { name: 'Size', type: 'integer', priority: 0 }, { name: 'Colour', priority: 1 }],
+      rows: [{ cells: ['a', 3, 'red'] }],
+    })
+  })
+
+  it('are selected by the fields that their definition names', async () => {
+    const api = await start()
+    await api.define(widgets({ version: { selectableFields: [{ jsonPath: '.spec.color' }] } }))
+    await api.send('POST', widgetsPath, widget('a', { size: 1 }))
+    await api.send('POST', widgetsPath, widget('b', { size: 1, color: 'blue' }))
+    const list = (await api.send('GET', `${widgetsPath}?fieldSelector=spec.color%3Dblue`)).json() as { items: KubernetesObject[] }
+    expect(list.items.map(({ metadata }) => metadata.name)).toEqual(['b'])
+    expect((await api.send('GET', `${widgetsPath}?fieldSelector=spec.size%3D1`)).json()['message']).toContain(
+      'field label not supported: spec.size',
+    )
+  })
+
+  it('are served in several versions that differ in their schemas', async () => {
+    const api = await start()
+    const schema = (extra: object): object => ({
+      openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer' }, ...extra } } } },
+    })
+    await api.define(
+      widgets({
+        spec: {
+          versions: [
+            { name: 'v1', served: true, storage: false, schema: schema({}), deprecated: true },
+            { name: 'v2', served: true, storage: true, schema: schema({ extra: { type: 'string', default: 'x' } }) },
+          ],
+        },
+      }),
+    )
+    const created = await api.send('POST', widgetsPath, widget('a', { size: 1 }))
+    expect(created.json()).toMatchObject({ apiVersion: 'example.com/v1', spec: { size: 1 } })
+    expect(created.headers['warning']).toBe('299 - "example.com/v1 Widget is deprecated; use example.com/v2 Widget"')
+    const other = await api.send('GET', '/apis/example.com/v2/namespaces/default/widgets/a')
+    expect(other.json()).toMatchObject({ apiVersion: 'example.com/v2', spec: { size: 1, extra: 'x' } })
+    expect((await api.send('GET', `${widgetsPath}/a`)).json()['spec']).toEqual({ size: 1 })
+    expect((await api.send('GET', '/apis/example.com')).json()).toMatchObject({ preferredVersion: { version: 'v2' } })
+  })
+})
+
+describe('definitions of custom resources', () => {
+  it('must be structural', async () => {
+    const api = await start()
+    const answer = await api.send(
+      'POST',
+      definitionsPath,
+      widgets({ schema: { type: 'object', properties: { spec: { properties: { a: { type: 'array' } } } } } }),
+    )
+    expect(answer.status).toBe(422)
+    expect(answer.json()['message']).toBe(
+      'CustomResourceDefinition.apiextensions.k8s.io "widgets.example.com" is invalid: [spec.validation.openAPIV3Schema.properties[spec].properties[a].items: Required value: must be specified, spec.validation.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields]',
+    )
+  })
+
+  it('of taken names wait until the names are free', async () => {
+    const api = await start()
+    await api.define(widgets())
+    const other = {
+      ...widgets(),
+      metadata: { name: 'gadgets.example.com' },
+    }
+    const spec = { ...(other['spec'] as object), names: { plural: 'gadgets', kind: 'Widget' } }
+    await api.send('POST', definitionsPath, { ...other, spec })
+    const gadgets = async (): Promise<Record<string, string>> =>
+      conditionsOf((await api.send('GET', `${definitionsPath}/gadgets.example.com`)).json())
+    await expect.poll(gadgets, { timeout: 10_000 }).toMatchObject({ NamesAccepted: 'False', Established: 'False' })
+    await api.send('DELETE', `${definitionsPath}/widgets.example.com`)
+    await expect.poll(gadgets, { timeout: 10_000 }).toMatchObject({ NamesAccepted: 'True', Established: 'True' })
+  })
+})
