@@ -22,6 +22,8 @@ export interface DatastoreUnderTest {
     readonly restart: boolean
     /** Leases follow the given clock. */
     readonly clock: boolean
+    /** A watch can begin at the compact revision itself. Default true; else it fails with `Compacted` there, too. */
+    readonly watchesAtCompaction?: boolean | undefined
     /** A watch from the compact revision tells what the keys written there held before. Default true. */
     readonly previousAtCompaction?: boolean | undefined
     /** What a compaction frees makes the datastore smaller. Default true; else it is used again. */

@@ -7,8 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
+/** That of the machine's package, 3.4.23 on Debian 12. */
+const machinesProgram = '/usr/bin/etcd'
+
 export interface EtcdOptions {
-  /** The program; default: that of the machine's package, 3.4.23 on Debian 12. */
+  /** The program; default: that of the machine's package. */
   readonly program?: string | undefined
   /** Serves TLS with these, and asks clients for a certificate of the same CA. */
   readonly certificates?: EtcdCertificates | undefined
@@ -46,7 +49,7 @@ export interface EtcdServer extends AsyncDisposable {
 
 /** Starts an etcd. Throws when the machine has none. */
 export async function startEtcd({
-  program = '/usr/bin/etcd',
+  program = machinesProgram,
   certificates,
   isDurable = false,
   args = [],
@@ -116,6 +119,12 @@ export async function startEtcd({
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** As `3.4.23`. */
+export function versionOfEtcd(program: string = machinesProgram): string {
+  const [, version = ''] = /etcd Version: (\S+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' })) ?? []
+  return version
 }
 
 /** A CA, a server's certificate for 127.0.0.1 and a client's, made by openssl in a folder that exists. `name` keeps several apart. */

@@ -43,6 +43,15 @@ export interface CallResult<Name extends MethodName> {
   readonly isRepeated: boolean
 }
 
+/** A stream that is the caller's to cancel. */
+export interface OpenStream<Name extends MethodName> {
+  readonly stream: EtcdStream<Name>
+  /** Says that it went wrong: other endpoints are preferred for a while. */
+  readonly avoid: () => void
+  /** The version of the etcd at its other end, as `3.4.23`. */
+  readonly readVersion: () => Promise<string>
+}
+
 /** A request that is under way. */
 interface Pending {
   readonly repeatable: Repeatable
@@ -150,14 +159,18 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** Opens a stream on an endpoint that is connected. `fail` it when it goes wrong. */
+  /** Opens a stream on an endpoint that is connected. */
   async stream<Name extends MethodName>(
     name: Name,
     { isForLog, signal }: { readonly isForLog: boolean; readonly signal: AbortSignal | undefined },
-  ): Promise<{ readonly stream: EtcdStream<Name>; readonly avoid: () => void }> {
+  ): Promise<OpenStream<Name>> {
     this.#checkOpen()
     const endpoint = await this.#ready(signal)
-    return { stream: endpoint.stream(name, isForLog), avoid: () => this.#avoid(endpoint) }
+    return {
+      stream: endpoint.stream(name, isForLog),
+      avoid: () => this.#avoid(endpoint),
+      readVersion: async () => (await endpoint.call('status', {}, answerTimeoutMs).answer).version,
+    }
   }
 
   /** Which endpoint cannot be used, and why: to be thrown where nothing has worked yet. */

@@ -1,10 +1,12 @@
 import type { LoggedRevision } from '../../engine/backend.ts'
 import { compacted } from '../../engine/evaluate.ts'
-import { DatastoreError } from '../../errors.ts'
+import { DatastoreError, isDatastoreError } from '../../errors.ts'
+import { findCompactRevision } from './compact-revision.ts'
 import type { Connection } from './connection.ts'
 import { readFailure } from './errors.ts'
-import { fromEvent, zeroByte } from './requests.ts'
+import { fromEvent, present, zeroByte } from './requests.ts'
 import { RevisionAssembler } from './revisions.ts'
+import { hasTombstoneBug } from './versions.ts'
 
 export interface LogStreamOptions {
   /** First revision wanted; it may be in the future. */
@@ -26,16 +28,27 @@ export async function* readLogStream(
   connection: Connection,
   { from, previous, isForLog, signal, onBegun }: LogStreamOptions,
 ): AsyncGenerator<readonly LoggedRevision[], void, void> {
-  const { stream, avoid } = await connection.stream('watch', { isForLog, signal })
+  const { stream, avoid, readVersion } = await connection.stream('watch', { isForLog, signal })
   const onAbort = (): void => stream.cancel()
   signal.addEventListener('abort', onAbort, { once: true })
   const assembler = new RevisionAssembler(from)
+  let [begunAt, losesTombstones]: [number, boolean | undefined] = [0, undefined]
   try {
     stream.write({ createRequest: { key: zeroByte, rangeEnd: zeroByte, startRevision: from, prevKv: previous, fragment: true } })
-    for await (const { created, canceled, compactRevision, cancelReason, fragment, events } of stream) {
+    for await (const { header, created, canceled, compactRevision, cancelReason, fragment, events } of stream) {
       if (canceled && compactRevision > 0) throw compacted(from, compactRevision)
       if (canceled) throw new DatastoreError('Unavailable', `etcd has ended a watch: ${cancelReason}`)
-      if (created) onBegun?.()
+      const { revision } = present(header)
+      if (created) {
+        begunAt = revision
+        onBegun?.()
+      }
+      const first = events[0]?.kv?.modRevision
+      // What is told as it happens is about the newest revision.
+      if (first !== undefined && (assembler.next <= begunAt || first < revision)) {
+        losesTombstones ??= hasTombstoneBug(await readVersion())
+        if (losesTombstones) await checkNotCompacted(connection, assembler.next, signal)
+      }
       const revisions = assembler.push(events.map(fromEvent), fragment)
       if (revisions.length > 0) yield revisions
     }
@@ -51,5 +64,19 @@ export async function* readLogStream(
     signal.removeEventListener('abort', onAbort)
     stream.on('error', () => {}) // its end is ours
     stream.cancel()
+  }
+}
+
+/**
+ * Throws `Compacted` when `revision`, the first that was just read from the log, is the compact revision: an etcd with the bug then leaves its deletions out.
+ * Asked after the events have come: a compaction that follows has not touched them.
+ */
+async function checkNotCompacted(connection: Connection, revision: number, signal: AbortSignal): Promise<void> {
+  if (revision === 1) return
+  try {
+    await connection.call('range', { key: zeroByte, revision: revision - 1, countOnly: true }, { repeatable: 'always', signal })
+  } catch (error) {
+    if (!isDatastoreError(error) || error.code !== 'Compacted') throw error
+    throw compacted(revision, await findCompactRevision(connection, revision, signal))
   }
 }

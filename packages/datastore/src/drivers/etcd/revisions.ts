@@ -25,6 +25,11 @@ export class RevisionAssembler {
     this.#next = from
   }
 
+  /** The revision that is not complete yet. */
+  get next(): number {
+    return this.#next
+  }
+
   /**
    * Takes an answer and gives the revisions that it has completed, in order, those without events included. Throws `RevisionGap`.
    * Only the very first event may be of a later revision than wanted: where a new watch begins, etcd's log has nothing before it.
