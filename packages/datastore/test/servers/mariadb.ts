@@ -12,6 +12,8 @@ export interface MariadbOptions {
   readonly autoIncrementIncrement?: number | undefined
   /** Further arguments of the server, as `--max-allowed-packet=2M`. */
   readonly args?: readonly string[] | undefined
+  /** Makes files in the server's folder before it starts; answers further arguments. */
+  readonly prepare?: ((directory: string) => readonly string[]) | undefined
   /** An existing data folder to use, for instance on a disk of its own; absent: a temporary one, removed at the end. */
   readonly directory?: string | undefined
 }
@@ -51,6 +53,7 @@ const asRoot = userInfo().uid === 0 ? ['--user=root'] : []
 export async function startMariadb({
   autoIncrementIncrement = 1,
   args = [],
+  prepare = () => [],
   directory: given,
 }: MariadbOptions = {}): Promise<MariadbServer> {
   const program = '/usr/sbin/mariadbd'
@@ -65,6 +68,7 @@ export async function startMariadb({
   if (installed.status !== 0) throw new Error(`MariaDB's data could not be made: ${installed.stderr}${installed.error?.message ?? ''}`)
   const accountsFile = join(directory, 'accounts.sql')
   writeFileSync(accountsFile, accounts)
+  const prepared = prepare(directory)
   const port = await freePort()
   let child: ChildProcess | undefined
 
@@ -88,6 +92,7 @@ export async function startMariadb({
         `--auto-increment-offset=${autoIncrementIncrement}`,
         ...asRoot,
         ...args,
+        ...prepared,
       ],
       { stdio: ['ignore', output, output] },
     )

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { connect as connectSocket } from 'node:net'
+import { connect as connectSocket, isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { createConnection } from 'mysql2'
 import type { Connection, ConnectionOptions, SslOptions } from 'mysql2'
@@ -110,7 +110,13 @@ export class MysqlConnector {
   ): Promise<{ readonly connection: Connection; readonly socket: Socket }> {
     const { address, user, password } = this.#options.dsn
     // Our own, because mysql2 only takes leave of its sockets: one to a server that hangs would stay.
-    const socket = connectSocket('socketPath' in address ? { path: address.socketPath } : { ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 })
+    const socket = connectSocket(
+      'socketPath' in address
+        ? { path: address.socketPath }
+        : { ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 },
+    )
+    // mysql2 tells Node's TLS the server's name, but not its address, which Node then looks for here; without, it would check for "localhost".
+    if ('host' in address && isIP(address.host) !== 0) Object.assign(socket, { _host: address.host })
     const config: ConnectionOptions = {
       // Names the server for the check of its certificate.
       ...('host' in address ? { host: address.host, port: address.port } : {}),

@@ -11,16 +11,18 @@ export interface ServerName {
 /** Errors of the server by their numbers, which MySQL and MariaDB share below 1900. */
 const codes: ReadonlyMap<number, DatastoreErrorCode> = new Map([
   // Access denied: to the server, by a plugin, to the database, to a table or command.
-  ...[1044, 1045, 1130, 1142, 1227, 1251, 1275, 1396, 1524, 1698, 3118, 3159, 3955, 4151].map((errno) => [errno, 'Unauthenticated'] as const),
+  ...[1044, 1045, 1130, 1142, 1227, 1251, 1275, 1396, 1524, 1698, 3118, 3159, 3955, 4151].map(
+    (errno) => [errno, 'Unauthenticated'] as const,
+  ),
   // Disk full, table full, disk quota.
   ...[1021, 1114, 1165].map((errno) => [errno, 'NoSpace'] as const),
   [1153, 'TooLarge'],
   // Deadlock (on Galera also: another node has changed the same rows), lock wait timeout, row changed since it was read.
   ...[1213, 1205, 1020].map((errno) => [errno, 'Unavailable'] as const),
   // Too many connections or locks, shutdown in progress, interrupted, killed, read only, not part of a Galera cluster that may write.
-  ...[1040, 1041, 1047, 1053, 1077, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1206, 1223, 1226, 1290, 1317, 1792, 1836, 1927].map(
-    (errno) => [errno, 'Unavailable'] as const,
-  ),
+  ...[
+    1040, 1041, 1047, 1053, 1077, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1206, 1223, 1226, 1290, 1317, 1792, 1836, 1927,
+  ].map((errno) => [errno, 'Unavailable'] as const),
   // The server's own connection timeouts, told before it closes (MySQL 8), query execution was interrupted.
   ...[3024, 4031, 1969].map((errno) => [errno, 'Unavailable'] as const),
 ])
@@ -68,13 +70,17 @@ export function toDatastoreError(error: unknown, server: ServerName): unknown {
     case undefined:
       return error
     case 'Unauthenticated':
-      return new DatastoreError('Unauthenticated', `The database server at "${server.address}" refuses user "${server.user}": ${error.message}`, {
-        ...options,
-        hint:
-          errno === 1044 || errno === 1142 || errno === 1227
-            ? `Grant the user all rights on the database "${server.database}", and create the database if it does not exist`
-            : 'Correct user and password of the datastore endpoint',
-      })
+      return new DatastoreError(
+        'Unauthenticated',
+        `The database server at "${server.address}" refuses user "${server.user}": ${error.message}`,
+        {
+          ...options,
+          hint:
+            errno === 1044 || errno === 1142 || errno === 1227
+              ? `Grant the user all rights on the database "${server.database}", and create the database if it does not exist`
+              : 'Correct user and password of the datastore endpoint',
+        },
+      )
     case 'NoSpace':
       return new DatastoreError('NoSpace', `The database server at "${server.address}" has no space left: ${error.message}`, options)
     case 'TooLarge':

@@ -38,7 +38,9 @@ const asMember = ({ id, channel }: Heard): { readonly id: string; readonly addre
 const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 10_000, interval: 2 })
 
 /** Connects as anybody can, and gives the greeting. */
-async function dial(channel: HintChannel): Promise<{ readonly socket: Socket; readonly challenge: Buffer; readonly closed: Promise<void> }> {
+async function dial(
+  channel: HintChannel,
+): Promise<{ readonly socket: Socket; readonly challenge: Buffer; readonly closed: Promise<void> }> {
   const { host, port } = parseHostPort(channel.address)
   const socket = connect(port, host)
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))

@@ -93,8 +93,7 @@ export class HintChannel implements AsyncDisposable {
       if (link !== undefined) links.set(id, link)
       else {
         const endpoint = tryParse(address)
-        if (endpoint !== undefined)
-          links.set(id, new HintLink({ ...endpoint, from: this.#options.id, to: id, secret }, this.#revision))
+        if (endpoint !== undefined) links.set(id, new HintLink({ ...endpoint, from: this.#options.id, to: id, secret }, this.#revision))
       }
     }
     for (const [id, link] of this.#links) if (!links.has(id)) link.close()

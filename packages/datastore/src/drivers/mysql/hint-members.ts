@@ -87,7 +87,7 @@ export class HintMembers implements AsyncDisposable {
     let session: SqlSession | undefined
     const onAbort = (): void => void setTimeout(() => session?.destroy(), leaveTimeoutMs).unref()
     signal.addEventListener('abort', onAbort, { once: true })
-    for (let failures = 0; !signal.aborted; ) {
+    for (let failures = 0; !signal.aborted;) {
       try {
         if (session === undefined || session.isBroken) {
           session = await connect()

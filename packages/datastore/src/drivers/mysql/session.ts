@@ -148,9 +148,13 @@ export class MysqlSession implements SqlSession {
 }
 
 export function tooLarge(bytes: number, maxBytes: number, { address }: ServerName): DatastoreError {
-  return new DatastoreError('TooLarge', `Request of ${bytes} bytes is larger than the ${maxBytes} bytes that the database server at "${address}" takes`, {
-    hint: 'Raise max_allowed_packet of the server',
-  })
+  return new DatastoreError(
+    'TooLarge',
+    `Request of ${bytes} bytes is larger than the ${maxBytes} bytes that the database server at "${address}" takes`,
+    {
+      hint: 'Raise max_allowed_packet of the server',
+    },
+  )
 }
 
 /** The rows of a statement: none for one that has none. mysql2 gives them as arrays, as the connection is set. */

@@ -19,7 +19,8 @@ export function literal(value: unknown): string {
 /** A statement with its values in the place of the "?". */
 export function statementText({ sql, values }: SqlStatement): string {
   const parts = sql.split('?')
-  if (parts.length !== values.length + 1) throw new Error(`Invariant broken: ${values.length} values for ${parts.length - 1} places in "${sql}"`)
+  if (parts.length !== values.length + 1)
+    throw new Error(`Invariant broken: ${values.length} values for ${parts.length - 1} places in "${sql}"`)
   let text = parts[0] ?? ''
   for (const [index, value] of values.entries()) text += literal(value) + (parts[index + 1] ?? '')
   return text
@@ -28,7 +29,8 @@ export function statementText({ sql, values }: SqlStatement): string {
 /** Bytes of its text, from above, in time that does not depend on the size of its values. */
 export function textBytes({ sql, values }: SqlStatement): number {
   let bytes = sql.length
-  for (const value of values) bytes += value instanceof Uint8Array ? 3 + 2 * value.length : typeof value === 'string' ? 30 + 8 * value.length : 24
+  for (const value of values)
+    bytes += value instanceof Uint8Array ? 3 + 2 * value.length : typeof value === 'string' ? 30 + 8 * value.length : 24
   return bytes
 }
 
