@@ -1,4 +1,4 @@
-import { openDatastore } from '@k3s/datastore'
+import { openDatastore, openRestored } from '@k3s/datastore'
 import type { Datastore } from '@k3s/datastore'
 import { describeDatastore } from '@k3s/datastore/conformance'
 import { afterAll, beforeAll } from 'vitest'
@@ -20,6 +20,12 @@ describeDatastore('postgres', {
   async create(options) {
     const dsn = server.dsn(`test${++databases}`)
     const store = await openDatastore(dsn, options)
+    dsns.set(store, dsn)
+    return store
+  },
+  async restore(chunks, options) {
+    const dsn = server.dsn(`test${++databases}`)
+    const store = await openRestored(dsn, chunks, options)
     dsns.set(store, dsn)
     return store
   },
