@@ -11,6 +11,7 @@ import { createServer as createTcpServer } from 'node:net'
 import type { Server as NetServer, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import type { Logger } from '@k3s/lifecycle'
+import { admit } from './authority.ts'
 import { etcdErrors, GrpcError, grpcCodes, toGrpcError } from './grpc-error.ts'
 import { finishFrame, framePrefixBytes, openGrpcStream, readFrameLength } from './grpc-stream.ts'
 import type { GrpcStream } from './grpc-stream.ts'
@@ -130,25 +131,31 @@ export class GrpcServer implements AsyncDisposable {
       return createTcpServer({ noDelay: true }, (socket) => {
         track(socket)
         // HTTP/2 begins with "PRI"; no method of HTTP/1 that we answer begins with a P.
-        socket.once('data', (chunk: Buffer) => {
-          socket.pause()
-          socket.unshift(chunk)
-          this.#dispatch(socket, chunk[0] === 0x50)
-        })
+        socket.once('data', (chunk: Buffer) => this.#dispatch(socket, chunk, chunk[0] === 0x50))
       })
     const { cert, key, ca } = tls
     const options = { cert, key, ca, requestCert: ca !== undefined, rejectUnauthorized: ca !== undefined, ALPNProtocols: ['h2', 'http/1.1'] }
     const server = createTlsServer({ ...options, minVersion: 'TLSv1.2', noDelay: true }, (socket) => {
       track(socket)
-      this.#dispatch(socket, socket.alpnProtocol === 'h2')
+      socket.once('data', (chunk: Buffer) => this.#dispatch(socket, chunk, socket.alpnProtocol === 'h2'))
     })
     return server.on('tlsClientError', (error) => this.#options.logger.debug({ err: error }, 'A client failed the TLS handshake'))
   }
 
-  #dispatch(socket: Socket, isHttp2: boolean): void {
-    const server = isHttp2 ? this.#http2 : this.#http1
-    server.emit('connection', socket)
-    if (!isHttp2) socket.resume()
+  /** Hands a connection, of which `first` was read, to the server of its protocol. */
+  #dispatch(socket: Socket, first: Buffer, isHttp2: boolean): void {
+    socket.pause()
+    if (isHttp2) {
+      admit(socket, first, (read) => {
+        socket.unshift(read)
+        this.#http2.emit('connection', socket)
+      })
+      socket.resume()
+    } else {
+      socket.unshift(first)
+      this.#http1.emit('connection', socket)
+      socket.resume()
+    }
   }
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {

@@ -74,7 +74,8 @@ export function createMethods(member: Member, options: MethodOptions): (path: st
 
   unary('memberList', async () => {
     const self = { id: member.memberId, name: member.name, peerUrls: options.urls(), clientUrls: options.urls() }
-    return { header: member.header(), members: [self] }
+    // etcd's header has no revision here.
+    return { header: member.header(0), members: [self] }
   })
   for (const name of ['memberAdd', 'memberRemove', 'memberUpdate', 'memberPromote'] as const) unary(name, refuseMembers)
 

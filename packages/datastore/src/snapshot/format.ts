@@ -2,7 +2,7 @@
  * The bytes of a snapshot.
  *
  * ```
- * snapshot  "K3S DATASTORE" CR LF SUB, then chunks: meta, items*, leases*, end; nothing follows
+ * snapshot  "K3S DATASTORE" CR LF SUB, then chunks: meta, items*, leases*, end; nothing follows, but what an etcd server adds: zeros up to a multiple of 512 bytes, and the SHA-256 of all before (32)
  * chunk     type (1 byte), compression (1: 0 none, 1 zstd), 0 (2), stored length (4), plain length (4), CRC-32 of these 12 bytes (4),
  *           payload as stored, SHA-256 (32) of: the SHA-256 of the chunk before (of the first chunk: of the 16 bytes at the start), these 16 bytes, payload
  * meta      JSON: {"format": 1, "revision", "items", "createdAt", "driver"}
@@ -42,6 +42,8 @@ export const formatVersion = 1
 const magic = Buffer.from('K3S DATASTORE\r\n\u001a', 'latin1')
 const headerBytes = 16
 const hashBytes = 32
+/** etcdctl takes a snapshot for whole only when what precedes its SHA-256 is a multiple of this. */
+const etcdBlockBytes = 512
 /** Beyond any chunk that is written: one holds some MiB, or one item. */
 const maxChunkBytes = 2 ** 30
 
@@ -120,6 +122,7 @@ export async function* readChunks(source: AsyncIterable<Uint8Array>): AsyncGener
       hash = sha256(hash, header, payload)
       if (!hash.equals(stored)) throw damaged(position, 'a chunk has another checksum, or is not in its place')
       yield { type: header.readUInt8(0), plain: await unpack(payload, header.readUInt8(1), plainBytes, position), position }
+      if (header.readUInt8(0) === chunkTypes.end) return await checkTail(from)
     }
   } finally {
     await from.close()
@@ -138,9 +141,21 @@ async function unpack(payload: Buffer, compression: number, plainBytes: number, 
 }
 
 /** Cuts a stream into pieces of asked sizes. */
+/** What may follow the end: nothing, or what `etcdctl snapshot save` asks of an etcd server. */
+async function checkTail(from: ByteSource): Promise<void> {
+  const { position } = from
+  const padding = await from.read((etcdBlockBytes - (position % etcdBlockBytes)) % etcdBlockBytes)
+  const whole = from.digest()
+  const stored = padding === undefined ? undefined : await from.read(hashBytes)
+  if (from.position === position) return
+  const isFitting = padding?.every((byte) => byte === 0) === true && stored?.equals(whole) === true && (await from.read(1)) === undefined
+  if (!isFitting || from.position % etcdBlockBytes !== hashBytes) throw damaged(position, 'something follows its end')
+}
+
 class ByteSource {
   readonly #iterator: AsyncIterator<Uint8Array>
   readonly #parts: Uint8Array[] = []
+  readonly #hash = createHash('sha256')
   #available = 0
   #isAtEnd = false
   /** Bytes handed out; at the end of the stream, all that it had. */
@@ -177,9 +192,15 @@ class ByteSource {
     }
     this.#available -= length
     this.position += length
+    for (const part of taken) this.#hash.update(part)
     const [only] = taken
     if (taken.length === 1 && only !== undefined) return Buffer.from(only.buffer, only.byteOffset, only.byteLength)
     return Buffer.concat(taken)
+  }
+
+  /** The SHA-256 of what was handed out. */
+  digest(): Buffer {
+    return this.#hash.copy().digest()
   }
 
   /** Leaves the stream. */
