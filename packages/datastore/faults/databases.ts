@@ -1,0 +1,45 @@
+import { startMariadb } from '../test/servers/mariadb.ts'
+import { startPostgres } from '../test/servers/postgres.ts'
+
+/** A database server of a run's own. */
+export interface FaultsDatabase extends AsyncDisposable {
+  readonly port: number
+  /** Of a database by name, through a port that leads to the server. */
+  readonly dsn: (name: string, port: number) => string
+  /** Queries so far, of everybody; asking counts too. */
+  readonly queries: () => number
+  readonly stop: () => Promise<void>
+  readonly start: () => Promise<void>
+  readonly pause: () => void
+  readonly resume: () => void
+}
+
+/** Starts `postgres` or `mariadb`, durable, the latter as a node of a cluster of two counts its rows. */
+export async function startDatabase(name: string): Promise<FaultsDatabase> {
+  if (name === 'postgres') {
+    const server = await startPostgres({ isDurable: true })
+    const signal = (what: NodeJS.Signals): void => void process.kill(server.pid, what)
+    return {
+      port: server.port,
+      dsn: (database, port) => server.dsn(database).replace(`:${server.port}/`, `:${port}/`),
+      queries: () => Number(server.query('postgres', 'select sum(xact_commit + xact_rollback) from pg_stat_database').trim()),
+      stop: server.stop,
+      start: server.start,
+      pause: () => signal('SIGSTOP'),
+      resume: () => signal('SIGCONT'),
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    }
+  }
+  if (name !== 'mariadb') throw new Error(`Unknown database "${name}": postgres or mariadb`)
+  const server = await startMariadb({ autoIncrementIncrement: 2 })
+  return {
+    port: server.port,
+    dsn: (database, port) => server.dsn(database).replace(`:${server.port})`, `:${port})`),
+    queries: () => Number(/\d+/.exec(server.sql("show global status like 'Questions'"))?.[0]),
+    stop: server.stop,
+    start: server.start,
+    pause: server.pause,
+    resume: server.resume,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
