@@ -12,6 +12,8 @@ export interface PostgresOptions {
   readonly isDurable?: boolean | undefined
   /** Settings of the server, as `name=value`. */
   readonly settings?: readonly string[] | undefined
+  /** Puts files into the folder before the server starts, which then belong to it; answers further settings. */
+  readonly prepare?: ((directory: string) => readonly string[]) | undefined
   /** The password of user `postgres`; default `secret`. */
   readonly password?: string | undefined
 }
@@ -56,12 +58,14 @@ function ordinaryUser(): { readonly uid: number; readonly gid: number } | undefi
 export async function startPostgres({
   isDurable = false,
   settings = [],
+  prepare = () => [],
   password = 'secret',
 }: PostgresOptions = {}): Promise<PostgresServer> {
   const programs = findPrograms()
   const user = ordinaryUser()
   const directory = mkdtempSync(join(tmpdir(), 'postgres-'))
-  if (user !== undefined) chownSync(directory, user.uid, user.gid)
+  const prepared = prepare(directory)
+  if (user !== undefined) for (const name of ['', ...readdirSync(directory)]) chownSync(join(directory, name), user.uid, user.gid)
   const as: SpawnOptions & { cwd: string } = { cwd: directory, ...user }
   const env = { PATH: process.env['PATH'], LC_ALL: 'C', PGPASSWORD: password }
   const data = join(directory, 'data')
@@ -86,6 +90,7 @@ export async function startPostgres({
       `unix_socket_directories=${directory}`,
       `fsync=${isDurable ? 'on' : 'off'}`,
       ...settings,
+      ...prepared,
     ]
     child = spawn(join(programs, 'postgres'), ['-D', data, ...parameters.flatMap((setting) => ['-c', setting])], {
       ...as,

@@ -50,7 +50,8 @@ export class SessionPool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new DatastoreError('Closed', 'The datastore is closed'))
-    await Promise.all([...this.#open].map((session) => (this.#idle.includes(session) ? session.close() : session.destroy())))
+    for (const session of this.#open) if (!this.#idle.includes(session)) session.destroy()
+    await Promise.all(this.#idle.map((session) => session.close()))
   }
 
   #runOn(session: SqlSession, statements: readonly SqlStatement[], timeoutMs: number): Promise<readonly (readonly SqlRow[])[]> {
