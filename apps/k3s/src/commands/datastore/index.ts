@@ -3,6 +3,7 @@ import { buildCommand, resolveFlags } from '../../config/parse.ts'
 import { UsageError } from '../../errors.ts'
 import { readDatastoreOptions } from '../../server/server-options.ts'
 import type { DatastoreCommandContext } from './context.ts'
+import { serveCommand } from './serve.ts'
 
 /** One of the group: its arguments as commander writes them, what is added to the flags of the table, and what loads it when it is called. */
 interface Subcommand {
@@ -69,7 +70,7 @@ const subcommands: readonly Subcommand[] = [
 
 /** `k3s datastore ...`. */
 export function datastoreCommand(): Command {
-  const group = new Command('datastore').description('Copy, save, restore and check datastores')
+  const group = new Command('datastore').description('Copy, save, restore, check and serve datastores')
   group
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
@@ -80,14 +81,13 @@ export function datastoreCommand(): Command {
       if (name !== undefined) throw new UsageError(`Unknown command "${name}" for "k3s datastore"; see "k3s datastore --help"`)
       group.outputHelp()
     })
-  for (const subcommand of subcommands) group.addCommand(commandOf(subcommand))
+  for (const command of [...subcommands.map(commandOf), serveCommand()])
+    group.addCommand(command.exitOverride().configureOutput({ writeErr: () => {} }))
   return group
 }
 
 function commandOf(subcommand: Subcommand): Command {
   const command = buildCommand(subcommand.name, subcommand.description, 'datastore')
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} })
   for (const [name, help] of subcommand.arguments) command.argument(name, help)
   for (const [flags, help] of subcommand.options ?? []) command.option(flags, help)
   return command.action(async () => {
