@@ -3,8 +3,7 @@ import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { Etcd3 } from 'etcd3'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serveEtcd } from '../src/etcd-server/index.ts'
 import type { EtcdServer } from '../src/etcd-server/index.ts'
 import { openDatastore, restore } from '../src/index.ts'
@@ -46,7 +45,10 @@ interface Command {
   readonly lines?: number
 }
 
-const run = (line: string, more: Omit<Command, 'args'> = {}): Command => ({ args: line.split(' ').map((word) => (word === "''" ? '' : word)), ...more })
+const run = (line: string, more: Omit<Command, 'args'> = {}): Command => ({
+  args: line.split(' ').map((word) => (word === "''" ? '' : word)),
+  ...more,
+})
 
 /** Each begins with an empty store and is run in order; `LEASE` is the id of the lease granted last. */
 const scenarios: Readonly<Record<string, readonly Command[]>> = {
@@ -155,14 +157,7 @@ const scenarios: Readonly<Record<string, readonly Command[]>> = {
     run('watch a --rev 2', { lines: 0 }),
     run('watch a --rev 5', { lines: 3 }),
   ],
-  others: [
-    run('endpoint health'),
-    run('alarm list'),
-    run('defrag'),
-    run('auth disable'),
-    run('member list -w json'),
-    run('del a'),
-  ],
+  others: [run('endpoint health'), run('alarm list'), run('defrag'), run('auth disable'), run('member list -w json'), run('del a')],
 }
 
 /** Runs a command of etcdctl; what it prints, without what differs between any two servers. */
@@ -198,6 +193,7 @@ function normalize(text: string, endpoint: string): string {
     .replaceAll(/"(cluster_id|member_id|raft_term|ID)":\d+/g, '"$1":0')
     .replaceAll(/"(peerURLs|clientURLs|name)":(\[[^\]]*\]|"[^"]*")/g, '"$1":0')
     .replaceAll(/"(ClusterID|MemberID|RaftTerm)" :\d+/g, '"$1" :0')
+    .replaceAll(/attached keys\(\[(.*)\]\)/g, (_, keys: string) => `attached keys(${keys.split(' ').toSorted().join(' ')})`)
     .replaceAll(/took = \S+/g, 'took = TIME')
     .replaceAll(/"lease":\d+/g, '"lease":LEASE')
     .replaceAll(/lease [0-9a-f]{16}/g, 'lease LEASE')
@@ -282,45 +278,9 @@ describe('TLS', () => {
 })
 
 describe('the client etcd3 does on our server what it does on etcd:', () => {
-  /** What each step answers. */
-  async function use(target: Target): Promise<readonly unknown[]> {
-    const client = new Etcd3({ hosts: `http://${target.endpoint}` })
-    try {
-      const answers: unknown[] = []
-      await client.put('foo').value('bar')
-      answers.push(await client.get('foo').string(), await client.get('none').string())
-      const watcher = await client.watch().prefix('w/').create()
-      const seen: string[] = []
-      watcher.on('put', ({ key, value }) => seen.push(`put ${key.toString()}=${value.toString()}`))
-      watcher.on('delete', ({ key }) => seen.push(`delete ${key.toString()}`))
-      for (let i = 0; i < 5; i++) await client.put(`w/${i}`).value(i)
-      answers.push(await client.getAll().prefix('w/').strings(), await client.getAll().prefix('w/').count())
-      answers.push(await client.delete().prefix('w/'))
-      await vi.waitFor(() => expect(seen).toHaveLength(10), { timeout: 20_000 })
-      answers.push(seen)
-      await watcher.cancel()
-      const swapped = await client.if('foo', 'Value', '==', 'bar').then(client.put('foo').value('baz')).else(client.get('foo')).commit()
-      const refused = await client.if('foo', 'Version', '>', 5).then(client.put('foo').value('no')).else(client.get('foo')).commit()
-      answers.push(swapped.succeeded, refused.succeeded, refused.responses[0]?.response_range?.kvs[0]?.value.toString())
-      const lease = client.lease(60)
-      await lease.put('leased').value('x')
-      answers.push(await client.get('leased').string())
-      await lease.revoke()
-      answers.push(await client.get('leased').string())
-      const lock = client.lock('lock')
-      await lock.acquire()
-      answers.push(await client.lock('lock').acquire().then(() => 'acquired', (error: unknown) => String(error)))
-      await lock.release()
-      await client.stm().transact(async (transaction) => {
-        await transaction.put('foo').value(`${await transaction.get('foo').string()}!`)
-      })
-      answers.push(await client.get('foo').string())
-      answers.push(await client.leaseClient.leaseTimeToLive({ ID: '7', keys: true }).then(({ TTL }) => TTL))
-      return answers
-    } finally {
-      client.close()
-    }
-  }
+  // A process of its own: within vitest protobufjs, on which etcd3 stands, does not find "long", and rounds the ids of leases.
+  const use = async ({ endpoint }: Target): Promise<unknown> =>
+    JSON.parse(await runProgram(process.execPath, [join(import.meta.dirname, 'etcd-server-client.ts'), endpoint]))
 
   it('put, get, delete, watch, txn, lease, lock and software transactional memory', async () => {
     await using etcd = await startEtcd()

@@ -53,7 +53,8 @@ class Opening {
         this.#held = Buffer.concat([this.#held.subarray(0, this.#at), this.#held.subarray(end)])
         continue
       }
-      if (type === frameTypes.headers && !this.#isBegun) patchAuthority(headerBlock(this.#held.subarray(this.#at + frameHeaderBytes, end), frameFlags))
+      if (type === frameTypes.headers && !this.#isBegun)
+        patchAuthority(headerBlock(this.#held.subarray(this.#at + frameHeaderBytes, end), frameFlags))
       const isOpening = type === frameTypes.settings || type === frameTypes.windowUpdate || type === frameTypes.priority
       this.#isBegun ||= !isOpening
       this.#at = end

@@ -134,7 +134,14 @@ export class GrpcServer implements AsyncDisposable {
         socket.once('data', (chunk: Buffer) => this.#dispatch(socket, chunk, chunk[0] === 0x50))
       })
     const { cert, key, ca } = tls
-    const options = { cert, key, ca, requestCert: ca !== undefined, rejectUnauthorized: ca !== undefined, ALPNProtocols: ['h2', 'http/1.1'] }
+    const options = {
+      cert,
+      key,
+      ca,
+      requestCert: ca !== undefined,
+      rejectUnauthorized: ca !== undefined,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    }
     const server = createTlsServer({ ...options, minVersion: 'TLSv1.2', noDelay: true }, (socket) => {
       track(socket)
       socket.once('data', (chunk: Buffer) => this.#dispatch(socket, chunk, socket.alpnProtocol === 'h2'))

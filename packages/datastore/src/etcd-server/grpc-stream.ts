@@ -15,8 +15,7 @@ export function finishFrame(frame: Buffer): Buffer {
 export function readFrameLength(prefix: Buffer, maxBytes: number): number {
   if (prefix[0] !== 0) throw new GrpcError('unimplemented', 'grpc: Decompressor is not installed for the message')
   const length = prefix.readUInt32BE(1)
-  if (length > maxBytes)
-    throw new GrpcError('resourceExhausted', `grpc: received message larger than max (${length} vs. ${maxBytes})`)
+  if (length > maxBytes) throw new GrpcError('resourceExhausted', `grpc: received message larger than max (${length} vs. ${maxBytes})`)
   return length
 }
 

@@ -66,7 +66,9 @@ export async function answerPlain(
       return { status: 200, contentType: 'application/json', body }
     }
     case '/metrics':
-      return metrics === undefined ? undefined : { status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body: await metrics() }
+      return metrics === undefined
+        ? undefined
+        : { status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body: await metrics() }
     default:
       return undefined
   }

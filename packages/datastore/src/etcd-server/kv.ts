@@ -120,7 +120,8 @@ interface Swap {
 
 function asSwap({ compare, success, failure }: Message<'TxnRequest'>): Swap | undefined {
   const [condition, operation, otherwise] = [compare[0], success[0], failure[0]]
-  if (compare.length !== 1 || success.length !== 1 || failure.length > 1 || condition === undefined || operation === undefined) return undefined
+  if (compare.length !== 1 || success.length !== 1 || failure.length > 1 || condition === undefined || operation === undefined)
+    return undefined
   const { key, modRevision: expectedRevision = 0 } = condition
   const isOfOneRevision =
     condition.target === enums.CompareTarget.mod && condition.result === enums.CompareResult.equal && condition.rangeEnd.length === 0
@@ -131,7 +132,8 @@ function asSwap({ compare, success, failure }: Message<'TxnRequest'>): Swap | un
     return Buffer.compare(put.key, key) === 0 && !put.prevKv && !put.ignoreValue && !put.ignoreLease
       ? { key, expectedRevision, put }
       : undefined
-  const isPlainDelete = deletion !== undefined && Buffer.compare(deletion.key, key) === 0 && deletion.rangeEnd.length === 0 && !deletion.prevKv
+  const isPlainDelete =
+    deletion !== undefined && Buffer.compare(deletion.key, key) === 0 && deletion.rangeEnd.length === 0 && !deletion.prevKv
   return isPlainDelete ? { key, expectedRevision, put: undefined } : undefined
 }
 

@@ -74,7 +74,7 @@ export class MaintenanceService {
     const { datastore } = this.#member
     const revision = wanted > 0 ? wanted : await this.#member.currentRevision()
     let hash = 0
-    for (let start: Bytes | undefined = Uint8Array.of(0); start !== undefined; ) {
+    for (let start: Bytes | undefined = Uint8Array.of(0); start !== undefined;) {
       const { items, more } = await datastore.list({ start, end: emptyBytes }, { revision, limit: hashPageKeys })
       for (const item of items) hash = crc32(encode('KeyValue', item), hash)
       const last = items.at(-1)

@@ -108,7 +108,10 @@ export function toPut({ key, value, lease, prevKv, ignoreValue, ignoreLease }: M
 }
 
 /** What is answered to a transaction, without the header. */
-export function toTxnResponse(request: Message<'TxnRequest'>, { succeeded, results: done, revision }: TxnResult): MessageInput<'TxnResponse'> {
+export function toTxnResponse(
+  request: Message<'TxnRequest'>,
+  { succeeded, results: done, revision }: TxnResult,
+): MessageInput<'TxnResponse'> {
   const operations = succeeded ? request.success : request.failure
   return { succeeded, responses: done.map((result, index) => toResponse(operations[index], result, revision)) }
 }

@@ -94,8 +94,7 @@ class WatchStream {
         : this.#watches.has(request.watchId) && request.watchId !== 0
           ? 'mvcc: duplicate watch ID provided on the WatchStream'
           : undefined
-    if (refusal !== undefined)
-      return this.#send({ header, watchId: noWatchId, created: true, canceled: true, cancelReason: refusal })
+    if (refusal !== undefined) return this.#send({ header, watchId: noWatchId, created: true, canceled: true, cancelReason: refusal })
     const id = request.watchId === 0 ? this.#chooseId() : request.watchId
     const from = request.startRevision > 0 ? request.startRevision : revision + 1
     const stop = new AbortController()
