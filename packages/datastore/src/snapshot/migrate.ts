@@ -18,7 +18,7 @@ const maxAttempts = 3
 /**
  * Copies what the datastore `from` holds into the empty datastore `to`, whatever drivers they have: keys, values, revisions, versions, leases and their
  * deadlines; no history. The target is then at the source's revision, and its next write has the revision after it. The source is only read, and may be in
- * use; what is written to it after the revision in the summary is not copied.
+ * use (into etcd leases begin their time anew); what is written to it after the revision in the summary is not copied.
  *
  * Throws `NotEmpty` when the target holds something. After any other failure, a crash or an abort, the target is refused with `Incomplete` until a
  * migration into it, which starts over, has succeeded.
