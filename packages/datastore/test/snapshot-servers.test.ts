@@ -90,6 +90,20 @@ for (const from of ['sqlite', 'postgres', 'mariadb', 'etcd'])
         expect(await contentOf(copy, revision)).toEqual(await contentOf(store))
       })
 
+    it('migrate to etcd keeps keys, revisions and leases, and is refused a second time', async () => {
+      const { dsn, store } = sourceOf(from)
+      await using server = await startEtcd()
+      const { revision } = await migrate(dsn, server.dsn)
+      expect(revision).toBe(await store.currentRevision())
+      expect(await compare({ dsn }, { dsn: server.dsn })).toMatchObject({ revision, items: 653, leases: 2, problems: [] })
+      expect(await verify({ dsn: server.dsn })).toMatchObject({ revision, problems: [] })
+      await expect(migrate(dsn, server.dsn)).rejects.toMatchObject({ code: 'NotEmpty', hint: expect.any(String) })
+      await using copy = await openDatastore(server.dsn)
+      expect((await copy.leaseStatus(4711n)).ttlSeconds).toBe(3000)
+      expect(await contentOf(copy, revision)).toEqual(await contentOf(store))
+      expect((await copy.create(bytes('next'), bytes('1'))).revision).toBe(revision + 1)
+    })
+
     for (const to of ['sqlite', 'postgres', 'mariadb'])
       it(`a snapshot is restored into ${to}; one that is damaged leaves it refused until a whole one is`, async () => {
         const { dsn } = sourceOf(from)
