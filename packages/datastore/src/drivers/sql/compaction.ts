@@ -29,7 +29,8 @@ export async function compactSlice(dialect: SqlDialect, pool: SessionPool, timeo
       [
         {
           sql: `select id, previous, version from log where id > ?
-            and id < coalesce((select min(first.id) from (select id from log where revision >= (select compact_revision from state) order by revision, id limit 1) first), 0)
+            and id < coalesce((select min(id) from log where revision =
+              (select revision from log where revision >= (select compact_revision from state) order by revision limit 1)), 0)
             order by id limit ${sliceRows}`,
           values: [compactedId],
         },
