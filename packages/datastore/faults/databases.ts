@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { startEtcd } from '../test/servers/etcd.ts'
 import { startMariadb } from '../test/servers/mariadb.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
 
@@ -14,11 +16,17 @@ export interface FaultsDatabase extends AsyncDisposable {
   readonly resume: () => void
 }
 
-/** Starts `postgres` or `mariadb`, durable, the latter as a node of a cluster of two counts its rows. */
+/** Starts `postgres`, `mariadb` or `etcd` (whose DSN is the same for every name and port), durable, the latter as a node of a cluster of two counts its rows. */
 export async function startDatabase(name: string): Promise<FaultsDatabase> {
   if (name === 'postgres') {
     const server = await startPostgres({ isDurable: true })
-    const signal = (what: NodeJS.Signals): void => void process.kill(server.pid, what)
+    // Each connection is a process of its own.
+    const signal = (what: NodeJS.Signals): void => {
+      const children = execFileSync('ps', ['-o', 'pid=', '--ppid', `${server.pid}`], { encoding: 'utf8' })
+        .trim()
+        .split(/\s+/)
+      for (const pid of [server.pid, ...children.map(Number)]) process.kill(pid, what)
+    }
     return {
       port: server.port,
       dsn: (database, port) => server.dsn(database).replace(`:${server.port}/`, `:${port}/`),
@@ -30,7 +38,20 @@ export async function startDatabase(name: string): Promise<FaultsDatabase> {
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     }
   }
-  if (name !== 'mariadb') throw new Error(`Unknown database "${name}": postgres or mariadb`)
+  if (name === 'etcd') {
+    const server = await startEtcd()
+    return {
+      port: 0,
+      dsn: () => server.dsn,
+      queries: () => Number.NaN,
+      stop: server.stop,
+      start: server.start,
+      pause: server.pause,
+      resume: server.resume,
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    }
+  }
+  if (name !== 'mariadb') throw new Error(`Unknown database "${name}": postgres, mariadb or etcd`)
   const server = await startMariadb({ autoIncrementIncrement: 2 })
   return {
     port: server.port,

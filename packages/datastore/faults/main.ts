@@ -9,9 +9,17 @@
  *
  * The first lines of each run's file tell its options.
  */
+import { history } from './history.ts'
+import { outage } from './outage.ts'
+import { sqliteKill } from './sqlite-kill.ts'
 import { torture } from './torture.ts'
 
-const runs: Readonly<Record<string, (args: readonly string[]) => Promise<boolean>>> = { torture }
+const runs: Readonly<Record<string, (args: readonly string[]) => Promise<boolean>>> = {
+  torture,
+  'sqlite-kill': sqliteKill,
+  history,
+  outage,
+}
 
 const [name = '', ...args] = process.argv.slice(2).filter((argument) => argument !== '--')
 const run = runs[name]

@@ -5,14 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { openDatastore } from '@k3s/datastore'
 import { checkHistory } from '../src/conformance/check-history.ts'
 import { assembleHistory } from '../src/conformance/recorded.ts'
-import type { RecordedDelivery, RecordedEntry, RecordedHistory, RecordedRange } from '../src/conformance/recorded.ts'
-import { recordEvent } from '../src/conformance/recorder.ts'
+import type { RecordedEntry, RecordedRange } from '../src/conformance/recorded.ts'
 import { startChild } from './child.ts'
 import type { Child } from './child.ts'
 import { startDatabase } from './databases.ts'
 import { machineMoment, readEntries } from './entries.ts'
 import { readOptions } from './options.ts'
+import { readLog } from './read-log.ts'
 import { quantile, RunReport } from './report.ts'
+import { freePort, ServedMember } from './served-member.ts'
 import type { WorkerProgress, WorkerSettings } from './worker.ts'
 
 /** Keys that the writers share. */
@@ -20,7 +21,7 @@ const keys = 500
 /** A dead member's leases are noticed by another within a minute. */
 const leaseBoundMs = 75_000
 
-/** A member: a process that is killed and started again. */
+/** A member and its clients: the process of the member is killed and started again. */
 class Member {
   readonly name: string
   /** Answered writes of the processes before this one. */
@@ -32,15 +33,20 @@ class Member {
   readonly #watchers: WorkerSettings['watchers']
   readonly #folder: string
 
+  /** Its clients are in a process of their own, which lives on; absent: they are in the member's. */
+  readonly #served: ServedMember | undefined
+
   constructor(
     settings: Omit<WorkerSettings, 'incarnation' | 'entriesPath' | 'watchers'>,
     watchers: WorkerSettings['watchers'],
     folder: string,
+    served: ServedMember | undefined,
   ) {
     this.name = settings.name
     this.#settings = settings
     this.#watchers = watchers
     this.#folder = folder
+    this.#served = served
   }
 
   get written(): number {
@@ -56,6 +62,8 @@ class Member {
   }
 
   async start(): Promise<void> {
+    await this.#served?.start()
+    if (this.#served !== undefined && this.#child !== undefined) return
     const entriesPath = join(this.#folder, `${this.name}.${this.#incarnation}`)
     const watchers = await this.#resumed()
     const settings: WorkerSettings = { ...this.#settings, incarnation: this.#incarnation++, entriesPath, watchers }
@@ -68,13 +76,22 @@ class Member {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child?.process.kill(signal)
+    if (this.#served === undefined) this.#child?.process.kill(signal)
+    else this.#served.signal(signal)
   }
 
   /** Resolves with how the process ended. */
   async kill(): Promise<string> {
-    this.signal('SIGKILL')
+    if (this.#served !== undefined) return this.#served.kill()
+    this.#child?.process.kill('SIGKILL')
     return (await this.#child?.ended) ?? 'not started'
+  }
+
+  /** Ends its clients too. */
+  async end(): Promise<void> {
+    await this.kill()
+    this.#child?.process.kill('SIGKILL')
+    await this.#child?.ended
   }
 
   /** Ends writing; watches go on. */
@@ -105,6 +122,7 @@ class Member {
 export async function torture(args: readonly string[]): Promise<boolean> {
   const options = readOptions(args, {
     database: 'postgres',
+    mode: 'direct',
     transactions: 100_000,
     members: 3,
     writers: 64,
@@ -116,6 +134,8 @@ export async function torture(args: readonly string[]): Promise<boolean> {
     'keep-revisions': 20_000,
     'max-seconds': 360,
   })
+  if (options.mode !== 'direct' && options.mode !== 'serve')
+    throw new Error('--mode is direct (clients in the members) or serve (through the etcd API)')
   const folder = mkdtempSync(join(tmpdir(), 'datastore-torture-'))
   await using stack = new AsyncDisposableStack()
   stack.defer(() => rmSync(folder, { recursive: true }))
@@ -129,20 +149,22 @@ export async function torture(args: readonly string[]): Promise<boolean> {
   stack.defer(() => void proxyChild.process.kill())
   const dsn = database.dsn('torture', await proxy.promise)
   const start = await positionOf(database.dsn('torture', database.port))
-  const members = Array.from({ length: options.members }, (_, index) => {
+  const members: Member[] = []
+  for (let index = 0; index < options.members; index++) {
     const share = (count: number): number => Math.floor(count / options.members) + (index < count % options.members ? 1 : 0)
     const name = `m${index}`
+    const served = options.mode === 'serve' ? new ServedMember(dsn, await freePort(), join(folder, `${name}.log`)) : undefined
     const settings = {
-      dsn,
+      dsn: served === undefined ? dsn : `http://127.0.0.1:${served.port}`,
       name,
       writers: share(options.writers),
       keys,
       valueBytes: 100,
       keepRevisions: index === 0 ? options['keep-revisions'] : 0,
     }
-    return new Member(settings, watchersOf(name, share(options.watchers), start + 1), folder)
-  })
-  stack.defer(async () => void (await Promise.all(members.map((member) => member.kill()))))
+    members.push(new Member(settings, watchersOf(name, share(options.watchers), start + 1), folder, served))
+  }
+  stack.defer(async () => void (await Promise.all(members.map((member) => member.end()))))
   for (const member of members) await member.start()
 
   const report = new RunReport()
@@ -153,7 +175,7 @@ export async function torture(args: readonly string[]): Promise<boolean> {
   let freeze: { readonly member: Member; readonly until: number; readonly rates: number[] } | undefined
   let isFrozenDone = options.freeze === 0
   let [lastOthers, lastTime] = [0, 0]
-  while (written() < options.transactions && elapsed() < options['max-seconds']) {
+  while ((written() < options.transactions || freeze !== undefined) && elapsed() < options['max-seconds']) {
     await delay(1000)
     if (elapsed() >= nextLine) {
       console.log(
@@ -206,9 +228,10 @@ export async function torture(args: readonly string[]): Promise<boolean> {
   )
   report.check('watchers of everything that got it all', isDelivered ? 'all' : 'not all', 'all', isDelivered)
   await delay(1000)
-  for (const member of members) await member.kill()
+  for (const member of members) await member.end()
 
-  const readout = await readLog(database.dsn('torture', database.port), start + 1)
+  await using reading = await openDatastore(database.dsn('torture', database.port))
+  const readout = await readLog(reading, start + 1)
   const entries: RecordedEntry[] = []
   for (const path of members.flatMap(({ files }) => files)) for await (const entry of readEntries(path)) entries.push(entry)
   const history = assembleHistory(entries, { start: { revision: start, items: [] }, readout, leaseBoundMs })
@@ -232,10 +255,10 @@ export async function torture(args: readonly string[]): Promise<boolean> {
   report.note('streams of watches', history.watches.length)
   report.note('judged in seconds', ((performance.now() - judging) / 1000).toFixed(1))
   report.history(violations)
-  await measureLatency(dsn, report, options.database)
+  await measureLatency(database.dsn('torture', database.port), report, options.database)
   await measureIdle(database, report)
   return report.print(
-    `torture: ${options.members} members on ${options.database}, ${options.writers} writers, ${options.watchers} watchers`,
+    `torture: ${options.members} members (${options.mode}) on ${options.database}, ${options.writers} writers, ${options.watchers} watchers`,
   )
 }
 
@@ -252,20 +275,6 @@ function watchersOf(name: string, count: number, fromRevision: number): WorkerSe
 async function positionOf(dsn: string): Promise<number> {
   await using store = await openDatastore(dsn)
   return store.currentRevision()
-}
-
-async function readLog(dsn: string, from: number): Promise<RecordedHistory['readout']> {
-  await using store = await openDatastore(dsn)
-  const { compactRevision, revision } = await store.status()
-  const oldest = Math.max(from, compactRevision)
-  const deliveries: RecordedDelivery[] = []
-  let through = revision
-  for await (const batch of store.watch({ start: Uint8Array.of(0), end: new Uint8Array(0) }, { fromRevision: oldest })) {
-    deliveries.push({ at: machineMoment(), revision: batch.revision, events: batch.events.map(recordEvent) })
-    through = Math.max(through, batch.revision)
-    if (batch.revision >= revision) break
-  }
-  return { from: oldest, through, deliveries }
 }
 
 /** How long an event takes from the call of its write, on one member, to a watcher of another; both idle otherwise. */

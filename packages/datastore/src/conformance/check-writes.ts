@@ -22,7 +22,10 @@ export function checkWrites(history: RecordedHistory, timeline: Timeline, report
   const endings = new LeaseEndings(operations)
   const readOut = eventsByRevision(readout.deliveries)
   const delivered = eventsByRevision(history.watches.flatMap(({ deliveries }) => deliveries))
-  const compacted = Math.max(0, ...operations.map(({ request }) => (request.type === 'compact' ? request.revision : 0)))
+  const compacted = operations.reduce(
+    (newest, { request }) => (request.type === 'compact' ? Math.max(newest, request.revision) : newest),
+    0,
+  )
   for (let revision = start.revision + 1; revision <= readout.through; revision++) {
     const claims = answered.get(revision) ?? []
     if (claims.length > 1) report('W1', 'wrong order', `Revision ${revision} was given twice: ${claims.map(showOperation).join('; ')}`)
