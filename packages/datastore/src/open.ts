@@ -3,9 +3,11 @@ import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
 import type { Datastore, DatastoreLimits } from './contract.ts'
 import { MemoryBackend } from './drivers/memory.ts'
 import { parseDsn } from './dsn.ts'
+import type { ParsedDsn } from './dsn.ts'
 import { DatastoreError } from './errors.ts'
 import type { Backend, OpenMode } from './engine/backend.ts'
 import { LogDatastore } from './engine/log-datastore.ts'
+import type { RestoreTarget } from './snapshot/target.ts'
 
 /** Where SQLite's worker threads find their code. */
 export interface SqliteWorkerOptions {
@@ -67,6 +69,15 @@ export async function openDatastore(dsn: string, options: OpenDatastoreOptions =
     throw signal.reason
   }
   return new LogDatastore(backend, { logger, metrics, clock, limits })
+}
+
+/** Opens an etcd to be filled: it has no backend of ours. */
+export async function openEtcdTarget(
+  { endpoints, tls }: Extract<ParsedDsn, { driver: 'etcd' }>,
+  { server = {}, logger = noLogger, signal }: OpenDatastoreOptions,
+): Promise<RestoreTarget> {
+  const driver = await loadDriver('etcd', ['@grpc/grpc-js'], () => import('./drivers/etcd.ts'))
+  return driver.openEtcdTarget({ endpoints, tls, files: server, logger, signal })
 }
 
 /** Opens what stores the log, for one of the modes. Throws `InvalidDsn` for a driver that implements `Datastore` directly. */

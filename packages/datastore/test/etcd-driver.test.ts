@@ -1,4 +1,4 @@
-import { openDatastore } from '@k3s/datastore'
+import { openDatastore, openRestored } from '@k3s/datastore'
 import type { Datastore } from '@k3s/datastore'
 import { describeDatastore } from '@k3s/datastore/conformance'
 import { afterAll, afterEach } from 'vitest'
@@ -24,6 +24,13 @@ describeDatastore('etcd', {
     servers.set(store, server)
     return store
   },
+  async restore(chunks, options) {
+    const server = await startEtcd({ program })
+    running.push(server)
+    const store = await openRestored(server.dsn, chunks, options)
+    servers.set(store, server)
+    return store
+  },
   reopen: (store, options) => openDatastore(servers.get(store)?.dsn ?? '', options),
   // etcd looks up what a key held before when it sends an event, and gives space back to the file system only when it is defragmented.
   supports: {
@@ -33,5 +40,5 @@ describeDatastore('etcd', {
     previousAtCompaction: false,
     shrinking: false,
   },
-  modelRuns: 8,
+  modelRuns: 12,
 })

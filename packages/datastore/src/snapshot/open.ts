@@ -1,7 +1,7 @@
 import { systemClock } from '@k3s/lifecycle'
 import { parseDsn } from '../dsn.ts'
 import { DatastoreError } from '../errors.ts'
-import { openBackend, openDatastore } from '../open.ts'
+import { openBackend, openDatastore, openEtcdTarget } from '../open.ts'
 import type { OpenDatastoreOptions } from '../open.ts'
 import { backendSource, datastoreSource } from './state.ts'
 import type { StateSource } from './state.ts'
@@ -17,9 +17,10 @@ export async function openSource(dsn: string, options: OpenDatastoreOptions = {}
 
 /** Opens what a DSN names to be filled, also when an earlier restore was not finished. The caller disposes of it. */
 export async function openTarget(dsn: string, options: OpenDatastoreOptions = {}): Promise<RestoreTarget> {
-  if (parseDsn(dsn).driver === 'memory')
+  const parsed = parseDsn(dsn)
+  if (parsed.driver === 'memory')
     throw new DatastoreError('InvalidArgument', 'Cannot fill a datastore in memory by its name: it would go as soon as it is filled', {
       hint: 'Use openRestored()',
     })
-  return openBackend(dsn, options, 'restore')
+  return parsed.driver === 'etcd' ? openEtcdTarget(parsed, options) : openBackend(dsn, options, 'restore')
 }

@@ -1,4 +1,5 @@
 import { DatastoreError, isDatastoreError } from '../../errors.ts'
+import type { Message } from '../../etcd/messages.ts'
 import type { Connection } from './connection.ts'
 import { zeroByte } from './requests.ts'
 
@@ -24,7 +25,8 @@ export async function findCompactRevision(connection: Connection, known: number,
   stops.addEventListener('abort', onAbort, { once: true })
   try {
     stream.write({ createRequest: { key: zeroByte, startRevision: from } })
-    for await (const { compactRevision } of stream) if (compactRevision > 0) return compactRevision
+    const answers: AsyncIterable<Message<'WatchResponse'>> = stream
+    for await (const { compactRevision } of answers) if (compactRevision > 0) return compactRevision
     throw new Error('the watch has ended')
   } catch (error) {
     signal?.throwIfAborted()

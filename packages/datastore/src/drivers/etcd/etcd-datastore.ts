@@ -50,15 +50,12 @@ export class EtcdDatastore implements Datastore {
   #seen: number
   #revisionRead: { readonly running: Promise<number>; next: Promise<number> | undefined } | undefined
 
-  /** Owns the connection from here on. `revision` is one that etcd has reached. */
-  constructor(
-    connection: Connection,
-    options: { readonly limits: Limits; readonly revision: number; readonly startTail: (readRevision: () => Promise<number>) => LogTail },
-  ) {
+  /** Owns the connection and what runs on it from here on. */
+  constructor(connection: Connection, tail: LogTail, limits: Limits) {
     this.#connection = connection
-    this.#limits = options.limits
-    this.#seen = options.revision
-    this.#tail = options.startTail(() => this.currentRevision())
+    this.#tail = tail
+    this.#limits = limits
+    this.#seen = tail.hub.revision
   }
 
   async get(key: Bytes, { revision, signal }: ReadOptions = {}): Promise<GetResult> {

@@ -1,5 +1,6 @@
 import type { Lease } from '../../contract.ts'
 import { DatastoreError } from '../../errors.ts'
+import type { Message } from '../../etcd/messages.ts'
 import type { Connection } from './connection.ts'
 import { readFailure } from './errors.ts'
 
@@ -14,7 +15,8 @@ export async function keepLeaseAlive(connection: Connection, id: bigint, signal:
   stops.addEventListener('abort', onAbort, { once: true })
   try {
     stream.write({ id })
-    for await (const { ttl } of stream) {
+    const answers: AsyncIterable<Message<'LeaseKeepAliveResponse'>> = stream
+    for await (const { ttl } of answers) {
       if (ttl <= 0) throw new DatastoreError('LeaseNotFound', `Lease ${id} does not exist`)
       return { id, ttlSeconds: ttl }
     }

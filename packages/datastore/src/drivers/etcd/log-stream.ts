@@ -1,10 +1,14 @@
+import { equalBytes } from '../../bytes.ts'
 import type { LoggedRevision } from '../../engine/backend.ts'
 import { compacted } from '../../engine/evaluate.ts'
 import { DatastoreError, isDatastoreError } from '../../errors.ts'
+import { enums } from '../../etcd/messages.ts'
+import type { Message } from '../../etcd/messages.ts'
 import { findCompactRevision } from './compact-revision.ts'
 import type { Connection } from './connection.ts'
 import { readFailure } from './errors.ts'
 import { fromEvent, present, zeroByte } from './requests.ts'
+import { fillerKey } from './restore-marker.ts'
 import { RevisionAssembler } from './revisions.ts'
 import { hasTombstoneBug } from './versions.ts'
 
@@ -31,11 +35,12 @@ export async function* readLogStream(
   const { stream, avoid, readVersion } = await connection.stream('watch', { isForLog, signal })
   const onAbort = (): void => stream.cancel()
   signal.addEventListener('abort', onAbort, { once: true })
+  const answers: AsyncIterable<Message<'WatchResponse'>> = stream
   const assembler = new RevisionAssembler(from)
   let [begunAt, losesTombstones]: [number, boolean | undefined] = [0, undefined]
   try {
     stream.write({ createRequest: { key: zeroByte, rangeEnd: zeroByte, startRevision: from, prevKv: previous, fragment: true } })
-    for await (const { header, created, canceled, compactRevision, cancelReason, fragment, events } of stream) {
+    for await (const { header, created, canceled, compactRevision, cancelReason, fragment, events } of answers) {
       if (canceled && compactRevision > 0) throw compacted(from, compactRevision)
       if (canceled) throw new DatastoreError('Unavailable', `etcd has ended a watch: ${cancelReason}`)
       const { revision } = present(header)
@@ -43,12 +48,20 @@ export async function* readLogStream(
         begunAt = revision
         onBegun?.()
       }
+      // When nothing has followed what is dropped, nothing comes.
+      if (created && from <= begunAt) {
+        losesTombstones = hasTombstoneBug(await readVersion())
+        if (losesTombstones) await checkNotCompacted(connection, from, signal)
+      }
       const first = events[0]?.kv?.modRevision
       // What is told as it happens is about the newest revision.
       if (first !== undefined && (assembler.next <= begunAt || first < revision)) {
         losesTombstones ??= hasTombstoneBug(await readVersion())
         if (losesTombstones) await checkNotCompacted(connection, assembler.next, signal)
       }
+      const restored = events.find(({ type, kv }) => type === enums.EventType.delete && kv !== undefined && equalBytes(kv.key, fillerKey))
+      // The revision at which a restore has ended: its deletions were not in what was restored.
+      if (restored?.kv !== undefined) throw compacted(from, restored.kv.modRevision)
       const revisions = assembler.push(events.map(fromEvent), fragment)
       if (revisions.length > 0) yield revisions
     }

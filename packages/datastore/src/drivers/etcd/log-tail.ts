@@ -28,6 +28,7 @@ export class LogTail {
   readonly #options: LogTailOptions
   readonly #reader: LogReader
   readonly #running: Promise<void>
+  readonly #begun = Promise.withResolvers<void>()
   #hub: WatchHub
 
   /** Delivers what follows `revision`. Runs until the connection closes. */
@@ -41,6 +42,11 @@ export class LogTail {
   /** Of the present; watches keep theirs. */
   get hub(): WatchHub {
     return this.#hub
+  }
+
+  /** Resolves when etcd watches for us for the first time: from then on no compaction can take away what comes. */
+  get begun(): Promise<void> {
+    return this.#begun.promise
   }
 
   /** Resolves when the connection was closed and the tail has ended. */
@@ -66,6 +72,7 @@ export class LogTail {
         await this.#follow(() => {
           if (attempt > 0) logger.info({ revision: this.#hub.revision }, 'Connection to etcd is back: watches go on')
           attempt = 0
+          this.#begun.resolve()
         })
       } catch (error) {
         if (signal.aborted) return
