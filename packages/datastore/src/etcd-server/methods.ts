@@ -14,7 +14,7 @@ import type { Member } from './member.ts'
 import { serveWatches } from './watch.ts'
 
 export interface MethodOptions {
-  /** Bytes of one write request. */
+  /** Bytes above which a watch's events come in fragments. */
   readonly maxRequestBytes: number
   readonly maxTxnOperations: number
   readonly progressIntervalMs: number
@@ -34,15 +34,11 @@ export function createMethods(member: Member, options: MethodOptions): (path: st
   const unary = <Name extends MethodName>(
     name: Name,
     handle: (request: Message<RequestOf<Name>>) => Promise<MessageInput<ResponseOf<Name>>>,
-    maxBytes = Infinity,
   ): void => {
     const { path } = methods[name]
     const request: RequestOf<Name> = methods[name].request
     const response: ResponseOf<Name> = methods[name].response
-    const answer = async (message: Buffer): Promise<Buffer> => {
-      if (message.length > maxBytes) throw etcdErrors.requestTooLarge()
-      return encode(response, await handle(decode(request, message)), framePrefixBytes)
-    }
+    const answer = async (message: Buffer): Promise<Buffer> => encode(response, await handle(decode(request, message)), framePrefixBytes)
     table.set(path, { kind: 'unary', answer })
   }
   const stream = (name: MethodName, serve: Extract<GrpcMethod, { kind: 'stream' }>['serve']): void => {
@@ -50,9 +46,9 @@ export function createMethods(member: Member, options: MethodOptions): (path: st
   }
 
   unary('range', (request) => kv.range(request))
-  unary('put', (request) => kv.put(request), options.maxRequestBytes)
-  unary('deleteRange', (request) => kv.deleteRange(request), options.maxRequestBytes)
-  unary('txn', (request) => kv.txn(request), options.maxRequestBytes)
+  unary('put', (request) => kv.put(request))
+  unary('deleteRange', (request) => kv.deleteRange(request))
+  unary('txn', (request) => kv.txn(request))
   unary('compact', (request) => kv.compact(request))
   stream('watch', (call) =>
     serveWatches(call, member, { maxFragmentBytes: options.maxRequestBytes, progressIntervalMs: options.progressIntervalMs }),
