@@ -17,6 +17,7 @@ import type { CopyProgress, Datastore, KeyValue } from '@k3s/datastore'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
+import { startWriter } from './start-writer.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'datastore-snapshot-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -292,6 +293,24 @@ describe('restore and migrate', () => {
       message: expect.stringContaining('does not exist'),
     })
     expect(statSync(path, { throwIfNoEntry: false })).toBeUndefined()
+  })
+})
+
+describe('a file whose server was killed', () => {
+  it('is read, saved and verified as it is, and no server is kept from it', async () => {
+    const path = newPath()
+    const dsn = `sqlite://${path}`
+    const writer = startWriter(dsn, 1, `${path}.answers`)
+    await writer.answered(500)
+    const answers = await writer.kill()
+    expect(statSync(`${path}-wal`).size).toBeGreaterThan(0)
+    const { revision } = await readStatus(dsn)
+    expect(revision).toBeGreaterThanOrEqual(Number.parseInt(answers.at(-1) ?? '', 10))
+    expect(await verify({ dsn })).toMatchObject({ revision, problems: [] })
+    await using copy = await openRestored('memory:', snapshot(dsn))
+    await using store = await openDatastore(dsn)
+    expect(await contentOf(copy)).toEqual(await contentOf(store))
+    expect(await store.currentRevision()).toBe(revision)
   })
 })
 
