@@ -59,13 +59,13 @@ function writerHandler(engine: SqlEngine, path: string): Handler<WriterCall> {
   }
 }
 
-function readerHandler(engine: SqlEngine, path: string): Handler<ReaderCall> {
+function readerHandler(engine: SqlEngine, path: string): { readonly handle: Handler<ReaderCall>; readonly endTurn: () => void } {
   let reader: Reader | undefined
   const opened = (): Reader => {
     if (reader === undefined) throw new Error('Invariant broken: the reader is open')
     return reader
   }
-  return (call, sendPart) => {
+  const handle: Handler<ReaderCall> = (call, sendPart) => {
     switch (call.method) {
       case 'open':
         reader = new Reader(engine, path, { isAlone: call.isAlone })
@@ -94,6 +94,7 @@ function readerHandler(engine: SqlEngine, path: string): Handler<ReaderCall> {
         return {}
     }
   }
+  return { handle, endTurn: () => reader?.endTurn() }
 }
 
 function checkpointerHandler(engine: SqlEngine, path: string): Handler<CheckpointerCall> {
@@ -106,24 +107,58 @@ function checkpointerHandler(engine: SqlEngine, path: string): Handler<Checkpoin
   }
 }
 
-function serve<Body>(port: MessagePort, handler: Handler<Body>): void {
-  const send = (answer: Answer, transfer: readonly ArrayBuffer[] = []): void => port.postMessage(answer, transfer)
-  port.on('message', ({ call, body }: CallMessage) => {
+/** Answers wait this long for others to travel with: a message costs more than a small read. */
+const turnMs = 1
+
+/**
+ * Calls come and answers go in batches. `endTurn` runs when nothing more is done for what has been called so far, and at least every
+ * {@link turnMs} between two calls.
+ */
+function serve<Body>(port: MessagePort, handler: Handler<Body>, endTurn: () => void = () => {}): void {
+  let answers: Answer[] = []
+  let transfer: ArrayBuffer[] = []
+  const add = (answer: Answer, buffers: readonly ArrayBuffer[] = []): void => {
+    answers.push(answer)
+    transfer.push(...buffers)
+  }
+  const send = (): void => {
+    if (answers.length > 0) port.postMessage(answers, transfer)
+    answers = []
+    transfer = []
+  }
+  const onCall = ({ call, body }: CallMessage): void => {
     let afterwards: (() => void) | undefined
     try {
-      const done = handler(body as Body, (part) => send({ call, part }, [part.bytes.buffer])) // the other side keeps roles apart
-      send({ call, value: done.value }, done.transfer)
+      const onPart = (part: PackedItems): void => {
+        add({ call, part }, [part.bytes.buffer])
+        send()
+      }
+      const done = handler(body as Body, onPart) // the other side keeps roles apart
+      add({ call, value: done.value }, done.transfer)
       afterwards = done.afterwards
     } catch (error) {
       if (error instanceof DatastoreError) {
         const to = new ByteWriter()
         writeError(to, error)
-        send({ call, error: to.finish() })
-      } else send({ call, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) })
-      return
+        add({ call, error: to.finish() })
+      } else add({ call, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) })
     }
+    if (afterwards === undefined) return
+    send()
     // A failure here ends the worker, which its owner reports.
-    afterwards?.()
+    afterwards()
+  }
+  port.on('message', (calls: readonly CallMessage[]) => {
+    let begun = performance.now()
+    for (const call of calls) {
+      onCall(call)
+      if (performance.now() - begun < turnMs) continue
+      endTurn()
+      send()
+      begun = performance.now()
+    }
+    endTurn()
+    send()
   })
 }
 
@@ -133,6 +168,8 @@ if (parentPort !== null) {
   const engine = await loadSqlEngine(nativeBinding)
   port.postMessage({ loaded: true } satisfies Loaded)
   if (role === 'writer') serve(port, writerHandler(engine, path))
-  else if (role === 'reader') serve(port, readerHandler(engine, path))
-  else serve(port, checkpointerHandler(engine, path))
+  else if (role === 'reader') {
+    const { handle, endTurn } = readerHandler(engine, path)
+    serve(port, handle, endTurn)
+  } else serve(port, checkpointerHandler(engine, path))
 }

@@ -2,15 +2,16 @@
  * Lists travel packed: SQLite itself joins the keys and values of many rows into one blob and their numbers into one text, because a row handed to
  * JavaScript costs several times what it costs to read it. The items are views of the blob.
  */
+import { emptyBytes } from '../../bytes.ts'
 import type { KeyRange, KeyValue } from '../../contract.ts'
 import type { StoreListOptions } from '../../engine/store.ts'
-import { itemSource } from './store.ts'
+import { findItem, itemSource } from './store.ts'
 import type { Statements } from './store.ts'
 
 /** Rows of the first part, when nothing is known of their size: 96 MiB if each is as large as a request may be. */
 const firstRows = 64
 /** Bytes of a part, as far as the size of earlier rows tells: who keeps one item keeps its part. */
-const partBytes = 128 * 1024
+const partBytes = 256 * 1024
 const maxRows = 4096
 
 /** Some items, in byte order of their keys. */
@@ -38,6 +39,11 @@ export function scanPacked(
   { revision, limit = 0, keysOnly = false }: StoreListOptions,
   onPart: (part: PackedItems) => void,
 ): number {
+  if (range.end === undefined && revision === undefined) {
+    const item = findItem(statements, range.start)
+    if (item !== undefined) onPart(packItem(keysOnly ? { ...item, value: emptyBytes } : item))
+    return item === undefined ? 0 : 1
+  }
   let [taken, bytes, rows, rest] = [0, 0, firstRows, range]
   for (;;) {
     const wanted = limit === 0 ? rows : Math.min(rows, limit - taken)
@@ -51,6 +57,15 @@ export function scanPacked(
     rest = { start: keyAfter(last), end: range.end }
     rows = Math.max(1, Math.min(maxRows, Math.floor(partBytes / (bytes / taken))))
   }
+}
+
+/** One item costs less so. */
+function packItem({ key, value, createRevision, modRevision, version, leaseId }: KeyValue): PackedItems {
+  const bytes = new Uint8Array(key.length + value.length)
+  bytes.set(key)
+  bytes.set(value, key.length)
+  const lease = leaseId === 0n ? 0 : `"${leaseId}"`
+  return { bytes, numbers: `[${key.length},${value.length},${createRevision},${modRevision},${version},${lease}]` }
 }
 
 /** The key that comes next in byte order. */

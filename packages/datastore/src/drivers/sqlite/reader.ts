@@ -17,12 +17,14 @@ import type { LogPosition } from './store.ts'
 /** Revisions that one page of the log looks through. */
 const maxPageRevisions = 10_000
 
-/** The connection for reads. Each call sees one state of the file, whatever the writer does meanwhile. */
+/** The connection for reads. Each call sees one state of the file, whatever the writer does meanwhile: the newest when its turn began. */
 export class Reader {
   readonly #path: string
   readonly #database: SqlDatabase
   readonly #statements: Statements
   readonly #counts: RangeCounts
+  /** The state that is held. */
+  #turn: LogPosition | undefined
   /** The history of a restored file begins after this; -1 for one that was not restored. */
   #restored: number | undefined
 
@@ -95,10 +97,10 @@ export class Reader {
   }
 
   status(): BackendStatus {
-    return this.#snapshot((state) => {
+    return this.#snapshot(({ revision, compactRevision }) => {
       const fileBytes = readNumber(this.#database, 'pragma page_count') * readNumber(this.#database, 'pragma page_size')
       const logBytes = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0
-      return { ...state, sizeBytes: fileBytes + logBytes }
+      return { revision, compactRevision, sizeBytes: fileBytes + logBytes }
     })
   }
 
@@ -137,17 +139,25 @@ export class Reader {
     return this.#snapshot(() => findProblems(this.#statements))
   }
 
+  /** The next read is of a newer state. To be called between calls, soon: the write-ahead log cannot begin anew while a state is held. */
+  endTurn(): void {
+    if (this.#turn === undefined) return
+    this.#turn = undefined
+    this.#statements.of('commit').run()
+  }
+
   close(): void {
+    this.endTurn()
     this.#database.close()
   }
 
+  /** Reads at the state of this turn, which is that of its first read. */
   #snapshot<T>(read: (state: LogPosition) => T): T {
-    this.#statements.of('begin').run()
-    try {
-      return read(readPosition(this.#statements))
-    } finally {
-      this.#statements.of('commit').run()
+    if (this.#turn === undefined) {
+      this.#statements.of('begin').run()
+      this.#turn = readPosition(this.#statements)
     }
+    return read(this.#turn)
   }
 }
 

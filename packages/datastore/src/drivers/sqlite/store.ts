@@ -187,6 +187,22 @@ export function findFirstId(statements: Statements, revision: number): number {
 const findSql = `select live.id, live.revision, live.created, live.version, live.lease, log.value
   from live cross join log on log.id = live.id where live.key = ?`
 
+/** The live item of a key, with the same array as its key. */
+export function findItem(statements: Statements, key: Bytes): SqliteItem | undefined {
+  const row = statements.of(findSql).get(key)
+  if (row === undefined) return undefined
+  const [rowId, modRevision, createRevision, version, lease, value] = row
+  return {
+    rowId: Number(rowId),
+    modRevision: safeRevision(modRevision),
+    createRevision: Number(createRevision),
+    version: Number(version),
+    leaseId: typeof lease === 'string' ? BigInt(lease) : 0n,
+    value: value instanceof Uint8Array ? value : emptyBytes,
+    key,
+  }
+}
+
 /** The state of the file as one transaction sees and changes it. */
 export class SqliteStore implements Store<SqliteItem> {
   revision = 0
@@ -237,18 +253,7 @@ export class SqliteStore implements Store<SqliteItem> {
   }
 
   find(key: Bytes): SqliteItem | undefined {
-    const row = this.#statements.of(findSql).get(key)
-    if (row === undefined) return undefined
-    const [rowId, modRevision, createRevision, version, lease, value] = row
-    return {
-      rowId: Number(rowId),
-      modRevision: safeRevision(modRevision),
-      createRevision: Number(createRevision),
-      version: Number(version),
-      leaseId: typeof lease === 'string' ? BigInt(lease) : 0n,
-      value: value instanceof Uint8Array ? value : emptyBytes,
-      key,
-    }
+    return findItem(this.#statements, key)
   }
 
   findAll(range: KeyRange): readonly SqliteItem[] {

@@ -18,14 +18,16 @@ export class WorkerThread<Body extends Call> {
   /** Resolves when the thread has loaded its library, or has ended. */
   readonly #loaded = Promise.withResolvers<void>()
   #calls = 0
+  #outbox: CallMessage[] = []
+  #transfer: ArrayBuffer[] = []
   #failure: DatastoreError | undefined
 
   constructor(url: URL | string, settings: WorkerSettings) {
     this.#worker = new Worker(url, { workerData: settings, name: `sqlite-${settings.role}` })
     this.#worker.unref()
-    this.#worker.on('message', (message: Answer | Loaded) => {
+    this.#worker.on('message', (message: readonly Answer[] | Loaded) => {
       if ('loaded' in message) this.#loaded.resolve()
-      else this.#onAnswer(message)
+      else for (const answer of message) this.#onAnswer(answer)
     })
     this.#worker.on('error', (error) => this.#fail(`SQLite's ${settings.role} thread failed`, error))
     this.#worker.on('exit', () => this.#fail(`SQLite's ${settings.role} thread has ended`))
@@ -38,8 +40,17 @@ export class WorkerThread<Body extends Call> {
       const message: CallMessage = { call: ++this.#calls, body }
       if (this.#pending.size === 0) this.#worker.ref()
       this.#pending.set(message.call, { onPart, resolve, reject })
-      this.#worker.postMessage(message, transfer)
+      // All calls of one turn travel together: a message costs more than a small read.
+      if (this.#outbox.length === 0) process.nextTick(() => this.#send())
+      this.#outbox.push(message)
+      this.#transfer.push(...transfer)
     })
+  }
+
+  #send(): void {
+    this.#worker.postMessage(this.#outbox, this.#transfer)
+    this.#outbox = []
+    this.#transfer = []
   }
 
   /** Ends the thread; pending calls fail. A thread that is loading its library is ended afterwards: in the middle, the addon would abort the whole process. */
