@@ -118,6 +118,32 @@ for (const from of ['sqlite', 'postgres', 'mariadb', 'etcd'])
       })
   })
 
+describe('of two restores that are run at once', () => {
+  for (const to of ['postgres', 'mariadb'])
+    it(`into ${to}, the one begun first is refused, and nothing of it remains`, async () => {
+      const target = newDsn(to)
+      const [one, other] = [sourceOf('sqlite'), sourceOf('etcd')]
+      const begun = Promise.withResolvers<void>()
+      const goOn = Promise.withResolvers<void>()
+      const chunks = await Array.fromAsync(snapshot(one.dsn))
+      const interrupted = async function* (): AsyncGenerator<Uint8Array> {
+        // The header and the first items; the rest waits.
+        yield* chunks.slice(0, 2)
+        begun.resolve()
+        await goOn.promise
+        yield* chunks.slice(2)
+      }
+      const first = restore(target, interrupted())
+      const refused = expect(first).rejects.toMatchObject({ code: 'Incomplete', message: expect.stringContaining('Another restore') })
+      await begun.promise
+      const { revision } = await migrate(other.dsn, target)
+      goOn.resolve()
+      await refused
+      expect(await compare({ dsn: other.dsn }, { dsn: target })).toMatchObject({ revision, items: 653, problems: [] })
+      expect(await verify({ dsn: target })).toMatchObject({ problems: [] })
+    })
+})
+
 describe('a copy', () => {
   for (const to of ['sqlite', 'postgres', 'mariadb'])
     it(`in ${to} is compacted, and then still agrees with itself`, async () => {

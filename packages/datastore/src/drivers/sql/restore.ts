@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { KeyValue } from '../../contract.ts'
 import type { RestoredLease } from '../../engine/backend.ts'
 import { DatastoreError } from '../../errors.ts'
@@ -16,6 +17,8 @@ const leasesAtOnce = 1000
 export class SqlRestore {
   readonly #dialect: SqlDialect
   readonly #session: SqlSession
+  /** Stored while it goes on: of two restores that are run at once, the one begun first is refused, and nothing of it remains. */
+  readonly #token = randomInt(1, 2 ** 31)
 
   constructor(dialect: SqlDialect, session: SqlSession) {
     this.#dialect = dialect
@@ -40,7 +43,10 @@ export class SqlRestore {
         plain('delete from log'),
         plain('delete from live'),
         plain('delete from lease'),
-        plain('update state set revision = 1, compact_revision = 0, last_id = 0, written_bytes = 0, restored_revision = 0, restoring = 1'),
+        {
+          sql: 'update state set revision = 1, compact_revision = 0, last_id = 0, written_bytes = 0, restored_revision = 0, restoring = ?',
+          values: [this.#token],
+        },
         plain('update compaction set compacted_id = 0, freed_bytes = 0'),
       ]
     })
@@ -87,7 +93,10 @@ export class SqlRestore {
   async #unfinishedLastId(): Promise<number> {
     const [state] = await this.#session.run([plain('select last_id, restoring from state for update')])
     const [lastId, restoring] = state?.[0] ?? []
-    if (toNumber(restoring) === 0) throw new Error('Invariant broken: a restore is going on')
+    if (toNumber(restoring) !== this.#token)
+      throw new DatastoreError('Incomplete', `Another restore into the datastore at ${this.#dialect.address} has begun since`, {
+        hint: 'Let the other one finish, or stop it and run this one again',
+      })
     return toNumber(lastId)
   }
 
