@@ -136,14 +136,17 @@ export function describeHistory({ create, modelRuns = 25, supports }: DatastoreU
           await using stack = new AsyncDisposableStack()
           const model = new Model(await store.currentRevision())
           const watches: { readonly from: number; readonly watch: ReturnType<typeof record> }[] = []
-          const watchFrom = (from: number): void => {
-            watches.push({ from, watch: stack.use(record(store, everything, { fromRevision: from })) })
+          const watchFrom = async (from: number): Promise<void> => {
+            const watch = stack.use(record(store, everything, { fromRevision: from, progressIntervalMs: 10 }))
+            watches.push({ from, watch })
+            // A compaction that follows at once may overtake a watch that still reads the log.
+            if (from <= model.revision) await watch.reaches(model.revision)
           }
-          watchFrom(model.revision + 1)
+          await watchFrom(model.revision + 1)
           for (const [index, step] of steps.entries()) {
             await perform(store, model, step, `${index}`)
             if (step.type === 'watch')
-              watchFrom(Math.max(1, model.compactRevision + (watchesAtCompaction ? 0 : 1), model.revision - step.offset))
+              await watchFrom(Math.max(1, model.compactRevision + (watchesAtCompaction ? 0 : 1), model.revision - step.offset))
             expect(await store.currentRevision()).toBe(model.revision)
           }
           for (let revision = Math.max(1, model.compactRevision); revision <= model.revision; revision++) {

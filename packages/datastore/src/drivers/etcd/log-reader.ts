@@ -40,6 +40,8 @@ export class LogReader {
    */
   async read(request: LogRequest, through: number): Promise<LogPage> {
     const { from, range, maxBytes, previous } = request
+    // The first revision is that of an empty etcd: the only one without an event to wait for.
+    if (through === 1) return { through, events: [] }
     let cursor = this.#take(from, previous)
     const events: WatchEvent[] = []
     let bytes = 0
