@@ -26,8 +26,10 @@ const arrayTypes: Readonly<Record<SqlType, string>> = {
   bytes: 'bytea[]',
 }
 
-/** Plans that hold however many rows there are, known or not to the planner: by index, without compilation. */
-const planSettings = 'set jit = off; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off'
+/** Plans that hold however many rows there are, known or not to the planner: by index and in its order, without compilation. */
+const planSettings = ['jit', 'enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_sort']
+  .map((name) => `set ${name} = off`)
+  .join('; ')
 
 /**
  * A writer that is frozen while it has the lock loses it after 2 s; one whose machine is gone, when the kernel gives its packets up.

@@ -2,6 +2,7 @@ import type { Bytes, KeyRange, ListResult, WatchEvent } from '../../contract.ts'
 import type { BackendStatus, DueLeases, ListRequest, LogPage, LogRequest, StoredLease } from '../../engine/backend.ts'
 import { checkReadable, compacted, tombstone } from '../../engine/evaluate.ts'
 import type { SqlDialect, SqlRow, SqlStatement } from './dialect.ts'
+import { RangeCounts } from './range-counts.ts'
 import {
   itemColumns,
   itemWidth,
@@ -16,7 +17,7 @@ import {
   toNumber,
 } from './rows.ts'
 import type { StoredPosition } from './rows.ts'
-import { countAt, countLive, selectAt, selectLive } from './selects.ts'
+import { countAt, selectAt, selectLive } from './selects.ts'
 import type { SessionPool } from './session-pool.ts'
 import type { SqlTimeouts } from './timeouts.ts'
 
@@ -29,6 +30,7 @@ export class SqlReader {
   readonly #dialect: SqlDialect
   readonly #pool: SessionPool
   readonly #timeouts: SqlTimeouts
+  readonly #counts = new RangeCounts()
 
   constructor(dialect: SqlDialect, pool: SessionPool, timeouts: SqlTimeouts) {
     this.#dialect = dialect
@@ -44,15 +46,30 @@ export class SqlReader {
   async list(request: ListRequest): Promise<ListResult> {
     const { range, revision, limit, keysOnly, countOnly } = request
     if (revision === undefined && range.end === undefined) return this.#get(range.start, request)
-    const chosen = { limit, keysOnly }
-    const live = rangeCondition(range, 'live.name')
-    const items = revision === undefined ? selectLive(live, chosen) : selectAt(range, revision, chosen)
-    const count = revision === undefined ? countLive(live) : countAt(range, revision)
-    const answers = await this.#snapshot([...(countOnly ? [] : [items]), ...(countOnly || limit > 0 ? [count] : [])])
-    checkReadable(answers.position, revision)
-    const found = countOnly ? [] : readItems(answers.rows[0] ?? [])
-    const total = countOnly || limit > 0 ? toNumber(answers.rows.at(-1)?.[0]?.[0]) : found.length
-    return { revision: answers.position.revision, items: found, count: total, more: !countOnly && total > found.length }
+    if (revision !== undefined) return this.#listAt(request, revision)
+    const counting = countOnly || limit > 0 ? this.#counts.plan(range) : undefined
+    const { position, rows } = await this.#snapshot([
+      ...(countOnly ? [] : [selectLive(rangeCondition(range, 'live.name'), { limit, keysOnly })]),
+      ...(counting === undefined ? [] : [counting.statement]),
+    ])
+    const items = countOnly ? [] : readItems(rows[0] ?? [])
+    const count = counting === undefined ? items.length : counting.finish(toNumber(rows.at(-1)?.[0]?.[0]), position)
+    if (count === undefined) {
+      this.#counts.forget(range)
+      return this.list(request)
+    }
+    return { revision: position.revision, items, count, more: !countOnly && count > items.length }
+  }
+
+  async #listAt({ range, limit, keysOnly, countOnly }: ListRequest, revision: number): Promise<ListResult> {
+    const { position, rows } = await this.#snapshot([
+      ...(countOnly ? [] : [selectAt(range, revision, { limit, keysOnly })]),
+      ...(countOnly || limit > 0 ? [countAt(range, revision)] : []),
+    ])
+    checkReadable(position, revision)
+    const items = countOnly ? [] : readItems(rows[0] ?? [])
+    const count = countOnly || limit > 0 ? toNumber(rows.at(-1)?.[0]?.[0]) : items.length
+    return { revision: position.revision, items, count, more: !countOnly && count > items.length }
   }
 
   /** One statement: one state. */
@@ -152,7 +169,7 @@ const rowBytes = 'octet_length(log.name) + octet_length(log.value)'
 
 /**
  * The rows of a page: whole revisions, through that one whose rows pass `maxBytes` or {@link maxPageRows}. The inner select finds where the page
- * ends without reading values; {@link readLogPage} finds the same place again.
+ * ends without reading values; {@link readLogPage} finds the same place again. The bound `to` is repeated, for planners that do not know the inner one.
  */
 export function selectLogPage(
   range: KeyRange,
@@ -168,8 +185,8 @@ export function selectLogPage(
     from (${sizes}) sizes) page where total >= ? or number = ${maxPageRows}`
   return {
     sql: `select ${itemColumns('log', 'log.value')}${before.columns} from log ${before.join}
-      where log.revision >= ? and log.revision <= coalesce((${ends}), ?) and ${condition.sql} order by log.revision, log.id`,
-    values: [from, from, to, ...condition.values, maxBytes, to, ...condition.values],
+      where log.revision >= ? and log.revision <= ? and log.revision <= coalesce((${ends}), ?) and ${condition.sql} order by log.revision, log.id`,
+    values: [from, to, from, to, ...condition.values, maxBytes, to, ...condition.values],
   }
 }
 

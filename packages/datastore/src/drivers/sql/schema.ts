@@ -59,7 +59,7 @@ async function createAll(dialect: SqlDialect, session: SqlSession, present: read
   for (const { name, key, columns } of tables) await session.run([createTable(dialect, name, columns, key)])
   const byLease = kysely.schema.createIndex('live_lease').on('live').column('lease')
   const indexes = [
-    kysely.schema.createIndex('log_revision').on('log').columns(['revision', 'name', 'id']),
+    kysely.schema.createIndex('log_revision').on('log').columns(['revision', 'id', 'name']),
     kysely.schema.createIndex('lease_deadline').on('lease').column('deadline'),
     schema.hasPartialIndexes ? byLease.where('lease', '<>', sql.lit(0)) : byLease,
   ]
