@@ -34,18 +34,11 @@ for (const workload of workloads.filter((name) => values.workloads.split(',').in
   for (const { name, start } of targets) {
     try {
       await using running = await start()
-      for (const clients of values.clients.split(',').map(Number)) {
-        const options = {
-          workload,
-          clients,
-          seconds: Number(values.seconds),
-          keys: Number(values.keys),
-          valueBytes: 1000,
-          prefix: `/bench/${clients}/`,
-        }
-        const measurement = { target: name, ...(await running.run(options)) }
-        measurements.push(measurement)
-        console.log(describe(measurement))
+      const clients = values.clients.split(',').map(Number)
+      const options = { workload, clients, seconds: Number(values.seconds), keys: Number(values.keys), valueBytes: 1000, prefix: '/bench/' }
+      for (const result of await running.run(options)) {
+        measurements.push({ target: name, ...result })
+        console.log(describe({ target: name, ...result }))
       }
     } catch (error) {
       console.error(`NOT MEASURED: ${name}, ${workload}: ${error instanceof Error ? error.message : String(error)}`)

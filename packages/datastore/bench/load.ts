@@ -23,7 +23,8 @@ export interface LoadResult {
 
 export interface LoadOptions {
   readonly workload: Workload
-  readonly clients: number
+  /** Numbers of clients, one after the other on the same keys. */
+  readonly clients: readonly number[]
   readonly seconds: number
   readonly keys: number
   readonly valueBytes: number
@@ -42,11 +43,23 @@ interface StoredObject {
 
 const watchers = 10
 
-export async function runLoad(store: Datastore, options: LoadOptions): Promise<LoadResult> {
-  const { workload, clients: count, seconds } = options
-  const shared: Shared = { store, options, errors: 0, firstError: undefined }
-  const clients = Array.from({ length: count }, (_, number) => new Client(shared, number))
-  if (workload !== 'create') await fill(shared, clients)
+export async function runLoad(store: Datastore, options: LoadOptions): Promise<readonly LoadResult[]> {
+  const results: LoadResult[] = []
+  let objects = options.workload === 'create' ? [] : await fill({ store, options, errors: 0, firstError: undefined })
+  for (const [round, count] of options.clients.entries()) {
+    const shared: Shared = { store, options, errors: 0, firstError: undefined }
+    const clients = Array.from({ length: count }, (_, number) => new Client(shared, round * 1_000_000 + number))
+    for (const [n, object] of objects.entries()) clients[n % count]?.objects.push(object)
+    results.push(await runClients(shared, clients))
+    objects = clients
+      .flatMap((client) => client.objects)
+      .filter(({ isDeleted, isUncertain, revision }) => !isDeleted && !isUncertain && revision > 0)
+  }
+  return results
+}
+
+async function runClients(shared: Shared, clients: readonly Client[]): Promise<LoadResult> {
+  const { workload, seconds } = shared.options
   const watching = workload === 'watch' || workload === 'mixed' ? await watch(shared) : undefined
   const begin = performance.now()
   const deadline = begin + seconds * 1000
@@ -62,7 +75,7 @@ export async function runLoad(store: Datastore, options: LoadOptions): Promise<L
   const lost = await verify(shared, clients)
   return {
     workload,
-    clients: count,
+    clients: clients.length,
     ops: clients.reduce((sum, client) => sum + client.latencies.length, 0),
     seconds: elapsed,
     p50: at(0.5),
@@ -210,20 +223,16 @@ function fail(shared: Shared, error: unknown): void {
   shared.firstError ??= error instanceof Error ? error.message : String(error)
 }
 
-/** Creates keys with 64 clients, which is no part of what is measured, and shares them out. */
-async function fill(shared: Shared, clients: readonly Client[]): Promise<void> {
-  const objects = Array.from({ length: shared.options.keys }, (_, n) =>
-    clients[n % clients.length]?.add('pods', Math.floor(n / clients.length)),
-  )
+/** Creates keys with 64 clients, which is no part of what is measured. */
+async function fill(shared: Shared): Promise<readonly StoredObject[]> {
+  const fillers = Array.from({ length: 64 }, () => new Client(shared, -1))
+  for (let n = 0; n < shared.options.keys; n++) fillers[n % 64]?.add('pods', n)
   await Promise.all(
-    Array.from({ length: 64 }, async (_, number) => {
-      const filler = new Client(shared, number)
-      for (let n = number; n < objects.length; n += 64) {
-        const object = objects[n]
-        if (object !== undefined) await filler.create(object)
-      }
+    fillers.map(async (filler) => {
+      for (const object of filler.objects) await filler.create(object)
     }),
   )
+  return fillers.flatMap(({ objects }) => objects)
 }
 
 /** Starts watchers; what it returns waits until they have seen every write that was answered. */

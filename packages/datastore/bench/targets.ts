@@ -14,7 +14,7 @@ import type { Peers } from './peers.ts'
 
 /** A target that runs. */
 export interface Running extends AsyncDisposable {
-  readonly run: (options: LoadOptions) => Promise<LoadResult>
+  readonly run: (options: LoadOptions) => Promise<readonly LoadResult[]>
 }
 
 export interface Target {
@@ -151,9 +151,17 @@ async function isListening(port: number): Promise<boolean> {
   return isOpen
 }
 
-async function runProgram(program: string, port: number, options: LoadOptions): Promise<LoadResult> {
+async function runProgram(program: string, port: number, options: LoadOptions): Promise<readonly LoadResult[]> {
   const { workload, clients, seconds, keys, valueBytes, prefix } = options
-  const flags = { endpoint: `http://127.0.0.1:${port}`, workload, clients, seconds, keys, 'value-bytes': valueBytes, prefix }
+  const flags = {
+    endpoint: `http://127.0.0.1:${port}`,
+    workload,
+    clients: clients.join(','),
+    seconds,
+    keys,
+    'value-bytes': valueBytes,
+    prefix,
+  }
   const child = spawn(
     program,
     Object.entries(flags).map(([name, value]) => `-${name}=${value}`),
@@ -164,6 +172,7 @@ async function runProgram(program: string, port: number, options: LoadOptions): 
   const limit = setTimeout(() => child.kill(), 180_000)
   const code = await new Promise((resolve) => child.once('close', resolve))
   clearTimeout(limit)
-  if (code !== 0) throw new Error(`The load "${workload}" with ${clients} clients ended with ${String(code)}`)
-  return JSON.parse(Buffer.concat(chunks).toString()) as LoadResult // printed as one
+  if (code !== 0) throw new Error(`The load "${workload}" ended with ${String(code)}`)
+  const lines = Buffer.concat(chunks).toString().trim().split('\n')
+  return lines.map((line) => JSON.parse(line) as LoadResult) // printed as one
 }

@@ -12,7 +12,10 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"slices"
 	"sort"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,8 +61,10 @@ type load struct {
 	connections []*clientv3.Client
 	prefix      string
 	valueBytes  int
-	errors      atomic.Int64
-	firstError  atomic.Value
+	// What is there when no clients run.
+	objects    []*object
+	errors     atomic.Int64
+	firstError atomic.Value
 }
 
 type client struct {
@@ -78,14 +83,23 @@ type client struct {
 func main() {
 	endpoint := flag.String("endpoint", "http://127.0.0.1:2379", "")
 	workload := flag.String("workload", "create", "create, update, get, list, list-all, watch or mixed")
-	clients := flag.Int("clients", 64, "")
+	clients := flag.String("clients", "64", "numbers of clients, one after the other on the same keys; a line is printed for each")
 	seconds := flag.Float64("seconds", 3, "")
 	valueBytes := flag.Int("value-bytes", 1000, "")
 	keys := flag.Int("keys", 10000, "keys that are there before, for what reads or updates")
 	prefix := flag.String("prefix", "/registry/", "")
 	flag.Parse()
 	l := &load{prefix: *prefix, valueBytes: *valueBytes}
-	for n := 0; n < min(maxConnections, 1+*clients/opsPerConnection); n++ {
+	var counts []int
+	for _, text := range strings.Split(*clients, ",") {
+		count, err := strconv.Atoi(text)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		counts = append(counts, count)
+	}
+	for n := 0; n < min(maxConnections, 1+slices.Max(counts)/opsPerConnection); n++ {
 		api, err := clientv3.New(clientv3.Config{Endpoints: []string{*endpoint}, DialTimeout: 10 * time.Second})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -93,21 +107,33 @@ func main() {
 		}
 		l.connections = append(l.connections, api)
 	}
-	r := l.run(*workload, *clients, *keys, time.Duration(*seconds*float64(time.Second)))
-	json.NewEncoder(os.Stdout).Encode(r)
+	if *workload != "create" {
+		l.fill(*keys)
+	}
+	for round, count := range counts {
+		r := l.run(*workload, round, count, time.Duration(*seconds*float64(time.Second)))
+		json.NewEncoder(os.Stdout).Encode(r)
+	}
 }
 
-func (l *load) run(workload string, count int, keys int, duration time.Duration) result {
+func (l *load) run(workload string, round, count int, duration time.Duration) result {
+	l.errors.Store(0)
+	l.firstError = atomic.Value{}
+	// One client uses one connection, many share them.
+	connections := l.connections[:min(len(l.connections), 1+count/opsPerConnection)]
 	all := make([]*client, count)
 	for n := range all {
-		all[n] = &client{load: l, api: l.connections[n%len(l.connections)], number: n, random: rand.New(rand.NewSource(int64(n)))}
+		number := round*1_000_000 + n
+		all[n] = &client{load: l, api: connections[n%len(connections)], number: number, random: rand.New(rand.NewSource(int64(number)))}
 	}
-	if workload != "create" {
-		l.fill(all, keys)
+	for n, o := range l.objects {
+		c := all[n%count]
+		c.objects = append(c.objects, o)
 	}
-	var stopWatching func() (int, []time.Duration)
+	l.objects = nil
+	var stopWatching func(all []*client) (int, []time.Duration)
 	if workload == "watch" || workload == "mixed" {
-		stopWatching = l.watch(all)
+		stopWatching = l.watch()
 	}
 	begin := time.Now()
 	deadline := begin.Add(duration)
@@ -124,7 +150,7 @@ func (l *load) run(workload string, count int, keys int, duration time.Duration)
 		latencies = append(latencies, c.latencies...)
 	}
 	if stopWatching != nil {
-		missing, lags := stopWatching()
+		missing, lags := stopWatching(all)
 		r.Missed = missing
 		if workload == "watch" {
 			latencies = lags
@@ -145,6 +171,13 @@ func (l *load) run(workload string, count int, keys int, duration time.Duration)
 		}
 		return float64(latencies[min(len(latencies)-1, int(float64(len(latencies))*part))].Microseconds()) / 1000
 	}
+	for _, c := range all {
+		for _, o := range c.objects {
+			if !o.deleted && !o.uncertain && o.revision != 0 {
+				l.objects = append(l.objects, o)
+			}
+		}
+	}
 	r.P50, r.P99, r.Max, r.Errors = at(0.5), at(0.99), at(1), l.errors.Load()
 	if err, ok := l.firstError.Load().(string); ok {
 		r.Error = err
@@ -160,16 +193,16 @@ func each(all []*client, do func(c *client)) {
 	group.Wait()
 }
 
-// fill creates keys with 64 clients, which is no part of what is measured, and shares them out.
-func (l *load) fill(all []*client, keys int) {
+// fill creates keys with 64 clients, which is no part of what is measured.
+func (l *load) fill(keys int) {
 	fillers := make([]*client, 64)
 	for n := range fillers {
 		fillers[n] = &client{load: l, api: l.connections[n%len(l.connections)]}
 	}
 	for n := 0; n < keys; n++ {
-		owner, filler := all[n%len(all)], fillers[n%len(fillers)]
-		o := &object{key: l.key("pods", owner.number, len(owner.objects))}
-		owner.objects, filler.objects = append(owner.objects, o), append(filler.objects, o)
+		o := &object{key: l.key("pods", -1, n)}
+		filler := fillers[n%len(fillers)]
+		filler.objects, l.objects = append(filler.objects, o), append(l.objects, o)
 	}
 	each(fillers, func(c *client) {
 		for _, o := range c.objects {
@@ -363,7 +396,7 @@ func (w *watcher) missing(revisions []int64) int {
 }
 
 // watch starts watchers; what it returns waits until they have seen every write that was answered, and tells how many they have not, and the lags.
-func (l *load) watch(all []*client) func() (int, []time.Duration) {
+func (l *load) watch() func(all []*client) (int, []time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	watching := make([]*watcher, watchers)
@@ -381,7 +414,7 @@ func (l *load) watch(all []*client) func() (int, []time.Duration) {
 			}
 		})
 	}
-	return func() (int, []time.Duration) {
+	return func(all []*client) (int, []time.Duration) {
 		var answered []int64
 		for _, c := range all {
 			answered = append(answered, c.answered...)
