@@ -23,7 +23,10 @@ interface Field {
   readonly tagSize: number
 }
 
+type KeyValueInput = MessageInput<'KeyValue'>
+
 interface Shape {
+  readonly isKeyValue: boolean
   readonly fields: readonly Field[]
   readonly byNumber: readonly (Field | undefined)[]
   /** What a message is decoded into: every field with its zero value. */
@@ -72,8 +75,8 @@ function shapeOf(name: string): Shape {
 }
 
 function compile(): ReadonlyMap<string, Shape> {
-  const result = new Map<string, { fields: Field[]; byNumber: (Field | undefined)[]; zero: Fields }>()
-  for (const name of Object.keys(messages)) result.set(name, { fields: [], byNumber: [], zero: {} })
+  const result = new Map<string, { isKeyValue: boolean; fields: Field[]; byNumber: (Field | undefined)[]; zero: Fields }>()
+  for (const name of Object.keys(messages)) result.set(name, { isKeyValue: name === 'KeyValue', fields: [], byNumber: [], zero: {} })
   for (const [name, specs] of Object.entries<Readonly<Record<string, string>>>(messages)) {
     const shape = result.get(name)
     for (const [fieldName, spec] of Object.entries(specs)) {
@@ -145,6 +148,37 @@ function measure(shape: Shape, message: Fields, sizes: Sizes): number {
   return size
 }
 
+/**
+ * KeyValue by hand: lists and watches consist of it, and the general way takes eight times as long.
+ * Its fields have tags of one byte.
+ */
+function measureKeyValue({ key, createRevision, modRevision, version, value, leaseId }: KeyValueInput): number {
+  let size = 0
+  if (key !== undefined && key.length > 0) size += 1 + sizeOfNumber(key.length) + key.length
+  if (createRevision !== undefined && createRevision !== 0) size += 1 + sizeOfNumber(checkSafe(createRevision))
+  if (modRevision !== undefined && modRevision !== 0) size += 1 + sizeOfNumber(checkSafe(modRevision))
+  if (version !== undefined && version !== 0) size += 1 + sizeOfNumber(checkSafe(version))
+  if (value !== undefined && value.length > 0) size += 1 + sizeOfNumber(value.length) + value.length
+  if (leaseId !== undefined && leaseId !== 0n) size += 1 + sizeOfBigint(leaseId)
+  return size
+}
+
+function writeKeyValue({ key, createRevision, modRevision, version, value, leaseId }: KeyValueInput, writer: WireWriter): void {
+  if (key !== undefined && key.length > 0) writer.taggedBytes(0x0a, key)
+  if (createRevision !== undefined && createRevision !== 0) writer.taggedNumber(0x10, createRevision)
+  if (modRevision !== undefined && modRevision !== 0) writer.taggedNumber(0x18, modRevision)
+  if (version !== undefined && version !== 0) writer.taggedNumber(0x20, version)
+  if (value !== undefined && value.length > 0) writer.taggedBytes(0x2a, value)
+  if (leaseId === undefined || leaseId === 0n) return
+  writer.number(0x30)
+  writer.bigint(leaseId)
+}
+
+function checkSafe(value: number): number {
+  if (!Number.isSafeInteger(value)) throw new RangeError('A revision or version is not a safe integer')
+  return value
+}
+
 function measureValue(field: Field, value: unknown, sizes: Sizes): number {
   switch (typeof value) {
     case 'number':
@@ -165,7 +199,7 @@ function measureValue(field: Field, value: unknown, sizes: Sizes): number {
         return sizeOfNumber(length) + length
       }
       const slot = sizes.list.push(0) - 1
-      const length = measure(field.shape, value as Fields, sizes) // what is left
+      const length = field.shape.isKeyValue ? measureKeyValue(value as KeyValueInput) : measure(field.shape, value as Fields, sizes) // what is left
       sizes.list[slot] = length
       return sizeOfNumber(length) + length
     }
@@ -214,6 +248,7 @@ function writeValue(field: Field, value: unknown, sizes: Sizes, writer: WireWrit
     default:
       if (field.shape === undefined) return writer.bytes(value as Uint8Array) // what is left
       writer.number(sizes.take())
+      if (field.shape.isKeyValue) return writeKeyValue(value as KeyValueInput, writer) // its shape
       return write(field.shape, value as Fields, sizes, writer) // what is left
   }
 }

@@ -41,6 +41,18 @@ export class WireWriter {
     this.#at = at
   }
 
+  /** A field whose tag is one byte. */
+  taggedNumber(tag: number, value: number): void {
+    this.buffer[this.#at++] = tag
+    this.number(value)
+  }
+
+  /** As {@link WireWriter.taggedNumber}. */
+  taggedBytes(tag: number, value: Uint8Array): void {
+    this.buffer[this.#at++] = tag
+    this.bytes(value)
+  }
+
   /** A varint of 64 bits. */
   bigint(value: bigint): void {
     let rest = BigInt.asUintN(64, value)
