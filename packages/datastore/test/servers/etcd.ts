@@ -67,18 +67,25 @@ export async function startEtcd({
     child = spawn(
       program,
       [
-        ...['--name', 'one', '--data-dir', join(directory, 'data')],
-        ...['--listen-client-urls', `${scheme}://${endpoint}`, '--advertise-client-urls', `${scheme}://${endpoint}`],
-        ...['--listen-peer-urls', `http://127.0.0.1:${peerPort}`, '--initial-advertise-peer-urls', `http://127.0.0.1:${peerPort}`],
-        ...['--initial-cluster', `one=http://127.0.0.1:${peerPort}`],
+        '--name=one',
+        `--data-dir=${join(directory, 'data')}`,
+        `--listen-client-urls=${scheme}://${endpoint}`,
+        `--advertise-client-urls=${scheme}://${endpoint}`,
+        `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+        `--initial-advertise-peer-urls=http://127.0.0.1:${peerPort}`,
+        `--initial-cluster=one=http://127.0.0.1:${peerPort}`,
         // One member elects itself: the usual second is waited for nothing.
-        ...['--heartbeat-interval', '10', '--election-timeout', '100', '--logger', 'zap'],
+        '--heartbeat-interval=10',
+        '--election-timeout=100',
+        '--logger=zap',
         ...(isDurable ? [] : ['--unsafe-no-fsync']),
         ...(certificates === undefined
           ? []
           : [
-              ...['--cert-file', certificates.certFile, '--key-file', certificates.keyFile],
-              ...['--client-cert-auth', '--trusted-ca-file', certificates.caFile],
+              `--cert-file=${certificates.certFile}`,
+              `--key-file=${certificates.keyFile}`,
+              '--client-cert-auth',
+              `--trusted-ca-file=${certificates.caFile}`,
             ]),
         ...args,
       ],
@@ -149,10 +156,8 @@ export function makeCertificates(directory: string, name = 'etcd'): EtcdCertific
   ] as const) {
     writeFileSync(file(`${role}.ext`), extensions)
     openssl('req', ...key(`${role}.key`), '-out', file(`${role}.csr`), '-subj', `/CN=${name}-${role}`)
-    openssl(
-      ...['x509', '-req', '-in', file(`${role}.csr`), '-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-CAcreateserial'],
-      ...['-out', file(`${role}.crt`), '-days', '2', '-extfile', file(`${role}.ext`)],
-    )
+    const ca = ['-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-CAcreateserial']
+    openssl('x509', '-req', '-in', file(`${role}.csr`), ...ca, '-out', file(`${role}.crt`), '-days', '2', '-extfile', file(`${role}.ext`))
   }
   return {
     caFile: file('ca.crt'),

@@ -36,9 +36,11 @@ export async function diagnose(address: string, tls: TlsFiles | undefined): Prom
       socket.destroy()
       resolve(diagnosis)
     }
+    let isSecured = tls === undefined
     let timer = setTimeout(() => finish(of('does not accept connections')), connectTimeoutMs)
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer)
+      isSecured = true
       timer = setTimeout(() => finish(of('accepts connections but does not answer')), refusalTimeoutMs)
       socket.write(http2Preface, 'latin1')
     })
@@ -47,10 +49,10 @@ export async function diagnose(address: string, tls: TlsFiles | undefined): Prom
       if (data[0] === 0x15 || data.toString('latin1', 0, 5) === 'HTTP/')
         finish(of(tls === undefined ? 'asks for TLS, or is no etcd: try "https://"' : 'speaks no HTTP/2: it is no etcd'))
     })
-    socket.once('end', () =>
-      finish(of(tls === undefined ? 'ends the connection: perhaps it asks for TLS ("https://")' : 'ends the connection')),
-    )
-    socket.once('error', (error) => finish(explain(error)))
+    const noHandshake = 'ends the connection at the TLS handshake: perhaps it does not speak TLS ("http://")'
+    const noAnswer = tls === undefined ? 'ends the connection: perhaps it asks for TLS ("https://")' : 'ends the connection'
+    socket.once('end', () => finish(of(isSecured ? noAnswer : noHandshake)))
+    socket.once('error', (error) => finish(!isSecured && isReset(error) ? of(noHandshake, error) : explain(error)))
   })
 }
 
@@ -62,6 +64,10 @@ function toTarget(address: string): { readonly path: string } | { readonly host:
   if (address.startsWith('unix:')) return { path: address.slice('unix:'.length) }
   const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? []
   return { host, port: Number(port) }
+}
+
+function isReset(error: Error): boolean {
+  return 'code' in error && error.code === 'ECONNRESET'
 }
 
 function explain(error: Error): Diagnosis {
