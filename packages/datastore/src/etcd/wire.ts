@@ -55,9 +55,15 @@ export class WireWriter {
 
   /** A varint of 64 bits. */
   bigint(value: bigint): void {
-    let rest = BigInt.asUintN(64, value)
-    for (; rest > 0x1fffffffffffffn; rest >>= 7n) this.buffer[this.#at++] = Number(rest & 0x7fn) | 0x80
-    this.number(Number(rest))
+    // In two halves, which are numbers: arithmetic with bigints allocates.
+    let low = Number(BigInt.asUintN(32, value))
+    let high = Number(BigInt.asUintN(32, value >> 32n))
+    while (high > 0 || low > 0x7f) {
+      this.buffer[this.#at++] = (low & 0x7f) | 0x80
+      low = ((low >>> 7) | (high << 25)) >>> 0
+      high >>>= 7
+    }
+    this.buffer[this.#at++] = low
   }
 
   /** A length, then bytes. */
