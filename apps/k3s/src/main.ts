@@ -11,6 +11,7 @@ import { sentencesOf } from './explain.ts'
 import { createLogger, logCrashes } from './log.ts'
 import { readNodeOptions } from './node/node-options.ts'
 import { readServerOptions } from './server/server-options.ts'
+import { processTitle } from './process-title.ts'
 import { kubernetesVersion } from './version.ts'
 
 const exitCodes = { ok: 0, failure: 1, usage: 2 } as const
@@ -108,5 +109,6 @@ function explain(error: unknown): number {
   return exitCodes.failure
 }
 
+process.title = processTitle(process.argv)
 // What a library still waits for when our work is done, such as a timer of a closed connection, must not hold the process.
 process.exit(await main(process.argv.slice(2)).catch(explain))

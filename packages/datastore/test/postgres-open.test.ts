@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
-import { openDatastore } from '@k3s/datastore'
+import { openDatastore, readStatus } from '@k3s/datastore'
 import type { OpenDatastoreOptions } from '@k3s/datastore'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startPostgres } from './servers/postgres.ts'
@@ -109,6 +109,21 @@ describe('opening a PostgreSQL datastore', () => {
     expect(await refusal(server.dsn('app'))).toMatchObject({ code: 'ForeignSchema', text: expect.stringContaining('"users"') as string })
     expect(server.query('kine', 'select id from kine')).toBe('7')
     expect(server.query('app', "select count(*) from pg_tables where schemaname = 'public'")).toBe('1')
+  })
+
+  it('makes nothing where a datastore is only to be read', async () => {
+    await expect(readStatus(server.dsn('absent'))).rejects.toMatchObject({
+      code: 'InvalidDsn',
+      message: expect.stringContaining('does not exist') as string,
+    })
+    expect(server.query('postgres', "select count(*) from pg_database where datname = 'absent'")).toBe('0')
+    server.query('postgres', 'create database absent')
+    await expect(readStatus(server.dsn('absent'))).rejects.toMatchObject({
+      code: 'InvalidDsn',
+      message: expect.stringContaining('holds none') as string,
+    })
+    await (await openDatastore(server.dsn('absent')))[Symbol.asyncDispose]()
+    expect(await readStatus(server.dsn('absent'))).toMatchObject({ revision: 1 })
   })
 
   it('refuses a newer schema, and finishes one whose making was cut off', async () => {

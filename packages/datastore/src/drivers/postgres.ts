@@ -1,5 +1,6 @@
 import type { Logger } from '@k3s/lifecycle'
 import type { ServerDsn } from '../dsn.ts'
+import { DatastoreError } from '../errors.ts'
 import type { Backend, OpenMode } from '../engine/backend.ts'
 import { PostgresDialect } from './postgres/dialect.ts'
 import { sqlState, toDatastoreError } from './postgres/errors.ts'
@@ -29,12 +30,12 @@ export async function openPostgres({ dsn, server = {}, mode, logger, signal }: P
     address: 'socketPath' in address ? address.socketPath : `${address.host}:${address.port}`,
     tls: tlsOf(dsn, server),
   }
-  await prepareDatabase(target, signal)
+  await prepareDatabase(target, mode === 'read', signal)
   return openSqlBackend(new PostgresDialect(target), { mode, logger, maxConnections: server.maxConnections, signal })
 }
 
-/** Waits for a server that is starting, and makes the database. */
-async function prepareDatabase(target: PostgresTarget, signal: AbortSignal | undefined): Promise<void> {
+/** Waits for a server that is starting, and makes the database, unless it is only to be read. */
+async function prepareDatabase(target: PostgresTarget, isReadOnly: boolean, signal: AbortSignal | undefined): Promise<void> {
   const giveUpAt = performance.now() + startWaitMs
   for (;;) {
     signal?.throwIfAborted()
@@ -43,6 +44,11 @@ async function prepareDatabase(target: PostgresTarget, signal: AbortSignal | und
       return await session.close()
     } catch (error) {
       const state = sqlState(error)
+      if (state === '3D000' && isReadOnly)
+        throw new DatastoreError('InvalidDsn', `Cannot open the datastore at ${target.address}: its database does not exist`, {
+          hint: 'Correct the name of the database',
+          cause: error,
+        })
       if (state === '3D000') return createDatabase(target)
       if (state !== '57P03' || performance.now() > giveUpAt) throw toDatastoreError(error, target.address, true)
     }

@@ -23,7 +23,7 @@ import type { SqlDialect, SqlSession } from './dialect.ts'
 import { SqlReader } from './reader.ts'
 import { SqlRestore } from './restore.ts'
 import { plain, toNumber } from './rows.ts'
-import { prepareSchema } from './schema.ts'
+import { checkSchema, prepareSchema } from './schema.ts'
 import { SessionPool } from './session-pool.ts'
 import { defaultSqlTimeouts } from './timeouts.ts'
 import type { SqlTimeouts } from './timeouts.ts'
@@ -59,8 +59,10 @@ export async function openSqlBackend(dialect: SqlDialect, options: SqlBackendOpt
       const onAbort = (): void => session.destroy()
       signal?.addEventListener('abort', onAbort, { once: true })
       try {
-        if (mode !== 'read') await prepareSchema(dialect, session)
+        if (mode === 'read') await checkSchema(dialect, session)
+        else await prepareSchema(dialect, session)
         if (mode !== 'restore') await checkComplete(dialect, session)
+        if (mode === 'own') await session.run([plain(`delete from member where seen < ${dialect.nowMs} - ${memberLifeMs}`)])
       } finally {
         signal?.removeEventListener('abort', onAbort)
       }
@@ -77,9 +79,8 @@ export async function openSqlBackend(dialect: SqlDialect, options: SqlBackendOpt
   }
 }
 
-async function checkComplete({ address, kysely, nowMs }: SqlDialect, session: SqlSession): Promise<void> {
-  const { sql } = kysely.selectFrom('state').select('restoring').compile()
-  const [rows] = await session.run([plain(sql), plain(`delete from member where seen < ${nowMs} - ${memberLifeMs}`)])
+async function checkComplete({ address, kysely }: SqlDialect, session: SqlSession): Promise<void> {
+  const [rows] = await session.run([plain(kysely.selectFrom('state').select('restoring').compile().sql)])
   if (toNumber(rows?.[0]?.[0]) === 0) return
   throw new DatastoreError('Incomplete', `Cannot open the datastore at ${address}: a restore or migration into it was not finished`, {
     hint: 'Run the restore or migration again, or drop the database',

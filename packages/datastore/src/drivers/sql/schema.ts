@@ -34,22 +34,42 @@ export async function prepareSchema(dialect: SqlDialect, session: SqlSession): P
   }
 }
 
+/** Throws as {@link prepareSchema} does, and `InvalidDsn` when there is no datastore; makes nothing. */
+export async function checkSchema(dialect: SqlDialect, session: SqlSession): Promise<void> {
+  const names = await listTables(dialect, session)
+  const version = names.includes(markTable) ? await readVersion(dialect, session) : 0
+  if (version === 0)
+    throw new DatastoreError('InvalidDsn', `Cannot open the datastore at ${dialect.address}: the database holds none`, {
+      hint: 'Correct the name of the database',
+    })
+}
+
 async function prepare(dialect: SqlDialect, session: SqlSession): Promise<void> {
+  const names = await listTables(dialect, session)
+  if (!names.includes(markTable))
+    await session.run([createTable(dialect, markTable, [['version', 'integer']]), plain(`insert into ${markTable} values (0)`)])
+  if ((await readVersion(dialect, session)) === 0) await createAll(dialect, session, names)
+}
+
+/** Of a database that is ours, or empty. */
+async function listTables(dialect: SqlDialect, session: SqlSession): Promise<readonly string[]> {
   const [rows = []] = await session.run([plain(dialect.schema.listTables)])
   const names = rows.map(([name]) => String(name))
-  if (!names.includes(markTable)) {
-    if (names.length > 0) throw foreign(dialect, names)
-    await session.run([createTable(dialect, markTable, [['version', 'integer']], 'version'), plain(`insert into ${markTable} values (0)`)])
-  }
+  if (names.length > 0 && !names.includes(markTable)) throw foreign(dialect, names)
+  return names
+}
+
+/** 0 while the tables are made. */
+async function readVersion({ address }: SqlDialect, session: SqlSession): Promise<number> {
   const [marks = []] = await session.run([plain(`select version from ${markTable}`)])
   const version = toNumber(marks[0]?.[0] ?? 0)
   if (version > schemaVersion)
     throw new DatastoreError(
       'NewerSchema',
-      `Cannot open the datastore at ${dialect.address}: its schema version is ${version}, this program knows ${schemaVersion}`,
+      `Cannot open the datastore at ${address}: its schema version is ${version}, this program knows ${schemaVersion}`,
       { hint: 'Use the newer release that wrote it' },
     )
-  if (version === 0) await createAll(dialect, session, names)
+  return version
 }
 
 /** What an attempt that was cut off has left is made anew: nothing was written to it. */
