@@ -280,6 +280,80 @@ describe('custom resources', () => {
   })
 })
 
+const sized = (rules: readonly object[], more: object = {}): object => ({
+  type: 'object',
+  properties: {
+    spec: {
+      type: 'object',
+      'x-kubernetes-validations': rules,
+      properties: { size: { type: 'integer' }, max: { type: 'integer' }, 'a-b': { type: 'string', maxLength: 10 }, ...more },
+    },
+  },
+})
+
+describe('rules of custom resources', () => {
+  it('are asked about new objects', async () => {
+    const api = await start()
+    const rules = [
+      { rule: '!has(self.max) || self.size <= self.max', messageExpression: '"size %d is above %d".format([self.size, self.max])' },
+      {
+        rule: "!has(self.a__dash__b) || self.a__dash__b.startsWith('x')",
+        message: 'must begin with x',
+        fieldPath: '.a-b',
+        reason: 'FieldValueForbidden',
+      },
+    ]
+    await api.define(widgets({ schema: sized(rules) }))
+    expect((await api.send('POST', widgetsPath, widget('a', { size: 1, max: 2, 'a-b': 'xy' }))).status).toBe(201)
+    expect((await api.send('POST', widgetsPath, widget('b', { size: 3, max: 2, 'a-b': 'y' }))).json()['message']).toBe(
+      'Widget.example.com "b" is invalid: [spec: Invalid value: size 3 is above 2, spec.a-b: Forbidden: must begin with x]',
+    )
+  })
+
+  it('compare with the old object', async () => {
+    const api = await start()
+    await api.define(widgets({ schema: sized([{ rule: 'self.size >= oldSelf.size', message: 'size may only grow' }]) }))
+    expect((await api.send('POST', widgetsPath, widget('a', { size: 5 }))).status).toBe(201)
+    const patch = (size: number): Promise<Answer> =>
+      api.send('PATCH', `${widgetsPath}/a`, { spec: { size } }, 'application/merge-patch+json')
+    expect((await patch(6)).status).toBe(200)
+    expect((await patch(4)).json()['message']).toBe('Widget.example.com "a" is invalid: spec: Invalid value: size may only grow')
+  })
+
+  it('are tolerated where nothing changed', async () => {
+    const api = await start()
+    await api.define(widgets({ schema: sized([]) }))
+    await api.send('POST', widgetsPath, widget('a', { size: 1 }))
+    const { metadata } = (await api.send('GET', `${definitionsPath}/widgets.example.com`)).json()
+    const changed = widgets({ schema: sized([{ rule: 'self.size > 3' }]) })
+    expect((await api.send('PUT', `${definitionsPath}/widgets.example.com`, { ...changed, metadata })).status).toBe(200)
+    await expect
+      .poll(async () => (await api.send('POST', `${widgetsPath}?dryRun=All`, widget('z', { size: 1 }))).status, { timeout: 10_000 })
+      .toBe(422)
+    const labels = await api.send('PATCH', `${widgetsPath}/a`, { metadata: { labels: { a: 'b' } } }, 'application/merge-patch+json')
+    expect(labels.status).toBe(200)
+    expect(labels.headers['warning']).toBe('299 - "spec: Invalid value: failed rule: self.size > 3"')
+  })
+
+  it('must compile, and must not be too dear', async () => {
+    const api = await start()
+    const bad = await api.send('POST', definitionsPath, widgets({ schema: sized([{ rule: 'self.siz > 3' }]) }))
+    expect(bad.json()['message']).toBe(
+      'CustomResourceDefinition.apiextensions.k8s.io "widgets.example.com" is invalid: spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule: Invalid value: {"rule":"self.siz > 3"}: compilation failed: ERROR: <input>:1:5: undefined field \'siz\'\n | self.siz > 3\n | ....^',
+    )
+    const list = { names: { type: 'array', items: { type: 'string' } } }
+    const dear = await api.send(
+      'POST',
+      definitionsPath,
+      widgets({ schema: sized([{ rule: 'self.names.all(a, self.names.exists(b, a.contains(b)))' }], list) }),
+    )
+    expect(dear.status).toBe(422)
+    expect(dear.json()['message']).toContain(
+      'x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)',
+    )
+  })
+})
+
 describe('definitions of custom resources', () => {
   it('must be structural', async () => {
     const api = await start()
