@@ -72,6 +72,25 @@ describe('an outage of PostgreSQL', () => {
     for (const watch of watches) expect(watch.failure()).toBeUndefined()
   })
 
+  it('is noticed, and ends, also when the server does not say a word', async () => {
+    await using store = await openDatastore(newDsn())
+    const watch = record(store)
+    await store.update(Buffer.from('k'), Buffer.from('before'))
+    const begin = performance.now()
+    server.pause()
+    try {
+      const calls = [store.update(Buffer.from('k'), Buffer.from('lost')), store.get(Buffer.from('k')), store.currentRevision()]
+      expect(await Promise.all(calls.map(codeOf))).toEqual(['Unavailable', 'Unavailable', 'Unavailable'])
+      expect(performance.now() - begin).toBeLessThan(12_000)
+    } finally {
+      server.resume()
+    }
+    const back = performance.now()
+    await eventually(() => store.update(Buffer.from('k'), Buffer.from('after')).then(() => {}))
+    await eventually(() => expect(watch.values().at(-1)).toBe('after'))
+    expect(performance.now() - back).toBeLessThan(2000)
+  })
+
   it('a write waits through a short one', async () => {
     await using store = await openDatastore(newDsn())
     await store.update(Buffer.from('k'), Buffer.from('before'))

@@ -12,8 +12,6 @@ import { compacted } from './evaluate.ts'
 const ringBytes = 4 * 2 ** 20
 /** Bytes of one batch that a watcher is handed, or of one page of the log. It ends with the revision that passes this. */
 const maxBatchBytes = 2 ** 20
-/** Revisions of this process that may wait for those of others. */
-const maxAheadRevisions = 4096
 /** Between attempts to read the log of a database that is away: soon back after it is. */
 const retryDelay = { initialMs: 50, maxMs: 1000 } as const
 
@@ -109,8 +107,8 @@ export class WatchHub {
       if (this.#backend.shared === undefined)
         throw new Error(`Invariant broken: revision ${first.revision} follows ${this.#revision} in the log`)
       this.#ahead.push(...log)
-      // So much more than the ring holds is better read again.
-      if (this.#ahead.length > maxAheadRevisions) this.#ahead = []
+      // More than the ring holds is better read again.
+      if (this.#ahead.reduce((sum, { events }) => sum + sizeOf(events), 0) > ringBytes) this.#ahead = []
       this.#setTarget(log.at(-1)?.revision ?? 0)
       return
     }
@@ -265,10 +263,7 @@ export class WatchHub {
     for (const entry of [...log, ...this.#ahead]) {
       if (entry.revision !== this.#revision + 1) continue
       this.#revision = entry.revision
-      const bytes = entry.events.reduce(
-        (sum, { item, previous }) => sum + 100 + item.key.length + item.value.length + (previous?.value.length ?? 0),
-        0,
-      )
+      const bytes = sizeOf(entry.events)
       this.#ring.push({ events: entry.events, bytes })
       this.#ringBytes += bytes
       added.push(entry)
@@ -320,6 +315,10 @@ export class WatchHub {
       timer.abort()
     }
   }
+}
+
+function sizeOf(events: readonly WatchEvent[]): number {
+  return events.reduce((sum, { item, previous }) => sum + 100 + item.key.length + item.value.length + (previous?.value.length ?? 0), 0)
 }
 
 const everything: KeyRange = { start: emptyBytes, end: emptyBytes }

@@ -31,6 +31,9 @@ export interface PostgresServer extends AsyncDisposable {
   readonly kill: () => Promise<void>
   /** Starts it again, on the same port with the same data; resolves when it answers. */
   readonly start: () => Promise<void>
+  /** Stops and continues all processes of the server: connections stay, and nothing is answered. */
+  readonly pause: () => void
+  readonly resume: () => void
   /** Does SQL in a database as the server's administrator; one line a row. */
   readonly query: (database: string, sql: string) => string
 }
@@ -110,6 +113,11 @@ export async function startPostgres({
     server.kill(signal)
     await gone
   }
+  const signalAll = (signal: NodeJS.Signals): void => {
+    const pid = child?.pid ?? 0
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+    for (const process_ of [pid, ...children.map(Number)]) if (process_ > 0) process.kill(process_, signal)
+  }
   const kill = async (): Promise<void> => {
     await end('SIGKILL')
     // The children of a killed server end by themselves, soon.
@@ -128,6 +136,8 @@ export async function startPostgres({
       return child?.pid ?? 0
     },
     dsn: (database) => `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
+    pause: () => signalAll('SIGSTOP'),
+    resume: () => signalAll('SIGCONT'),
     stop: () => end('SIGINT'),
     kill,
     start,

@@ -139,7 +139,7 @@ class SqlBackend implements Backend {
   }
 
   compactSlice(): Promise<boolean> {
-    return compactSlice(this.#dialect, this.#pool, this.#timeouts.readAnswerMs)
+    return compactSlice(this.#dialect, this.#pool, this.#timeouts.scanAnswerMs)
   }
 
   status(): Promise<BackendStatus> {

@@ -151,7 +151,8 @@ export class SqlReader {
   async #snapshot(
     statements: readonly SqlStatement[],
   ): Promise<{ readonly position: StoredPosition; readonly rows: readonly (readonly SqlRow[])[] }> {
-    const [, position, ...rows] = await this.#run([plain(this.#dialect.beginSnapshot), selectPosition, ...statements, plain('commit')])
+    const all = [plain(this.#dialect.beginSnapshot), selectPosition, ...statements, plain('commit')]
+    const [, position, ...rows] = await this.#pool.run(all, this.#timeouts.scanAnswerMs)
     return { position: readPosition(position), rows: rows.slice(0, -1) }
   }
 

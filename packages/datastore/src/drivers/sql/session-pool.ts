@@ -8,6 +8,9 @@ export interface SessionPoolOptions {
   readonly acquireTimeoutMs: number
 }
 
+/** A connection whose end is noticed within this time of its use had broken before. */
+const noticeMs = 1000
+
 interface Waiter {
   readonly resolve: (session: SqlSession) => void
   readonly reject: (error: unknown) => void
@@ -32,10 +35,12 @@ export class SessionPool implements AsyncDisposable {
    */
   async run(statements: readonly SqlStatement[], timeoutMs: number): Promise<readonly (readonly SqlRow[])[]> {
     const { session, isNew } = await this.#acquire()
+    const begin = performance.now()
     try {
       return await this.#runOn(session, statements, timeoutMs)
     } catch (error) {
-      if (isNew || !session.isBroken || this.#isClosed) throw error
+      const wasBroken = session.isBroken && performance.now() - begin < noticeMs
+      if (isNew || !wasBroken || this.#isClosed) throw error
     }
     const fresh = await this.#acquire(true)
     return this.#runOn(fresh.session, statements, timeoutMs)

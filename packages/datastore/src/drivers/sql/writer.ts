@@ -58,13 +58,14 @@ export class SqlWriter {
     const plan = planPrefetch(requests)
     const doubtful: Doubtful = { result: undefined }
     for (let attempt = 0; ; attempt++) {
+      const begin = performance.now()
       try {
         const result = await this.#attempt(id, requests, plan, doubtful)
         this.#noteUp()
         return result
       } catch (error) {
         this.#drop()
-        this.#noteDown(error)
+        this.#noteDown(error, begin)
         const isOver = performance.now() - (this.#downSince ?? 0) > this.#timeouts.writeGiveUpMs
         if (!isUnavailable(error) || isOver || this.#isClosed) throw this.#failed(error, doubtful)
         await new Promise((resolve) => setTimeout(resolve, backoffDelay(attempt, retryDelay)))
@@ -150,10 +151,10 @@ export class SqlWriter {
     this.#downSince = undefined
   }
 
-  #noteDown(error: unknown): void {
+  #noteDown(error: unknown, since: number): void {
     if (!isUnavailable(error)) return
     if (this.#downSince === undefined) this.#logger.warn({ server: this.#dialect.address, err: error }, 'Database does not take writes')
-    this.#downSince ??= performance.now()
+    this.#downSince ??= since
   }
 
   #failed(cause: unknown, { result }: Doubtful): unknown {
