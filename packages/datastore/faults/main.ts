@@ -9,6 +9,7 @@
  *
  * The first lines of each run's file tell its options.
  */
+import { disk } from './disk.ts'
 import { history } from './history.ts'
 import { outage } from './outage.ts'
 import { sqliteKill } from './sqlite-kill.ts'
@@ -19,6 +20,7 @@ const runs: Readonly<Record<string, (args: readonly string[]) => Promise<boolean
   'sqlite-kill': sqliteKill,
   history,
   outage,
+  disk,
 }
 
 const [name = '', ...args] = process.argv.slice(2).filter((argument) => argument !== '--')

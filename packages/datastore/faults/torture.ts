@@ -230,8 +230,9 @@ export async function torture(args: readonly string[]): Promise<boolean> {
   await delay(1000)
   for (const member of members) await member.end()
 
-  await using reading = await openDatastore(database.dsn('torture', database.port))
+  const reading = await openDatastore(database.dsn('torture', database.port))
   const readout = await readLog(reading, start + 1)
+  await reading[Symbol.asyncDispose]()
   const entries: RecordedEntry[] = []
   for (const path of members.flatMap(({ files }) => files)) for await (const entry of readEntries(path)) entries.push(entry)
   const history = assembleHistory(entries, { start: { revision: start, items: [] }, readout, leaseBoundMs })

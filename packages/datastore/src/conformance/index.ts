@@ -11,6 +11,28 @@ import type { DatastoreUnderTest } from './subject.ts'
 import { describeTxns } from './txns.ts'
 import { describeWatches } from './watches.ts'
 
+export { checkHistory } from './check-history.ts'
+export { assembleHistory } from './recorded.ts'
+export type {
+  HistoryFrame,
+  Moment,
+  Problem,
+  RecordedAnswer,
+  RecordedChange,
+  RecordedDelivery,
+  RecordedEntry,
+  RecordedEvent,
+  RecordedHistory,
+  RecordedItem,
+  RecordedOperation,
+  RecordedRange,
+  RecordedRequest,
+  RecordedWatch,
+  RecordedWrite,
+  Violation,
+} from './recorded.ts'
+export { Recorder, RecordingClient } from './recorder.ts'
+export type { FollowOptions, RecorderOptions, ServerHandle } from './recorder.ts'
 export type { DatastoreUnderTest, SubjectOptions } from './subject.ts'
 
 /**

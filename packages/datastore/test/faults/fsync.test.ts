@@ -12,7 +12,9 @@ it('SQLite: what a write has put into the log is brought to disk before the writ
     const trace = join(directory, 'trace')
     const program = [process.execPath, '--conditions=@k3s/source', join(import.meta.dirname, 'answer-writer.ts')]
     const strace = ['-f', '-y', '-e', 'trace=pwrite64,fdatasync,fsync,write', '-o', trace]
-    const { status, stderr } = spawnSync('strace', [...strace, ...program, `sqlite://${join(directory, 'x.db')}`, `${writes}`], { encoding: 'utf8' })
+    const { status, stderr } = spawnSync('strace', [...strace, ...program, `sqlite://${join(directory, 'x.db')}`, `${writes}`], {
+      encoding: 'utf8',
+    })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const answers: { readonly hasWritten: boolean; readonly isOnDisk: boolean }[] = []
     let [hasWritten, isOnDisk] = [false, true]

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { checkHistory } from '../../src/conformance/check-history.ts'
 import type { Problem } from '../../src/conformance/recorded.ts'
-import { memoryDisk } from './disks.ts'
+import { memoryDisk, sharedDisk } from './disks.ts'
 import * as plants from './plants.ts'
 import { runWorkload } from './workload.ts'
 
@@ -48,6 +48,7 @@ describe('the workload and its checker find, when planted,', () => {
 
   it.for([
     { sound: 'a datastore in memory', plant: (): plants.Plant => ({}) },
+    { sound: 'two servers of one log', plant: (): plants.Plant => ({ disk: sharedDisk(), servers: 2 }) },
     { sound: 'a log that is replayed whole after a crash', plant: () => plants.losesNewestInCrash(0) },
     { sound: 'watches that resume after what they had', plant: () => plants.resumesWatchesAt(1) },
   ])('nothing in $sound', async ({ plant }) => {

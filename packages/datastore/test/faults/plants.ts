@@ -2,7 +2,7 @@
 import type { Datastore, WatchBatch } from '@k3s/datastore'
 import { MemoryBackend } from '../../src/drivers/memory.ts'
 import type { Backend, StoredLease, WriteRequest } from '../../src/engine/backend.ts'
-import { memoryDisk, withPosition } from './disks.ts'
+import { memoryDisk, sharedDisk, withPosition } from './disks.ts'
 import type { Overlay } from './disks.ts'
 import { randomOf, turns } from './random.ts'
 import type { Disk } from './simulated-server.ts'
@@ -128,7 +128,7 @@ export function delaysForeignEvents(): Plant {
       watch: (...parameters) => watch(...parameters) as unknown as ReturnType<Datastore['watch']>,
     })
   }
-  return { wrap }
+  return { wrap, disk: sharedDisk(), servers: 2 }
 }
 
 /** (6) Tells watches of a write at once, and shows it to readers, and answers it, a little later. */
