@@ -89,8 +89,21 @@ function makePki(folder: string): void {
     writeFileSync(join(folder, `${name}.ext`), extensions)
     openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', subject)
     openssl(
-      ...['x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial'],
-      ...['-out', `${name}.crt`, '-days', '2', '-extfile', `${name}.ext`],
+      'x509',
+      '-req',
+      '-in',
+      `${name}.csr`,
+      '-CA',
+      'ca.crt',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-out',
+      `${name}.crt`,
+      '-days',
+      '2',
+      '-extfile',
+      `${name}.ext`,
     )
   }
   openssl('genrsa', '-out', 'sa.key', '2048')
@@ -122,20 +135,19 @@ const file = (name: string): string => join(folder, name)
 const apiserver = spawn(
   join(programs, 'kube-apiserver'),
   [
-    ...[
-      `--etcd-servers=${etcd.url}`,
-      '--bind-address=127.0.0.1',
-      `--secure-port=${port}`,
-      `--cert-dir=${folder}`,
-      '--endpoint-reconciler-type=none',
-    ],
-    ...[
-      `--tls-cert-file=${file('apiserver.crt')}`,
-      `--tls-private-key-file=${file('apiserver.key')}`,
-      `--client-ca-file=${file('ca.crt')}`,
-    ],
-    ...['--service-account-issuer=https://kubernetes.default.svc', `--service-account-key-file=${file('sa.key')}`],
-    ...[`--service-account-signing-key-file=${file('sa.key')}`, '--service-cluster-ip-range=10.43.0.0/16', '--authorization-mode=RBAC'],
+    `--etcd-servers=${etcd.url}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    `--cert-dir=${folder}`,
+    '--endpoint-reconciler-type=none',
+    `--tls-cert-file=${file('apiserver.crt')}`,
+    `--tls-private-key-file=${file('apiserver.key')}`,
+    `--client-ca-file=${file('ca.crt')}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-key-file=${file('sa.key')}`,
+    `--service-account-signing-key-file=${file('sa.key')}`,
+    '--service-cluster-ip-range=10.43.0.0/16',
+    '--authorization-mode=RBAC',
   ],
   { stdio: ['ignore', output, output] },
 )

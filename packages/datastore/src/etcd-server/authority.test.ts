@@ -22,7 +22,10 @@ const codes: Readonly<Record<string, string>> = {
 
 /** A Huffman-coded string of HPACK, filled up with ones. */
 function huffman(text: string): Buffer {
-  const bits = [...text].map((character) => codes[character] ?? '').join('')
+  const bits = text
+    .split('')
+    .map((character) => codes[character] ?? '')
+    .join('')
   const bytes = (bits.padEnd(Math.ceil(bits.length / 8) * 8, '1').match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2))
   return Buffer.from([0x80 | bytes.length, ...bytes])
 }

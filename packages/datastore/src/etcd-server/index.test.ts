@@ -11,7 +11,9 @@ import type { EtcdServer, ServeEtcdOptions } from './index.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (value: Uint8Array | undefined): string => new TextDecoder().decode(value)
-const eventually = async (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 5 })
+async function eventually(check: () => void): Promise<void> {
+  await vi.waitFor(check, { timeout: 20_000, interval: 5 })
+}
 
 interface Served {
   readonly datastore: Datastore
@@ -70,6 +72,10 @@ function collect(stream: ClientDuplexStream<MessageInput<'WatchRequest'>, Messag
 const everything = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) }
 const showEvents = ({ events }: Message<'WatchResponse'>): readonly string[] =>
   events.map(({ type, kv, prevKv }) => `${type === 0 ? 'put' : 'delete'} ${text(kv?.key)} at ${kv?.modRevision} was ${text(prevKv?.value)}`)
+
+it('is one function', async () => {
+  expect(Object.keys(await import('./index.ts'))).toEqual(['serveEtcd'])
+})
 
 describe('a watch stream', () => {
   it('gives ids, takes given ones, and refuses what is there already or can never match, in words of etcd', async () => {
