@@ -13,6 +13,7 @@ import type { Answer, CallMessage, CheckpointerCall, Loaded, ReaderCall, WorkerS
 import type { PackedItems } from './sqlite/packed-items.ts'
 import { Reader } from './sqlite/reader.ts'
 import { checkpoint, openCheckpointer } from './sqlite/schema.ts'
+import { Statements } from './sqlite/store.ts'
 import { Writer } from './sqlite/writer.ts'
 
 /** Does one call; `sendPart` may be used before it returns. `afterwards` runs when the answer has been sent. */
@@ -99,9 +100,13 @@ function readerHandler(engine: SqlEngine, path: string): { readonly handle: Hand
 
 function checkpointerHandler(engine: SqlEngine, path: string): Handler<CheckpointerCall> {
   let database: SqlDatabase | undefined
+  let statements: Statements | undefined
   return (call) => {
-    if (call.method === 'open') database = openCheckpointer(engine, path)
-    if (call.method === 'checkpoint' && database !== undefined) return { value: checkpoint(database) }
+    if (call.method === 'open') {
+      database = openCheckpointer(engine, path)
+      statements = new Statements(database)
+    }
+    if (call.method === 'checkpoint' && statements !== undefined) return { value: checkpoint(statements) }
     if (call.method === 'close') database?.close()
     return {}
   }

@@ -27,17 +27,17 @@ function setUp(): { readonly thread: ManualThread; readonly checkpointer: Checkp
 }
 const begun = (thread: ManualThread, count: number): Promise<void> =>
   vi.waitFor(() => expect(thread.checkpoints).toBe(count), { timeout: 10_000, interval: 2 })
-const small = { frames: 300, copiedFrames: 0 }
-const copied = { frames: 1200, copiedFrames: 1200 }
+const small = { bytes: 300 * 4096, copiedBytes: 0 }
+const copied = { bytes: 1200 * 4096, copiedBytes: 1200 * 4096 }
 
 it('a copy that began before the file was to shrink does not count: another follows', async () => {
   const { thread, checkpointer } = setUp()
-  checkpointer.note({ frames: 1200, copiedFrames: 0 })
+  checkpointer.note({ bytes: 1200 * 4096, copiedBytes: 0 })
   await begun(thread, 1)
   checkpointer.noteShrunk(small)
   thread.answer(copied) // true when it looked, which was too early
   await begun(thread, 2)
-  thread.answer({ frames: 300, copiedFrames: 300 })
+  thread.answer({ bytes: 300 * 4096, copiedBytes: 300 * 4096 })
   await checkpointer[Symbol.asyncDispose]()
   expect(thread.checkpoints).toBe(2)
 })
@@ -46,9 +46,9 @@ it('after pages were given back a small log is copied too, again and again until
   const { thread, checkpointer } = setUp()
   checkpointer.noteShrunk(small)
   await begun(thread, 1)
-  thread.answer({ frames: 310, copiedFrames: 300 })
+  thread.answer({ bytes: 310 * 4096, copiedBytes: 300 * 4096 })
   await begun(thread, 2)
-  thread.answer({ frames: 310, copiedFrames: 310 })
+  thread.answer({ bytes: 310 * 4096, copiedBytes: 310 * 4096 })
   await checkpointer[Symbol.asyncDispose]()
   expect(thread.checkpoints).toBe(2)
 })
@@ -58,9 +58,9 @@ it('a small log is otherwise left alone, and so is one that is copied', async ()
   checkpointer.note(small)
   checkpointer.note(copied)
   // Begins later than a copy for either of them would.
-  checkpointer.note({ frames: 1100, copiedFrames: 1000 })
+  checkpointer.note({ bytes: 1100 * 4096, copiedBytes: 1000 * 4096 })
   await begun(thread, 1)
-  thread.answer({ frames: 1100, copiedFrames: 1100 })
+  thread.answer({ bytes: 1100 * 4096, copiedBytes: 1100 * 4096 })
   await checkpointer[Symbol.asyncDispose]()
   expect(thread.checkpoints).toBe(1)
 })

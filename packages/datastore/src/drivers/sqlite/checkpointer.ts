@@ -1,8 +1,8 @@
 import type { CheckpointerCall, LogSize } from './messages.ts'
 import type { WorkerThread } from './worker-thread.ts'
 
-/** Frames of the write-ahead log worth copying: 4 MiB. */
-const enoughFrames = 1000
+/** Bytes of the write-ahead log worth copying. */
+const enoughBytes = 4 * 2 ** 20
 /** How long a large log that has little left to copy may wait: in a lull it is copied whole, and then begins anew. */
 const lullMs = 25
 /** The thread costs about 10 MB, so it ends when there has been no work for this long. */
@@ -24,10 +24,10 @@ export class Checkpointer implements AsyncDisposable {
   }
 
   /** Says how large the log is, after each change: a large one is copied, at once or in a lull by how much there is to copy. */
-  note({ frames, copiedFrames }: LogSize): void {
+  note({ bytes, copiedBytes }: LogSize): void {
     if (this.#isClosed) return
-    const isLarge = frames >= enoughFrames && copiedFrames < frames
-    if (frames - copiedFrames >= enoughFrames) this.#work()
+    const isLarge = bytes >= enoughBytes && copiedBytes < bytes
+    if (bytes - copiedBytes >= enoughBytes) this.#work()
     else if (isLarge || this.#wantsWhole) this.#lull ??= setTimeout(() => this.#work(), lullMs).unref()
   }
 
@@ -55,7 +55,7 @@ export class Checkpointer implements AsyncDisposable {
       .then((size) => {
         this.#working = undefined
         if (size === undefined) return
-        if (isWholeWanted && size.copiedFrames < size.frames) this.#wantsWhole = true
+        if (isWholeWanted && size.copiedBytes < size.bytes) this.#wantsWhole = true
         this.note(size)
       })
   }

@@ -51,11 +51,11 @@ export interface CompactAnswer {
   readonly log: LogSize
 }
 
-/** The write-ahead log, in frames, each of which holds a page of the file. */
+/** The write-ahead log: the pages that it holds. */
 export interface LogSize {
-  readonly frames: number
+  readonly bytes: number
   /** Those already copied into the file. When all are, the next write begins the log anew. */
-  readonly copiedFrames: number
+  readonly copiedBytes: number
 }
 
 /** What the checkpointer is asked. A checkpoint is answered with the {@link LogSize} after it. */

@@ -4,10 +4,16 @@ import { DatastoreError } from '../../errors.ts'
 import { sqliteCode } from './database.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
 import type { LogSize } from './messages.ts'
+import type { Statements } from './store.ts'
 
 /** Marks a file as ours: "k3sd". */
 const applicationId = 0x6b337364
 const schemaVersion = 2
+/**
+ * Of a new file. A commit writes whole pages, two for a small value: with 4096 bytes a renewed Kubernetes lease costs half as much again, and all
+ * writes are slower by what the disk has to take; lists of values of a kilobyte are quicker by a fifth.
+ */
+const pageBytes = 1024
 /** For the moments in which a checkpoint or a recovery holds the file's locks. */
 const busyTimeoutMs = 5000
 
@@ -166,7 +172,7 @@ function prepareSchema(database: SqlDatabase, path: string): void {
   const tables = database.prepare("select name from sqlite_master where type = 'table'").all()
   if (tables.some(([name]) => name === 'kine')) throw foreign(path, 'it is the database of the original K3s (kine)')
   if (id !== 0 || tables.length > 0) throw foreign(path, 'it belongs to another program')
-  database.exec('pragma auto_vacuum = incremental; pragma journal_mode = wal; begin immediate')
+  database.exec(`pragma page_size = ${pageBytes}; pragma auto_vacuum = incremental; pragma journal_mode = wal; begin immediate`)
   database.exec(`${schema}; pragma application_id = ${applicationId}; pragma user_version = ${schemaVersion}; commit`)
 }
 
@@ -201,10 +207,11 @@ export function openCheckpointer(engine: SqlEngine, path: string): SqlDatabase {
 }
 
 /** Copies what can be copied without waiting for anybody, and brings it to disk. `noop` only looks. */
-export function checkpoint(database: SqlDatabase, mode: 'passive' | 'noop' = 'passive'): LogSize {
+export function checkpoint(statements: Statements, mode: 'passive' | 'noop' = 'passive'): LogSize {
   // An SQLite that does not know NOOP takes it for PASSIVE: it copies now what would be copied soon.
-  const [, frames, copiedFrames] = database.prepare(`pragma wal_checkpoint(${mode})`).get() ?? []
-  return { frames: Number(frames), copiedFrames: Number(copiedFrames) }
+  const [, frames, copiedFrames] = statements.of(`pragma wal_checkpoint(${mode})`).get() ?? []
+  const bytes = Number(statements.of('pragma page_size').get()?.[0])
+  return { bytes: Number(frames) * bytes, copiedBytes: Number(copiedFrames) * bytes }
 }
 
 /** A connection for reads of a file that another process may be writing to; it takes no lock and makes nothing. */

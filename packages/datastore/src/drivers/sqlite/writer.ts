@@ -12,14 +12,15 @@ import { checkpoint, openOwnedFile, readNumber } from './schema.ts'
 import type { OwnedFile } from './schema.ts'
 import { findFirstId, readPosition, SqliteStore, Statements } from './store.ts'
 
-/** Frames in the write-ahead log at which the writer itself copies what the checkpointer has left, so that the log starts anew: 32 MiB. */
-const maxFrames = 8000
+/** Bytes of the write-ahead log at which the writer itself copies what the checkpointer has left, so that the log starts anew. */
+const maxLogBytes = 32 * 2 ** 20
 /** Time that one slice of compaction may take before its commit. */
 const sliceMs = 8
 /** Rows looked at between two looks at the time. */
 const sliceRows = 64
-/** Free pages kept for coming writes, and given back to the file system in one slice. */
-const spareFreePages = 1024
+/** Free bytes of the file kept for coming writes. */
+const spareFreeBytes = 4 * 2 ** 20
+/** Pages given back to the file system in one slice. */
 const vacuumPages = 256
 
 /** The one connection that writes; it has the file's lock. */
@@ -85,7 +86,7 @@ export class Writer {
     const known = new Map(strings.map((string, number) => [string, number]))
     const to = new ByteWriter({ capacity: 1024 + 256 * requests.length, known })
     writeBatchResult(to, result)
-    return { result: to.finish(), log: checkpoint(this.#database, 'noop') }
+    return { result: to.finish(), log: checkpoint(this.#statements, 'noop') }
   }
 
   /**
@@ -93,7 +94,7 @@ export class Writer {
    * whole, and only then it starts anew with the next write.
    */
   keepLogSmall(): void {
-    if (checkpoint(this.#database, 'noop').frames >= maxFrames) checkpoint(this.#database)
+    if (checkpoint(this.#statements, 'noop').bytes >= maxLogBytes) checkpoint(this.#statements)
   }
 
   /**
@@ -126,7 +127,7 @@ export class Writer {
       const isMore = !isDone || this.#vacuumSlice()
       const hasShrunk = !isMore && this.#gavePagesBack
       if (hasShrunk) this.#gavePagesBack = false
-      return { isMore, hasShrunk, log: checkpoint(this.#database, 'noop') }
+      return { isMore, hasShrunk, log: checkpoint(this.#statements, 'noop') }
     } catch (error) {
       this.#rollBack()
       throw failedCommit(this.#path, error)
@@ -168,7 +169,8 @@ export class Writer {
 
   /** Gives some free pages at the file's end back when there are many; true when more are left. */
   #vacuumSlice(): boolean {
-    const superfluous = (): number => readNumber(this.#database, 'pragma freelist_count') - spareFreePages
+    const superfluous = (): number =>
+      readNumber(this.#database, 'pragma freelist_count') * readNumber(this.#database, 'pragma page_size') - spareFreeBytes
     if (superfluous() <= 0) return false
     this.#database.exec(`pragma incremental_vacuum(${vacuumPages})`)
     this.#gavePagesBack = true
