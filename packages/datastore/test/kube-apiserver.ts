@@ -34,7 +34,7 @@ function build(folder: string): void {
   const goMod = readFileSync(join(module, 'go.mod'), 'utf8')
   const staging = [...goMod.matchAll(/^\t(k8s\.io\/\S+) => \.\/staging/gm)].map(([, name = '']) => name)
   const required = [...goMod.matchAll(/^require \(\n[^)]*\)/gm)].map(([text]) =>
-    text.replaceAll(/^(\tk8s\.io\/\S+) v0\.0\.0/gm, `$1 ${stagingVersion}`),
+    text.replaceAll(/^(\tk8s\.io\/\S+) v0\.0\.0(?= |$)/gm, `$1 ${stagingVersion}`),
   )
   const lines = [
     'module kube',

@@ -35,8 +35,8 @@ async function serve(options: Partial<ServeEtcdOptions> = {}): Promise<Served> {
     'grpc.max_send_message_length': -1,
   })
   open.push(
-    () => datastore[Symbol.asyncDispose](),
-    () => server[Symbol.asyncDispose](),
+    async () => datastore[Symbol.asyncDispose](),
+    async () => server[Symbol.asyncDispose](),
     async () => client.close(),
   )
   return {
