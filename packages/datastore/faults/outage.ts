@@ -24,7 +24,7 @@ export async function outage(args: readonly string[]): Promise<boolean> {
   const recorder = new Recorder({ now: machineMoment, emit: (entry) => entries.push(entry) })
   const server = { name: 'member', store }
   const start = await store.currentRevision()
-  let isStopping = false
+  const stopping = new AbortController()
   /** Of answered calls. */
   const answers: { readonly begin: number; readonly end: number; readonly kind: 'write' | 'read' }[] = []
   const failures = new Map<string, number>()
@@ -44,7 +44,7 @@ export async function outage(args: readonly string[]): Promise<boolean> {
   }
   const writers = Array.from({ length: options.writers }, async (_, writer) => {
     const client = recorder.client(`writer${writer}`, () => server)
-    for (let write = 0; !isStopping; write++) {
+    for (let write = 0; !stopping.signal.aborted; write++) {
       const key = `k${(writer * 7 + write) % 50}`
       await call('write', () => client.write({ conditions: [], changes: [{ type: 'put', key, value: `${writer}.${write}` }] }))
       await delay(10)
@@ -52,7 +52,7 @@ export async function outage(args: readonly string[]): Promise<boolean> {
   })
   const reader = (async () => {
     const client = recorder.client('reader', () => server)
-    for (let read = 0; !isStopping; read++) {
+    for (let read = 0; !stopping.signal.aborted; read++) {
       await call('read', () => client.read({ start: `k${read % 50}` }))
       await delay(20)
     }
@@ -84,7 +84,7 @@ export async function outage(args: readonly string[]): Promise<boolean> {
     Math.min(...answers.filter(({ begin, end, kind: its }) => its === kind && end > back && begin > gone + 1000).map(({ end }) => end)) -
     back
   await delay(3000)
-  isStopping = true
+  stopping.abort()
   await Promise.all([...writers, reader])
   const marker = await recorder.client('last', () => server).write({ conditions: [], changes: [{ type: 'put', key: 'k9z', value: 'end' }] })
   const through = marker.type === 'written' ? marker.revision : 0

@@ -275,15 +275,15 @@ function watchersOf(name: string, count: number, fromRevision: number): WorkerSe
 
 async function positionOf(dsn: string): Promise<number> {
   await using store = await openDatastore(dsn)
-  return store.currentRevision()
+  return await store.currentRevision() // before the store is closed
 }
 
 /** How long an event takes from the call of its write, on one member, to a watcher of another; both idle otherwise. */
 async function measureLatency(dsn: string, report: RunReport, name: string): Promise<void> {
   const budgetMs = name === 'postgres' ? 50 : 100
-  const result = Promise.withResolvers<readonly number[]>()
-  const child = startChild('latency.ts', { dsn, count: 300, intervalMs: 20 }, (message) => result.resolve(message as readonly number[])) // what latency.ts sends
-  const figures = await Promise.race([result.promise, child.ended.then(() => [])])
+  const result = Promise.withResolvers<unknown>()
+  const child = startChild('latency.ts', { dsn, count: 300, intervalMs: 20 }, (message) => result.resolve(message))
+  const figures = (await Promise.race([result.promise, child.ended.then(() => [])])) as readonly number[] // what latency.ts sends
   child.process.kill()
   const p99 = quantile(figures, 0.99)
   report.note('write on one, event on another: p50, ms', quantile(figures, 0.5).toFixed(1))

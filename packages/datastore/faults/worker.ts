@@ -36,8 +36,10 @@ const file = new EntryFile(settings.entriesPath)
 const recorder = new Recorder({ now: machineMoment, emit: file.write, idPrefix: `${name}.${incarnation}.`, valueBytes })
 const reached: Record<string, number> = {}
 let [written, unknown] = [0, 0]
-let [isStopping, isStopped] = [false, false]
-process.on('message', () => (isStopping = true))
+/** Aborted when no further calls are wanted. */
+const stopping = new AbortController()
+let isStopped = false
+process.on('message', () => stopping.abort())
 process.on('disconnect', () => process.exit())
 
 const store = await openDatastore(settings.dsn)
@@ -65,7 +67,7 @@ const any = (below: number): number => Math.floor(Math.random() * below)
 async function write(writer: number): Promise<void> {
   const client = recorder.client(`${name}.writer${writer}`, () => server)
   const known = new Map<string, number>()
-  for (let call = 0; !isStopping; call++) {
+  for (let call = 0; !stopping.signal.aborted; call++) {
     const key = keyOf(any(settings.keys))
     const put: RecordedChange = { type: 'put', key, value: `${name}.${incarnation}.${writer}.${call}` }
     const condition = { key, modRevision: known.get(key) ?? 0 }
@@ -107,7 +109,7 @@ async function write(writer: number): Promise<void> {
 /** Leases that are left to end, and some that are renewed once. */
 async function lease(): Promise<void> {
   const client = recorder.client(`${name}.lease`, () => server)
-  for (let call = 0; !isStopping; call++) {
+  for (let call = 0; !stopping.signal.aborted; call++) {
     const id = `${BigInt(Date.now()) * 4096n + BigInt(process.pid % 4096)}`
     if ((await client.grantLease(id, 3)).type === 'done') {
       const change: RecordedChange = { type: 'put', key: `lease/${name}/${incarnation}/${call}`, value: id, leaseId: id }

@@ -185,16 +185,19 @@ export class RecordingClient {
         code = codeOf(error)
       }
       emit({ type: 'end', id, at: this.#recorder.now, code })
-      while (!signal.aborted && code !== undefined) {
-        await beforeResume()
-        if (code !== 'Compacted') break
-        const answer = await this.read(range, { signal })
-        if (answer.type === 'items') {
-          next = answer.revision + 1
-          break
-        }
-      }
+      if (code !== undefined && !signal.aborted) await beforeResume()
+      if (code === 'Compacted') next = await this.#relist(range, next, signal, beforeResume)
     }
+  }
+
+  /** The revision after that of a list; `next` when the signal aborts before there is one. */
+  async #relist(range: RecordedRange, next: number, signal: AbortSignal, beforeRetry: () => Promise<void>): Promise<number> {
+    while (!signal.aborted) {
+      const answer = await this.read(range, { signal })
+      if (answer.type === 'items') return answer.revision + 1
+      await beforeRetry()
+    }
+    return next
   }
 
   async #txn(store: Datastore, { conditions, changes }: RecordedWrite, signal: AbortSignal | undefined): Promise<RecordedAnswer> {

@@ -95,8 +95,7 @@ export function resumesWatchesAt(offset: 0 | 1): Plant {
     }
   }
   return {
-    wrap: (store) =>
-      covering(store, { watch: (...parameters) => watch(store, ...parameters) as unknown as ReturnType<Datastore['watch']> }),
+    wrap: (store) => covering(store, { watch: (...parameters) => watch(store, ...parameters) }),
   }
 }
 
@@ -125,7 +124,7 @@ export function delaysForeignEvents(): Plant {
       update: async (...parameters) => note(await store.update(...parameters)),
       delete: async (...parameters) => note(await store.delete(...parameters)),
       txn: async (...parameters) => note(await store.txn(...parameters)),
-      watch: (...parameters) => watch(...parameters) as unknown as ReturnType<Datastore['watch']>,
+      watch: (...parameters) => watch(...parameters),
     })
   }
   return { wrap, disk: sharedDisk(), servers: 2 }

@@ -40,7 +40,7 @@ export class SimulatedBackend implements Backend {
   async kill(): Promise<void> {
     this.#isDead = true
     this.#death.reject(new DatastoreError('Unavailable', 'The server has died'))
-    await Promise.allSettled([...this.#running])
+    await Promise.allSettled(this.#running)
   }
 
   commit: Backend['commit'] = (batch) => this.#do('commit', () => this.#inner.commit(batch))
@@ -59,7 +59,7 @@ export class SimulatedBackend implements Backend {
   finishRestore: Backend['finishRestore'] = (end) => this.#inner.finishRestore(end)
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([...this.#running])
+    await Promise.allSettled(this.#running)
     await this.#inner[Symbol.asyncDispose]()
   }
 

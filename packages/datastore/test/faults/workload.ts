@@ -49,6 +49,8 @@ const ranges: readonly [RecordedRange, ...RecordedRange[]] = [
 const everything: RecordedRange = { start: '', end: '' }
 /** A revocation takes its turn among everything else, and a server that has died comes back first. */
 const leaseBoundMs = 5000
+/** Beside those in the middle of commits. */
+const crashesBetweenCommits = 4
 
 /** Runs random clients, watchers and crashes against a disk, by one seed; returns everything that they saw. */
 export async function runWorkload(options: WorkloadOptions): Promise<RecordedHistory> {
@@ -118,20 +120,21 @@ export async function runWorkload(options: WorkloadOptions): Promise<RecordedHis
   // The first watcher, which is of everything, has got what is compacted: so the checker knows it.
   const compactable = (): number => reached[0] ?? 1
 
-  let isTicking = true
+  const ticks = new AbortController()
   const ticking = (async () => {
-    while (isTicking) {
+    while (!ticks.signal.aborted) {
       if (paceMs === 0) await turns(random.below(10))
       else await delay(paceMs)
       await clock.advance(paceMs === 0 ? random.below(60) : paceMs)
     }
   })()
-  let isCrashing = true
+  const crashes = new AbortController()
+  const maxCrashes = crashProbability > 0 ? crashesBetweenCommits : 0
   const crashing = (async () => {
-    for (let crash = 0; crash < 4 && isCrashing && crashProbability > 0; crash++) {
+    for (let crash = 0; crash < maxCrashes && !crashes.signal.aborted; crash++) {
       await turns(100 + random.below(400))
       const index = random.below(servers.length)
-      if (isCrashing)
+      if (!crashes.signal.aborted)
         await deleteAndCrash(
           recorder.client(`crash${index}`, () => serverOf(index)),
           serverOf(index),
@@ -149,13 +152,13 @@ export async function runWorkload(options: WorkloadOptions): Promise<RecordedHis
       )
     }),
   )
-  isCrashing = false
+  crashes.abort()
   await crashing
   for (const server of servers) {
     server.calm()
     await server.settled()
   }
-  isTicking = false
+  ticks.abort()
   await ticking
   // Leases that were granted for less than this have ended then, and this has been looked at.
   const last = recorder.client('last', () => serverOf(0))
