@@ -1,7 +1,7 @@
 /**
  * A server of its own process that writes without pause and says each answered write on a line: `REVISION VALUE`.
  *
- *     node --conditions=@k3s/source test/postgres-member.ts DSN
+ *     node --conditions=@k3s/source test/sql-member.ts DSN
  */
 import { openDatastore } from '@k3s/datastore'
 
