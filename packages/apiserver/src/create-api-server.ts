@@ -10,7 +10,9 @@ import { ConnectProxy } from './connect/connect-proxy.ts'
 import { createRequestHandler } from './http/fastify-handler.ts'
 import { HttpFront } from './http/http-front.ts'
 import { trivialConverter } from './custom-resources/conversion/converter.ts'
-import { CustomResources } from './custom-resources/custom-resources.ts'
+import { serviceDialer } from './custom-resources/conversion/service-dialer.ts'
+import { webhookConverter } from './custom-resources/conversion/webhook-converter.ts'
+import { CustomResources, type CustomResourcesOptions } from './custom-resources/custom-resources.ts'
 import { definitionStrategy } from './custom-resources/definition/strategy.ts'
 import { listen, type OwnListening } from './http/listen.ts'
 import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
@@ -44,7 +46,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const transport: ApiServer['transport'] = (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal })
   await core.feed.load(stopping.signal)
   // Before anything is answered: what was defined is served from the start.
-  const customResources = new CustomResources({ core, converterOf: () => trivialConverter })
+  const customResources = new CustomResources({ core, converterOf: converterOf(options, core) })
   const custom = customResources.start(stopping.signal)
   const background = startBackground({ core, options, signal: stopping.signal })
   try {
@@ -120,6 +122,12 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
     nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted }),
   }
   return { core, parts, pipeline }
+}
+
+/** How custom resources are converted: by what their definitions say. */
+function converterOf({ nodeConnector }: ApiServerOptions, { objects, random }: ApiCore): CustomResourcesOptions['converterOf'] {
+  const dialer = serviceDialer(objects, nodeConnector, random)
+  return (definition) => (definition.spec.conversion?.strategy === 'Webhook' ? webhookConverter(definition, dialer) : trivialConverter)
 }
 
 /** The side that HTTP requests come in by: who asks, and how the answers are counted. */

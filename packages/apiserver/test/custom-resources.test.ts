@@ -1,95 +1,7 @@
 import type { KubernetesObject } from '@k3s/api'
 import { describe, expect, it } from 'vitest'
-import { ask, startHttps, type Answer, type HttpsServer } from './start-https.ts'
-
-const definitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
-const widgetsPath = '/apis/example.com/v1/namespaces/default/widgets'
-
-interface Overrides {
-  readonly schema?: object
-  readonly version?: object
-  readonly spec?: object
-}
-
-/** The definition of Widgets with some parts changed. */
-function widgets({ schema, version = {}, spec = {} }: Overrides = {}): Record<string, unknown> {
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: 'widgets.example.com' },
-    spec: {
-      group: 'example.com',
-      scope: 'Namespaced',
-      names: { plural: 'widgets', kind: 'Widget', shortNames: ['wd'], categories: ['all'] },
-      versions: [
-        {
-          name: 'v1',
-          served: true,
-          storage: true,
-          schema: {
-            openAPIV3Schema: schema ?? {
-              type: 'object',
-              properties: {
-                spec: {
-                  type: 'object',
-                  required: ['size'],
-                  properties: {
-                    size: { type: 'integer', minimum: 1 },
-                    color: { type: 'string', enum: ['red', 'blue'], default: 'red' },
-                    tags: { type: 'array', items: { type: 'string' }, 'x-kubernetes-list-type': 'set' },
-                  },
-                },
-                status: { type: 'object', properties: { ready: { type: 'boolean' }, replicas: { type: 'integer' } } },
-              },
-            },
-          },
-          ...version,
-        },
-      ],
-      ...spec,
-    },
-  }
-}
-
-const widget = (name: string, spec: object): object => ({ apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name }, spec })
-
-class Api {
-  readonly #server: HttpsServer
-  constructor(server: HttpsServer) {
-    this.#server = server
-  }
-
-  send(
-    method: string,
-    path: string,
-    body?: unknown,
-    contentType = 'application/json',
-    headers: Record<string, string> = {},
-  ): Promise<Answer> {
-    const { cert, key } = this.#server.adminCertificate
-    const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
-    return ask(this.#server, path, { method, cert, key, headers: { 'content-type': contentType, ...headers }, body: text })
-  }
-
-  /** Makes a definition and waits until it is established. */
-  async define(definition: Record<string, unknown>): Promise<void> {
-    const answer = await this.send('POST', definitionsPath, definition)
-    expect(answer.json()).toMatchObject({ kind: 'CustomResourceDefinition' })
-    const { name } = definition['metadata'] as { name: string } // written above
-    await expect
-      .poll(async () => conditionsOf((await this.send('GET', `${definitionsPath}/${name}`)).json()), { timeout: 10_000 })
-      .toMatchObject({ Established: 'True', NamesAccepted: 'True' })
-  }
-}
-
-function conditionsOf(object: Record<string, unknown>): Record<string, string> {
-  const { status } = object as { status?: { conditions?: { type: string; status: string }[] } } // a definition
-  return Object.fromEntries((status?.conditions ?? []).map(({ type, status: value }) => [type, value]))
-}
-
-async function start(): Promise<Api> {
-  return new Api(await startHttps())
-}
+import { conditionsOf, definitionsPath, start, widget, widgets, widgetsPath } from './custom-api.ts'
+import type { Answer } from './start-https.ts'
 
 describe('custom resources', () => {
   it('are served as soon as their definition is established, with defaults and without unknown fields', async () => {
@@ -289,6 +201,42 @@ const sized = (rules: readonly object[], more: object = {}): object => ({
       properties: { size: { type: 'integer' }, max: { type: 'integer' }, 'a-b': { type: 'string', maxLength: 10 }, ...more },
     },
   },
+})
+
+describe('OpenAPI documents', () => {
+  it('show custom resources at once, and change their addresses with them', async () => {
+    const api = await start()
+    interface Index {
+      readonly paths: Readonly<Record<string, { readonly serverRelativeURL: string }>>
+    }
+    interface Third {
+      readonly components: { readonly schemas: Readonly<Record<string, unknown>> }
+      readonly paths: object
+    }
+    expect((await api.send('GET', '/openapi/v3')).text).not.toContain('example.com')
+    await api.define(widgets({ version: { subresources: { status: {} } } }))
+    const { paths } = JSON.parse((await api.send('GET', '/openapi/v3')).text) as Index
+    const address = paths['apis/example.com/v1']?.serverRelativeURL ?? ''
+    const third = JSON.parse((await api.send('GET', address)).text) as Third
+    expect(third.components.schemas['com.example.v1.Widget']).toMatchObject({
+      type: 'object',
+      properties: {
+        spec: { properties: { color: { type: 'string', enum: ['red', 'blue'], default: 'red' } } },
+        metadata: { allOf: [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }] },
+      },
+      'x-kubernetes-group-version-kind': [{ group: 'example.com', kind: 'Widget', version: 'v1' }],
+    })
+    expect(third.paths).toHaveProperty('/apis/example.com/v1/namespaces/{namespace}/widgets/{name}/status')
+    const second = JSON.parse((await api.send('GET', '/openapi/v2')).text) as { definitions: object; paths: object }
+    expect(second.definitions).toHaveProperty(['com.example.v1.Widget', 'properties', 'spec', 'properties', 'size', 'type'], 'integer')
+    expect(second.definitions).toHaveProperty(['io.k8s.api.core.v1.Pod'])
+    expect(second.paths).toHaveProperty(['/apis/example.com/v1/widgets'])
+    const { metadata } = (await api.send('GET', `${definitionsPath}/widgets.example.com`)).json()
+    const changed = widgets({ schema: { type: 'object', description: 'Changed' } })
+    await api.send('PUT', `${definitionsPath}/widgets.example.com`, { ...changed, metadata })
+    const later = JSON.parse((await api.send('GET', '/openapi/v3')).text) as Index
+    expect(later.paths['apis/example.com/v1']?.serverRelativeURL).not.toBe(address)
+  })
 })
 
 describe('rules of custom resources', () => {

@@ -99,6 +99,10 @@ class LazyStorage {
       retired,
       warning: deprecationWarning(definition, version),
       scale: scalePaths(version),
+      published: {
+        schema: definition.spec.preserveUnknownFields === true ? undefined : version.schema?.openAPIV3Schema,
+        selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => jsonPath.replace(/^\./, '')),
+      },
       isTerminating: isConditionTrue(definition, 'Terminating'),
       isAnnounced: isConditionTrue(definition, 'Established'),
     }

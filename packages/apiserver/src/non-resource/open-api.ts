@@ -1,16 +1,10 @@
-import { createHash } from 'node:crypto'
 import { encodeOpenApiV2, loadDescriptions, openApiV2, openApiV3, openApiV3Index, type OpenApiOptions } from '@k3s/api'
 import { parseAccept } from '../http/negotiate.ts'
 import type { Answer } from '../pipeline/answer.ts'
 import { headerOf, type ApiCall } from '../pipeline/api-call.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import type { NonResourceHandler } from '../pipeline/handle-call.ts'
-
-interface Document {
-  readonly body: Buffer
-  readonly etag: string
-  readonly contentType: string
-}
+import { CustomDocuments, documentOf, type OpenApiDocument } from './custom-documents.ts'
 
 // What clients accept, and what upstream calls the answer: the two differ in one character.
 const protobufAccepted = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
@@ -18,6 +12,8 @@ const protobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf
 
 // Documents hold no values that JSON changes.
 const json = (content: object): Buffer => Buffer.from(JSON.stringify(content))
+
+type Document = OpenApiDocument
 
 /** `/openapi/v2` and `/openapi/v3`. Documents are made when they are first asked for, with the descriptions of `descriptionsFile`, or those that came with the schema package. */
 export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): NonResourceHandler {
@@ -42,23 +38,31 @@ export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): 
     const fresh = load().then((loaded) => {
       const content = make(loaded)
       if (content === undefined) return undefined
-      const body = encode(content)
-      return { body, contentType, etag: `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"` }
+      return documentOf(encode(content), contentType)
     })
     made.set(key, fresh)
     return fresh
   }
+  const custom = new CustomDocuments(core.table)
   return async (call, { path }) => {
     if (!path.startsWith('/openapi/')) return undefined
+    const options = await load()
     if (path === '/openapi/v2') {
       const accepted = parseAccept(headerOf(call, 'accept') ?? '')
       if (accepted.some(({ type }) => type === protobufAccepted)) {
         const encode = (content: object): Buffer => Buffer.from(encodeOpenApiV2(content as Parameters<typeof encodeOpenApiV2>[0])) // made by openApiV2
-        return answer(call, await document('v2 protobuf', openApiV2, encode, protobufType), {})
+        return answer(
+          call,
+          custom.isEmpty
+            ? await document('v2 protobuf', openApiV2, encode, protobufType)
+            : custom.v2Protobuf(options, encode, protobufType),
+          {},
+        )
       }
-      return answer(call, await document('v2', openApiV2), {})
+      return answer(call, custom.isEmpty ? await document('v2', openApiV2) : custom.v2(options), {})
     }
-    if (path === '/openapi/v3' || path === '/openapi/v3/') return answer(call, await document('v3', openApiV3Index), {})
+    if (path === '/openapi/v3' || path === '/openapi/v3/')
+      return answer(call, custom.isEmpty ? await document('v3', openApiV3Index) : custom.index(options), {})
     const key = path.slice('/openapi/v3/'.length)
     const groupVersion = key.startsWith('apis/') ? key.slice('apis/'.length) : key.startsWith('api/') ? key.slice('api/'.length) : undefined
     if (groupVersion === undefined) return undefined
@@ -66,7 +70,7 @@ export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): 
     const isHashed = call.query.has('hash')
     return answer(
       call,
-      await document(key, (loaded) => openApiV3(groupVersion, loaded)),
+      (await document(key, (loaded) => openApiV3(groupVersion, loaded))) ?? custom.v3(groupVersion, options),
       isHashed ? { 'cache-control': 'public, immutable', expires: inOneYear(core.clock.now()) } : {},
     )
   }

@@ -108,7 +108,7 @@ async function writeNew(
     created.adopt(deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }))
   cache.offer(created)
   await settle(context, storage, revision, scope.signal)
-  return viewOf(storage, created, scope.signal)
+  return viewOf(storage, cache.sameAs(created), scope.signal)
 }
 
 /** The answer to a dry run: there is no revision, so no resourceVersion either. */

@@ -1,5 +1,6 @@
 import { apiVersionOf, type KubernetesObject, type MergeSchema, type ResourceInfo, type ResourceType, type TypeSchema } from '@k3s/api'
 import { invariant } from '@k3s/lifecycle'
+import type { PublishedSchema } from '../custom-resources/open-api.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
 import type { WatchCache } from '../watch-cache/watch-cache.ts'
@@ -113,6 +114,8 @@ export interface CustomFacts {
   readonly scale: ScalePaths | undefined
   /** Its definition is being deleted: nothing new may come. */
   readonly isTerminating: boolean
+  /** For OpenAPI documents. */
+  readonly published: PublishedSchema
   /** Part of discovery: its definition is established. */
   readonly isAnnounced: boolean
 }

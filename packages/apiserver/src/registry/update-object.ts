@@ -124,7 +124,7 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
     if (storage.view === undefined) updated.adopt(deepFreeze({ ...object, apiVersion: previous.apiVersion, kind: type.kind }))
     storage.cache.offer(updated)
     await settle(context, storage, revision, scope.signal)
-    return { object: await viewOf(storage, updated, scope.signal), isCreated: false, isDeleted: false }
+    return { object: await viewOf(storage, storage.cache.sameAs(updated), scope.signal), isCreated: false, isDeleted: false }
   } catch (error) {
     await allocation?.release()
     throw error

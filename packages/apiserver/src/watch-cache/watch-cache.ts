@@ -65,6 +65,12 @@ export class WatchCache {
     this.#offered.set(object.key, object)
   }
 
+  /** The cache's own object for one of a writer, when its event has come; else the writer's. What is known about an object is known about one of them. */
+  sameAs(object: CachedObject): CachedObject {
+    const present = this.objects.get(object.key)
+    return present?.revision === object.revision ? present : object
+  }
+
   /** Calls `listener` after each batch of events. Returns how to stop. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)

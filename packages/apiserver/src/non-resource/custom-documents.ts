@@ -1,0 +1,149 @@
+import { createHash } from 'node:crypto'
+import { openApiOfCustom, openApiV2, openApiV3Index, type CustomOpenApi, type JsonObject, type OpenApiOptions } from '@k3s/api'
+import { customOpenApi } from '../custom-resources/open-api.ts'
+import { isObject } from '../json.ts'
+import type { ResourceTable } from '../registry/resource-table.ts'
+import type { ServedResource } from '../registry/served-resource.ts'
+
+/** A document, ready to be sent. */
+export interface OpenApiDocument {
+  readonly body: Buffer
+  readonly etag: string
+  readonly contentType: string
+}
+
+export function documentOf(body: Buffer, contentType = 'application/json'): OpenApiDocument {
+  return { body, contentType, etag: `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"` }
+}
+
+type Customs = readonly ServedResource[]
+
+/** OpenAPI documents of what is served now, custom resources among it. Each is made when it is first asked for after a change of what it is about. */
+export class CustomDocuments {
+  readonly #table: ResourceTable
+  #generation = -1
+  #customs: ReadonlyMap<string, Customs> = new Map()
+  /** Documents of group versions, by what they are made of. */
+  readonly #documents = new Map<string, { readonly customs: Customs; readonly document: OpenApiDocument }>()
+  readonly #hashes = new WeakMap<object, string>()
+  readonly #whole = new Map<string, OpenApiDocument>()
+  /** Parts of the document of built-in types, in text: it does not change. */
+  #builtIn: ReturnType<typeof textsOf> | undefined
+
+  constructor(table: ResourceTable) {
+    this.#table = table
+  }
+
+  /** No custom resource is published. */
+  get isEmpty(): boolean {
+    return this.#current().size === 0
+  }
+
+  #current(): ReadonlyMap<string, Customs> {
+    if (this.#generation === this.#table.generation) return this.#customs
+    this.#generation = this.#table.generation
+    this.#whole.clear()
+    const customs = [...this.#table.all].filter(({ custom }) => custom?.isAnnounced === true)
+    this.#customs = Map.groupBy(customs, ({ type }) => `${type.group}/${type.version}`)
+    for (const key of this.#documents.keys()) if (!this.#customs.has(key)) this.#documents.delete(key)
+    return this.#customs
+  }
+
+  /** The document of a group version; undefined when it has no custom resources. */
+  v3(groupVersion: string, options: OpenApiOptions): OpenApiDocument | undefined {
+    const customs = this.#current().get(groupVersion)
+    if (customs === undefined) return undefined
+    const known = this.#documents.get(groupVersion)
+    if (known !== undefined && known.customs.length === customs.length && known.customs.every((one, index) => one === customs[index]))
+      return known.document
+    const document = documentOf(Buffer.from(JSON.stringify(openApiOfCustom('v3', published(customs, 'v3', options), options))))
+    this.#documents.set(groupVersion, { customs, document })
+    return document
+  }
+
+  /** Where the documents are; a hash changes with what it stands for. */
+  index(options: OpenApiOptions): OpenApiDocument {
+    return this.#remembered('index', () => {
+      const { paths } = openApiV3Index(options)
+      const own = [...this.#current()].map(([groupVersion, customs]) => {
+        const hash = createHash('sha256')
+        for (const served of customs) hash.update(this.#hashOf(served))
+        const address = `/openapi/v3/apis/${groupVersion}?hash=${hash.digest('hex').toUpperCase()}`
+        return [`apis/${groupVersion}`, { serverRelativeURL: address }] as const
+      })
+      return documentOf(Buffer.from(JSON.stringify({ paths: { ...Object.fromEntries(own), ...paths } })))
+    })
+  }
+
+  #hashOf(served: ServedResource): string {
+    let hash = this.#hashes.get(served)
+    if (hash === undefined) {
+      const text = JSON.stringify([served.info, served.custom?.published])
+      this.#hashes.set(served, (hash = createHash('sha256').update(text).digest('hex')))
+    }
+    return hash
+  }
+
+  /** The one document of everything. */
+  v2(options: OpenApiOptions): OpenApiDocument {
+    return this.#remembered('v2', () => {
+      this.#builtIn ??= textsOf(openApiV2(options))
+      const custom = openApiOfCustom('v2', this.#allPublished(options), options)
+      const { rest, paths, definitions, names } = this.#builtIn
+      // What custom resources refer to is there already.
+      const own = Object.entries(partOf(custom, 'definitions')).filter(([name]) => !names.has(name))
+      const joined = (text: string, more: JsonObject): string => {
+        const members = JSON.stringify(more).slice(1, -1)
+        return members === '' ? text : `{${members},${text.slice(1)}`
+      }
+      const body = `{${rest},"paths":${joined(paths, partOf(custom, 'paths'))},"definitions":${joined(definitions, Object.fromEntries(own))}}`
+      return documentOf(Buffer.from(body))
+    })
+  }
+
+  v2Protobuf(options: OpenApiOptions, encode: (content: object) => Buffer, contentType: string): OpenApiDocument {
+    return this.#remembered('v2 protobuf', () => {
+      const whole = openApiV2(options)
+      const custom = openApiOfCustom('v2', this.#allPublished(options), options)
+      const both = (name: string): JsonObject => ({ ...partOf(custom, name), ...partOf(whole, name) })
+      return documentOf(encode({ ...whole, paths: both('paths'), definitions: both('definitions') }), contentType)
+    })
+  }
+
+  #allPublished(options: OpenApiOptions): readonly CustomOpenApi[] {
+    return published([...this.#current().values()].flat(), 'v2', options)
+  }
+
+  #remembered(key: string, make: () => OpenApiDocument): OpenApiDocument {
+    this.#current()
+    const known = this.#whole.get(key)
+    if (known !== undefined) return known
+    const made = make()
+    this.#whole.set(key, made)
+    return made
+  }
+}
+
+function published(customs: Customs, dialect: 'v2' | 'v3', { descriptions }: OpenApiOptions): readonly CustomOpenApi[] {
+  return customs.flatMap((served) =>
+    served.custom === undefined ? [] : [customOpenApi(served, served.custom.published, dialect, descriptions)],
+  )
+}
+
+const partOf = (document: JsonObject, name: string): JsonObject => (isObject(document[name]) ? document[name] : {})
+
+function textsOf(document: JsonObject): {
+  readonly rest: string
+  readonly paths: string
+  readonly definitions: string
+  /** Of definitions. */
+  readonly names: ReadonlySet<string>
+} {
+  const { paths, definitions, ...rest } = document
+  return {
+    rest: JSON.stringify(rest).slice(1, -1),
+    paths: JSON.stringify(paths),
+    definitions: JSON.stringify(definitions),
+    names: new Set(Object.keys(partOf(document, 'definitions'))),
+  }
+}
