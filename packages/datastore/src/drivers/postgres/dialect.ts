@@ -15,6 +15,8 @@ const channel = 'k3s_datastore'
 const listenCheckMs = 30_000
 const listenAnswerMs = 5000
 const reconnectDelay = { initialMs: 100, maxMs: 1000 } as const
+/** An announcement of our own tells nothing new, as its commit is answered too; unless the answer is lost: then it counts after this time. */
+const ownNewsDelayMs = 200
 /** Names the lock under which the schema is made: any number that others hardly use. */
 const schemaLockId = 0x6b337364
 
@@ -79,6 +81,8 @@ export class PostgresDialect implements SqlDialect {
   readonly skipLocked = 'for update skip locked'
   readonly schema: SqlSchemaDialect = schema
   readonly #target: PostgresTarget
+  /** The server's process for the connection that writes. */
+  #writerProcessId = 0
 
   constructor(target: PostgresTarget) {
     this.#target = target
@@ -119,7 +123,11 @@ export class PostgresDialect implements SqlDialect {
       try {
         await using stack = new AsyncDisposableStack()
         const session = stack.adopt(await this.#connect('general'), (it) => it.close())
-        session.onNotification((payload) => onNews(readPayload(payload)))
+        session.onNotification((payload, processId) => {
+          const position = readPayload(payload)
+          if (processId === this.#writerProcessId) setTimeout(() => onNews(position), ownNewsDelayMs).unref()
+          else onNews(position)
+        })
         await session.execute(`listen ${channel}`)
         failures = 0
         onNews(undefined)
@@ -143,6 +151,7 @@ export class PostgresDialect implements SqlDialect {
     }
     try {
       await session.execute(settings[role])
+      if (role === 'writer') this.#writerProcessId = await session.processId()
       return session
     } catch (error) {
       session.destroy()

@@ -116,9 +116,15 @@ export class PostgresSession implements SqlSession {
     }
   }
 
-  /** Calls back for each announcement on the channels that were listened to. */
-  onNotification(listener: (payload: string) => void): void {
-    this.#client.on('notification', ({ payload }) => listener(payload ?? ''))
+  /** Calls back for each announcement on the channels that were listened to, with the process of the server that did it. */
+  onNotification(listener: (payload: string, processId: number) => void): void {
+    this.#client.on('notification', ({ payload, processId }) => listener(payload ?? '', processId))
+  }
+
+  /** The process of the server that serves this connection. */
+  async processId(): Promise<number> {
+    const [rows] = await this.run([{ sql: 'select pg_backend_pid()', values: [] }])
+    return Number(rows?.[0]?.[0])
   }
 
   destroy(): void {
