@@ -16,6 +16,8 @@ export interface Diagnosis {
 const connectTimeoutMs = 3000
 const refusalTimeoutMs = 500
 
+const needsCertificate = 'asks for a client certificate that its CA has signed'
+
 const http2Preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0'
 
 /** Connects to an endpoint by hand, to tell what gRPC does not: which of the two refuses the other, and why. */
@@ -52,7 +54,7 @@ export async function diagnose(address: string, tls: TlsFiles | undefined): Prom
     const noHandshake = 'ends the connection at the TLS handshake: perhaps it does not speak TLS ("http://")'
     const noAnswer = tls === undefined ? 'ends the connection: perhaps it asks for TLS ("https://")' : 'ends the connection'
     socket.once('end', () => finish(of(isSecured ? noAnswer : noHandshake)))
-    socket.once('error', (error) => finish(!isSecured && isReset(error) ? of(noHandshake, error) : explain(error)))
+    socket.once('error', (error) => finish(!isSecured && isReset(error) ? of(noHandshake, error) : explain(error, tls?.cert !== undefined)))
   })
 }
 
@@ -70,12 +72,12 @@ function isReset(error: Error): boolean {
   return 'code' in error && error.code === 'ECONNRESET'
 }
 
-function explain(error: Error): Diagnosis {
+function explain(error: Error, hasCertificate: boolean): Diagnosis {
   const code = 'code' in error ? String(error.code) : ''
   const trust = (reason: string): Diagnosis => ({ reason, isTrust: true, cause: error })
-  if (/ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)/.test(code)) return trust('asks for a client certificate that its CA has signed')
+  if (/ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)/.test(code)) return trust(needsCertificate)
   if (/ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED|DECRYPT_ERROR)/.test(code))
-    return trust('does not accept the client certificate')
+    return trust(hasCertificate ? 'does not accept the client certificate' : needsCertificate)
   if (/^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_SELF_SIGNED|CERT_SIGNATURE|CERT_UNTRUSTED|INVALID_CA)/.test(code))
     return trust('has a certificate that the given CA has not signed')
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return trust('has a certificate for another name')
