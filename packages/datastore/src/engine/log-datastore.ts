@@ -150,7 +150,7 @@ export class LogDatastore implements Datastore {
   async currentRevision({ signal }: CallOptions = {}): Promise<number> {
     signal?.throwIfAborted()
     this.#checkOpen()
-    if (this.#newest === undefined) return Math.max(this.#hub.revision, this.#newestRead)
+    if (this.#newest === undefined) return Math.max(this.#hub.newest, this.#newestRead)
     const { revision } = await abortable(this.#newest.read(), signal)
     return revision
   }

@@ -72,6 +72,7 @@ export class WatchHub {
   #ringBytes = 0
   #revision: number
   #compactRevision: number
+  #newest = 0
   #count = 0
   /** How far the log is known to reach. */
   #target: number
@@ -92,6 +93,11 @@ export class WatchHub {
   /** The newest revision that watchers can see; everything up to it can be read. */
   get revision(): number {
     return this.#revision
+  }
+
+  /** The newest revision that any watcher has seen: a page of the log may hold what was not appended here yet. */
+  get newest(): number {
+    return Math.max(this.#newest, this.#revision)
   }
 
   get compactRevision(): number {
@@ -198,6 +204,7 @@ export class WatchHub {
         }
         failures = 0
         waiter.next = page.revision + 1
+        this.#newest = Math.max(this.#newest, page.revision)
         if (page.events.length > 0 && page.revision >= waiter.wanted) waiter.wanted = 0
         if (page.events.length > 0) yield options.previous ? page : { revision: page.revision, events: page.events.map(withoutPrevious) }
       }
