@@ -1,7 +1,7 @@
 /** What MySQL and MariaDB databases are opened, made and refused. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { openDatastore, prefixRange } from '@k3s/datastore'
+import { openDatastore, prefixRange, readStatus } from '@k3s/datastore'
 import type { Datastore, OpenDatastoreOptions } from '@k3s/datastore'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startMariadb } from './servers/mariadb.ts'
@@ -99,6 +99,11 @@ describe('a database', () => {
     expect(`${error.message} ${error.hint}`).toContain('forbidden')
     await using store = await openDatastore(as('limited:secret', 'granted_one'))
     expect(await store.currentRevision()).toBe(1)
+  })
+
+  it('that is missing and only to be read is refused with InvalidDsn and not created', async () => {
+    await expect(readStatus(server.dsn('only_read'))).rejects.toMatchObject({ code: 'InvalidDsn' })
+    expect(server.sql("show databases like 'only_read'")).toBe('')
   })
 
   it('of the original K3s is refused with ForeignSchema and left as it is', async () => {

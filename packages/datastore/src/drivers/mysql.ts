@@ -21,7 +21,7 @@ export interface MysqlOptions {
 
 /** Opens the log in a database of MySQL or MariaDB; the database is created when it is missing. */
 export async function openMysql({ dsn, server = {}, mode, logger = noLogger, timeouts, signal }: MysqlOptions): Promise<Backend> {
-  const connector = new MysqlConnector({ dsn, server })
+  const connector = new MysqlConnector({ dsn, server, isReadOnly: mode === 'read' })
   const members = new HintMembers({ connect: () => connector.connect('general'), hints: server.hints, logger })
   if (mode !== 'read') await members.listen()
   const backend = await openSqlBackend(new MysqlDialect(connector, members), {

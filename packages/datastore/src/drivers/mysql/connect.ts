@@ -38,11 +38,13 @@ export interface ServerTraits {
 export interface MysqlConnectorOptions {
   readonly dsn: ServerDsn
   readonly server?: Omit<DatabaseServerOptions, 'hints' | 'maxConnections'> | undefined
+  /** Whether a missing database is refused with `InvalidDsn`, not created. Default false. */
+  readonly isReadOnly?: boolean | undefined
   /** Default: what the server has. */
   readonly holdLimit?: HoldLimit | undefined
 }
 
-/** Makes connections to one database, which it creates when it is missing. */
+/** Makes connections to one database, which it creates when it is missing, unless it is only to be read. */
 export class MysqlConnector {
   readonly server: ServerName
   readonly #options: MysqlConnectorOptions
@@ -65,6 +67,11 @@ export class MysqlConnector {
     try {
       const { connection, socket } = await this.#open(this.server.database).catch(async (error: unknown) => {
         if (serverErrno(error) !== unknownDatabase) throw error
+        if (this.#options.isReadOnly === true)
+          throw new DatastoreError('InvalidDsn', `Cannot open the datastore at ${this.server.address}: its database does not exist`, {
+            hint: 'Correct the name of the database',
+            cause: error,
+          })
         await this.#createDatabase()
         return this.#open(this.server.database)
       })

@@ -116,12 +116,11 @@ export class HintMembers implements AsyncDisposable {
     const now = 'unix_timestamp()'
     const timer = setTimeout(() => session.destroy(), answerTimeoutMs)
     try {
-      const mine = this.#channel === undefined ? [] : [this.#register(this.#channel.address, now)]
-      const answers = await session.run([
-        ...mine,
-        plain(`delete from hint_member where seen < ${now} - ${lifeSeconds}`),
-        plain('select (select secret from hint_secret), id, address from hint_member'),
-      ])
+      const mine =
+        this.#channel === undefined
+          ? []
+          : [this.#register(this.#channel.address, now), plain(`delete from hint_member where seen < ${now} - ${lifeSeconds}`)]
+      const answers = await session.run([...mine, plain('select (select secret from hint_secret), id, address from hint_member')])
       const rows = answers.at(-1) ?? []
       const members = rows.map(([, id, address]) => ({ id: Buffer.from(toBytes(id)).toString('hex'), address: String(address) }))
       this.#channel?.start(toBytes(rows[0]?.[0]), members)
