@@ -22,7 +22,8 @@ export interface LoadResult {
 }
 
 export interface LoadOptions {
-  readonly workload: Workload
+  /** One after the other, on the same keys. */
+  readonly workloads: readonly Workload[]
   /** Numbers of clients, one after the other on the same keys. */
   readonly clients: readonly number[]
   readonly seconds: number
@@ -43,23 +44,27 @@ interface StoredObject {
 
 const watchers = 10
 
-export async function runLoad(store: Datastore, options: LoadOptions): Promise<readonly LoadResult[]> {
-  const results: LoadResult[] = []
-  let objects = options.workload === 'create' ? [] : await fill({ store, options, errors: 0, firstError: undefined })
-  for (const [round, count] of options.clients.entries()) {
-    const shared: Shared = { store, options, errors: 0, firstError: undefined }
-    const clients = Array.from({ length: count }, (_, number) => new Client(shared, round * 1_000_000 + number))
-    for (const [n, object] of objects.entries()) clients[n % count]?.objects.push(object)
-    results.push(await runClients(shared, clients))
-    objects = clients
-      .flatMap((client) => client.objects)
-      .filter(({ isDeleted, isUncertain, revision }) => !isDeleted && !isUncertain && revision > 0)
+export async function runLoad(store: Datastore, options: LoadOptions, onResult: (result: LoadResult) => void): Promise<void> {
+  let objects: readonly StoredObject[] = []
+  let round = 0
+  for (const workload of options.workloads) {
+    if (workload !== 'create' && objects.length === 0) objects = await fill({ store, options, workload, errors: 0, firstError: undefined })
+    for (const count of options.clients) {
+      round++
+      const shared: Shared = { store, options, workload, errors: 0, firstError: undefined }
+      const clients = Array.from({ length: count }, (_, number) => new Client(shared, round * 1_000_000 + number))
+      if (workload !== 'create') for (const [n, object] of objects.entries()) clients[n % count]?.objects.push(object)
+      onResult(await runClients(shared, clients))
+      const remaining = clients.flatMap((client) => client.objects)
+      if (workload !== 'create')
+        objects = remaining.filter(({ isDeleted, isUncertain, revision }) => !isDeleted && !isUncertain && revision > 0)
+    }
   }
-  return results
 }
 
 async function runClients(shared: Shared, clients: readonly Client[]): Promise<LoadResult> {
-  const { workload, seconds } = shared.options
+  const { workload, options } = shared
+  const { seconds } = options
   const watching = workload === 'watch' || workload === 'mixed' ? await watch(shared) : undefined
   const begin = performance.now()
   const deadline = begin + seconds * 1000
@@ -92,6 +97,7 @@ async function runClients(shared: Shared, clients: readonly Client[]): Promise<L
 interface Shared {
   readonly store: Datastore
   readonly options: LoadOptions
+  readonly workload: Workload
   errors: number
   firstError: string | undefined
 }
@@ -132,10 +138,11 @@ class Client {
   }
 
   async #act(): Promise<void> {
-    const { workload, prefix } = this.#shared.options
-    switch (workload) {
+    const { prefix } = this.#shared.options
+    switch (this.#shared.workload) {
       case 'create':
-        return this.create(this.add('pods', this.objects.length))
+        // Apart from those that are listed.
+        return this.create(this.add('created', this.objects.length))
       case 'update':
       case 'watch':
         return this.#update(await this.#any())

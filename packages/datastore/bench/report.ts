@@ -59,7 +59,7 @@ export function writeDocs(measurements: readonly Measurement[], seconds: number)
   const text = `# Benchmarks of the datastore
 
 Made by \`cd packages/datastore && node --conditions=@k3s/source bench/datastore.ts --write\` on ${new Date().toISOString().slice(0, 10)}: ${machine}.
-Each row is ${seconds} s of load on an empty store (or one that was filled with 10,000 keys, where keys are read or updated). Values are of 1,000 bytes.
+Each row is ${seconds} s of load, on a store that begins empty, for all but creates filled with 10,000 keys. Values are of 1,000 bytes.
 
 - **in-process**: the load calls the library in the same process; there is no network and no gRPC.
 - **etcd API**: our server of the etcd v3 API, **kine** and **etcd** in processes of their own, under one and the same Go program (\`bench/etcd-load\`) on loopback.

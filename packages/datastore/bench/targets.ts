@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openDatastore } from '@k3s/datastore'
 import { freePort, startEtcd } from '../test/servers/etcd.ts'
@@ -14,7 +15,7 @@ import type { Peers } from './peers.ts'
 
 /** A target that runs. */
 export interface Running extends AsyncDisposable {
-  readonly run: (options: LoadOptions) => Promise<readonly LoadResult[]>
+  readonly run: (options: LoadOptions, onResult: (result: LoadResult) => void) => Promise<void>
 }
 
 export interface Target {
@@ -104,7 +105,7 @@ async function inProcess(makeStorage: () => Promise<Storage>): Promise<Running> 
   const storage = await makeStorage()
   const store = await openDatastore(storage.dsn)
   return {
-    run: (options) => runLoad(store, options),
+    run: (options, onResult) => runLoad(store, options, onResult),
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]()
       await storage[Symbol.asyncDispose]()
@@ -140,7 +141,7 @@ async function served(
     await close()
     throw new Error(`${program} does not listen: ${words}`)
   }
-  return { run: (options) => runProgram(load, port, options), [Symbol.asyncDispose]: close }
+  return { run: (options, onResult) => runProgram(load, port, options, onResult), [Symbol.asyncDispose]: close }
 }
 
 async function isListening(port: number): Promise<boolean> {
@@ -151,28 +152,13 @@ async function isListening(port: number): Promise<boolean> {
   return isOpen
 }
 
-async function runProgram(program: string, port: number, options: LoadOptions): Promise<readonly LoadResult[]> {
-  const { workload, clients, seconds, keys, valueBytes, prefix } = options
-  const flags = {
-    endpoint: `http://127.0.0.1:${port}`,
-    workload,
-    clients: clients.join(','),
-    seconds,
-    keys,
-    'value-bytes': valueBytes,
-    prefix,
-  }
-  const child = spawn(
-    program,
-    Object.entries(flags).map(([name, value]) => `-${name}=${value}`),
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  const chunks: Buffer[] = []
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const limit = setTimeout(() => child.kill(), 180_000)
-  const code = await new Promise((resolve) => child.once('close', resolve))
-  clearTimeout(limit)
-  if (code !== 0) throw new Error(`The load "${workload}" ended with ${String(code)}`)
-  const lines = Buffer.concat(chunks).toString().trim().split('\n')
-  return lines.map((line) => JSON.parse(line) as LoadResult) // printed as one
+async function runProgram(program: string, port: number, options: LoadOptions, onResult: (result: LoadResult) => void): Promise<void> {
+  const { workloads, clients, seconds, keys, valueBytes, prefix } = options
+  const flags = { workloads: workloads.join(','), clients: clients.join(','), seconds, keys, 'value-bytes': valueBytes, prefix }
+  const args = Object.entries(flags).map(([name, value]) => `-${name}=${value}`)
+  const child = spawn(program, [`-endpoint=http://127.0.0.1:${port}`, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  for await (const line of createInterface(child.stdout)) onResult(JSON.parse(line) as LoadResult) // printed as one
+  const code = await ended
+  if (code !== 0) throw new Error(`The load ended with ${String(code)}`)
 }

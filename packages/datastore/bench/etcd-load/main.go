@@ -82,7 +82,7 @@ type client struct {
 
 func main() {
 	endpoint := flag.String("endpoint", "http://127.0.0.1:2379", "")
-	workload := flag.String("workload", "create", "create, update, get, list, list-all, watch or mixed")
+	workloads := flag.String("workloads", "create", "of create, update, get, list, list-all, watch and mixed, one after the other on the same keys")
 	clients := flag.String("clients", "64", "numbers of clients, one after the other on the same keys; a line is printed for each")
 	seconds := flag.Float64("seconds", 3, "")
 	valueBytes := flag.Int("value-bytes", 1000, "")
@@ -107,12 +107,16 @@ func main() {
 		}
 		l.connections = append(l.connections, api)
 	}
-	if *workload != "create" {
-		l.fill(*keys)
-	}
-	for round, count := range counts {
-		r := l.run(*workload, round, count, time.Duration(*seconds*float64(time.Second)))
-		json.NewEncoder(os.Stdout).Encode(r)
+	round := 0
+	for _, workload := range strings.Split(*workloads, ",") {
+		if workload != "create" && len(l.objects) == 0 {
+			l.fill(*keys)
+		}
+		for _, count := range counts {
+			round++
+			r := l.run(workload, round, count, time.Duration(*seconds*float64(time.Second)))
+			json.NewEncoder(os.Stdout).Encode(r)
+		}
 	}
 }
 
@@ -126,11 +130,14 @@ func (l *load) run(workload string, round, count int, duration time.Duration) re
 		number := round*1_000_000 + n
 		all[n] = &client{load: l, api: connections[n%len(connections)], number: number, random: rand.New(rand.NewSource(int64(number)))}
 	}
-	for n, o := range l.objects {
+	shared := l.objects
+	if workload == "create" {
+		shared = nil
+	}
+	for n, o := range shared {
 		c := all[n%count]
 		c.objects = append(c.objects, o)
 	}
-	l.objects = nil
 	var stopWatching func(all []*client) (int, []time.Duration)
 	if workload == "watch" || workload == "mixed" {
 		stopWatching = l.watch()
@@ -171,10 +178,13 @@ func (l *load) run(workload string, round, count int, duration time.Duration) re
 		}
 		return float64(latencies[min(len(latencies)-1, int(float64(len(latencies))*part))].Microseconds()) / 1000
 	}
-	for _, c := range all {
-		for _, o := range c.objects {
-			if !o.deleted && !o.uncertain && o.revision != 0 {
-				l.objects = append(l.objects, o)
+	if workload != "create" {
+		l.objects = nil
+		for _, c := range all {
+			for _, o := range c.objects {
+				if !o.deleted && !o.uncertain && o.revision != 0 {
+					l.objects = append(l.objects, o)
+				}
 			}
 		}
 	}
@@ -221,7 +231,8 @@ func (c *client) step(workload string) {
 	begin := time.Now()
 	switch workload {
 	case "create":
-		o := &object{key: c.key("pods", c.number, len(c.objects))}
+		// Apart from those that are listed.
+		o := &object{key: c.key("created", c.number, len(c.objects))}
 		c.objects = append(c.objects, o)
 		c.create(o, 0)
 	case "update", "watch":
