@@ -47,6 +47,8 @@ export class CustomResources {
   readonly #known = new Map<string, Known>()
   readonly #caches = new Map<string, Promise<WatchCache>>()
   readonly #cleaning = new Set<string>()
+  /** Definitions whose status is as it should be, with the revision that was looked at. */
+  readonly #settled = new Map<string, number>()
   #work: Promise<void> = Promise.resolve()
   #isWorkDue = false
 
@@ -91,6 +93,7 @@ export class CustomResources {
     const gone: ServedResource[] = []
     const added: ServedResource[] = []
     const present = new Set<string>()
+    const groups = new Set<string>()
     for (const object of this.#definitions().objects.slice('')) {
       present.add(object.key)
       const known = this.#known.get(object.key)
@@ -103,6 +106,7 @@ export class CustomResources {
         continue
       }
       if (known !== undefined) gone.push(...this.#retire(known, known.uid !== uid))
+      groups.add(definition.spec.group)
       const next = this.#serve(definition, uid, object.revision, fingerprint)
       this.#known.set(object.key, next)
       added.push(...next.served)
@@ -111,8 +115,12 @@ export class CustomResources {
       if (present.has(name)) continue
       gone.push(...this.#retire(known, true))
       this.#known.delete(name)
+      this.#settled.delete(name)
+      groups.add(name.slice(name.indexOf('.') + 1))
     }
     if (gone.length > 0 || added.length > 0) this.#options.core.table.replaceCustom(gone, added)
+    // Names that one definition gives up are free for another of its group.
+    for (const group of groups) for (const name of this.#settled.keys()) if (name.endsWith(`.${group}`)) this.#settled.delete(name)
   }
 
   #serve(definition: CustomResourceDefinition, uid: string, revision: number, fingerprint: string): Known {
@@ -171,9 +179,11 @@ export class CustomResources {
     const now = (): string => formatTime(core.clock.now())
     for (const { key } of this.#definitions().objects.slice('')) {
       signal.throwIfAborted()
-      const definition = this.#definitions().objects.get(key)?.object as CustomResourceDefinition | undefined // as above
-      if (definition === undefined) continue
-      if (planStatus(definition, this.#othersInGroup(definition), now()) !== undefined) {
+      const object = this.#definitions().objects.get(key)
+      if (object === undefined || this.#settled.get(key) === object.revision) continue
+      const definition = object.object as CustomResourceDefinition // as above
+      if (planStatus(definition, this.#othersInGroup(definition), now()) === undefined) this.#settled.set(key, object.revision)
+      else {
         await core.operations
           .guaranteedUpdate(
             customresourcedefinitions,

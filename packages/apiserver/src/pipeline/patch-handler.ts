@@ -8,6 +8,7 @@ import type { ApiCore } from './api-core.ts'
 import { handleApply } from './apply-handler.ts'
 import { applyPatch, namedVersion, readPatch, type PatchDocument } from './apply-patch.ts'
 import { fieldTracking } from './field-tracking.ts'
+import { checkNames } from './write-handlers.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
 /** PATCH of an object or of its status. */
@@ -50,5 +51,6 @@ function patched(request: ResourceRequest, document: PatchDocument, current: Kub
   })
   if (namedVersion(document) === '' && object.metadata.resourceVersion === current.metadata.resourceVersion)
     delete object.metadata.resourceVersion
+  checkNames(object, request.info.name, request.info.namespace, served.type.namespaced)
   return object
 }

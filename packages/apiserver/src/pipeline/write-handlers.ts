@@ -73,11 +73,11 @@ export async function readObject(
   })
 }
 
-/** A create may leave the namespace out, but not name another. */
+/** A create may leave the namespace out, but not name another. What is in no namespace forgets one that was given, as upstream. */
 export function checkNamespace({ metadata }: KubernetesObject, namespace: string, isNamespaced: boolean): void {
   const own = metadata.namespace ?? ''
   if (!isNamespaced) {
-    if (own !== '') throw badRequest('namespace may not be set on a cluster-scoped object')
+    delete metadata.namespace
     return
   }
   if (namespace === '') throw badRequest('an empty namespace may not be set during creation')
@@ -85,7 +85,8 @@ export function checkNamespace({ metadata }: KubernetesObject, namespace: string
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
 }
 
-function checkNames({ metadata }: KubernetesObject, name: string, namespace: string, isNamespaced: boolean): void {
+/** An object that is written has the name and namespace of the path. */
+export function checkNames({ metadata }: KubernetesObject, name: string, namespace: string, isNamespaced: boolean): void {
   if (metadata.name !== name) {
     if (metadata.name === '') throw badRequest('resource name may not be empty')
     throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`)

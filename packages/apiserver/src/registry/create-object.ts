@@ -29,7 +29,8 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   const { storage, object, scope } = request
   const { strategy } = storage
   const { type } = storage.resource
-  if (object.metadata.resourceVersion !== undefined && object.metadata.resourceVersion !== '')
+  // As upstream, whose dry run stops before the store that would refuse it.
+  if (!scope.dryRun && object.metadata.resourceVersion !== undefined && object.metadata.resourceVersion !== '')
     throw new StatusError('', 'resourceVersion should not be set on objects to be created', { code: 500 })
   const admission: AdmissionRequest = {
     operation: 'CREATE',

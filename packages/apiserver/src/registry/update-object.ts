@@ -139,7 +139,8 @@ function checkPreconditions(request: UpdateRequest, object: KubernetesObject, pr
   const { storage, name } = request
   const { type } = storage.resource
   const { uid, resourceVersion } = object.metadata
-  if (uid !== undefined && uid !== '' && uid !== previous.metadata.uid)
+  // A patch names no object by its uid: what it sets is judged by the rules of metadata.
+  if (request.allowsMissingVersion !== true && uid !== undefined && uid !== '' && uid !== previous.metadata.uid)
     throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous.metadata.uid ?? ''}`)
   if (resourceVersion !== undefined && resourceVersion !== '' && resourceVersion !== '0') {
     if (resourceVersion !== previous.metadata.resourceVersion) throw conflict(type, name, staleObjectMessage)
