@@ -169,5 +169,5 @@ function rowsOf(result: unknown): readonly SqlRow[] {
 
 /** A plain array of bytes. mysql2's are windows on what the socket has read: a small one would keep all of that in memory. */
 function ownBytes(bytes: Uint8Array): Uint8Array {
-  return bytes.length < maxCopiedBytes ? Uint8Array.from(bytes) : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+  return bytes.length < maxCopiedBytes ? new Uint8Array(bytes) : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
