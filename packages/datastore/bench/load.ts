@@ -43,13 +43,15 @@ interface StoredObject {
 }
 
 const watchers = 10
+/** Full lists at once: each is of 10 MB, and a server holds all of them. */
+const maxFullLists = 64
 
 export async function runLoad(store: Datastore, options: LoadOptions, onResult: (result: LoadResult) => void): Promise<void> {
   let objects: readonly StoredObject[] = []
   let round = 0
   for (const workload of options.workloads) {
     if (workload !== 'create' && objects.length === 0) objects = await fill({ store, options, workload, errors: 0, firstError: undefined })
-    for (const count of options.clients) {
+    for (const count of options.clients.filter((clients) => workload !== 'list-all' || clients <= maxFullLists)) {
       round++
       const shared: Shared = { store, options, workload, errors: 0, firstError: undefined }
       const clients = Array.from({ length: count }, (_, number) => new Client(shared, round * 1_000_000 + number))
