@@ -118,7 +118,13 @@ export async function startMariadb({
     clearTimeout(forced)
   }
 
-  await start()
+  try {
+    await start()
+  } catch (error) {
+    await end('SIGKILL')
+    if (given === undefined) rmSync(directory, { recursive: true, force: true })
+    throw error
+  }
   return {
     host: '127.0.0.1',
     port,
