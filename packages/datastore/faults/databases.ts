@@ -8,8 +8,8 @@ export interface FaultsDatabase extends AsyncDisposable {
   readonly port: number
   /** Of a database by name, through a port that leads to the server. */
   readonly dsn: (name: string, port: number) => string
-  /** Queries so far, of everybody; asking counts too. */
-  readonly queries: () => number
+  /** Queries of a database so far (MariaDB: of all of them); asking may count too. */
+  readonly queries: (name: string) => number
   readonly stop: () => Promise<void>
   readonly start: () => Promise<void>
   readonly pause: () => void
@@ -30,7 +30,8 @@ export async function startDatabase(name: string): Promise<FaultsDatabase> {
     return {
       port: server.port,
       dsn: (database, port) => server.dsn(database).replace(`:${server.port}/`, `:${port}/`),
-      queries: () => Number(server.query('postgres', 'select sum(xact_commit + xact_rollback) from pg_stat_database').trim()),
+      queries: (database) =>
+        Number(server.query('postgres', `select xact_commit + xact_rollback from pg_stat_database where datname = '${database}'`)),
       stop: server.stop,
       start: server.start,
       pause: () => signal('SIGSTOP'),

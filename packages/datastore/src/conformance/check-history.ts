@@ -22,7 +22,7 @@ import { Timeline } from './timeline.ts'
 /** A fault has many consequences: of each kind, so many are told. */
 const maxViolationsOfOneKind = 20
 
-/** What the history breaks; empty: nothing. Of each invariant and problem the first 20 are told. Pure; a million entries take some seconds. */
+/** What the history breaks; empty: nothing. Of each invariant and problem the first 20 are told. Pure, and synchronous: hundreds of thousands of entries take tens of seconds. */
 export function checkHistory(history: RecordedHistory): readonly Violation[] {
   const violations: Violation[] = []
   const counts = new Map<string, number>()

@@ -23,6 +23,7 @@ export function checkLeases({ operations, watches, readout, leaseBoundMs }: Reco
     if (request.type === 'revokeLease') life.revocations.push(operation)
     else if (operation.answer.type !== 'failed') life.renewals.push(operation)
   }
+  const deletions = deletionsByKey(operations)
   const deleted = new Set<string>()
   for (const { deliveries } of [...watches, readout])
     for (const { at, events } of deliveries)
@@ -31,7 +32,7 @@ export function checkLeases({ operations, watches, readout, leaseBoundMs }: Reco
         const life = leaseId === undefined ? undefined : lives.get(leaseId)
         if (life === undefined || leaseId === undefined || deleted.has(`${item.modRevision} ${item.key}`)) continue
         deleted.add(`${item.modRevision} ${item.key}`)
-        if (isDeletedByClient(operations, item.key, item.modRevision)) continue
+        if (deletions.get(item.key)?.some((revision) => revision === undefined || revision === item.modRevision) === true) continue
         if (life.revocations.some(({ called }) => called.order < at.order)) continue
         const early = life.renewals.find(
           ({ answered, answer, called, request }) => answered !== undefined && answer.type === 'done' && at.ms < called.ms + ttlOf(request),
@@ -68,12 +69,18 @@ function ttlOf(request: RecordedOperation['request']): number {
   return 'ttlSeconds' in request ? request.ttlSeconds * 1000 : 0
 }
 
-/** Whether a client has asked, with or without an answer, for a deletion that this may be. */
-function isDeletedByClient(operations: readonly RecordedOperation[], key: string, revision: number): boolean {
-  return operations.some(
-    ({ request, answer }) =>
-      request.type === 'write' &&
-      request.changes.some((change) => change.type === 'delete' && change.key === key) &&
-      (answer.type === 'unknown' || (answer.type === 'written' && answer.revision === revision)),
-  )
+/** The deletions that clients have asked for, and that were not refused, by key: the revision, or undefined where the answer did not come. */
+function deletionsByKey(operations: readonly RecordedOperation[]): ReadonlyMap<string, readonly (number | undefined)[]> {
+  const byKey = new Map<string, (number | undefined)[]>()
+  for (const { request, answer } of operations) {
+    if (request.type !== 'write' || (answer.type !== 'unknown' && answer.type !== 'written')) continue
+    const revision = answer.type === 'written' ? answer.revision : undefined
+    for (const { type, key } of request.changes) {
+      if (type !== 'delete') continue
+      const known = byKey.get(key)
+      if (known === undefined) byKey.set(key, [revision])
+      else known.push(revision)
+    }
+  }
+  return byKey
 }
