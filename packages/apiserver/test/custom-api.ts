@@ -1,4 +1,4 @@
-import { expect } from 'vitest'
+import { vi } from 'vitest'
 import type { ApiServerOptions } from '../src/index.ts'
 import { ask, startHttps, type Answer, type HttpsServer } from './start-https.ts'
 
@@ -76,11 +76,15 @@ export class Api {
   /** Makes a definition and waits until it is established. */
   async define(definition: Record<string, unknown>): Promise<void> {
     const answer = await this.send('POST', definitionsPath, definition)
-    expect(answer.json()).toMatchObject({ kind: 'CustomResourceDefinition' })
+    if (answer.status !== 201) throw new Error(`the definition was refused: ${answer.text}`)
     const { name } = definition['metadata'] as { name: string } // written above
-    await expect
-      .poll(async () => conditionsOf((await this.send('GET', `${definitionsPath}/${name}`)).json()), { timeout: 10_000 })
-      .toMatchObject({ Established: 'True', NamesAccepted: 'True' })
+    await vi.waitUntil(
+      async () => {
+        const conditions = conditionsOf((await this.send('GET', `${definitionsPath}/${name}`)).json())
+        return conditions['Established'] === 'True' && conditions['NamesAccepted'] === 'True'
+      },
+      { timeout: 10_000 },
+    )
   }
 }
 

@@ -129,6 +129,7 @@ class Checker {
       case 'object': {
         const field = type.fields.get(expr.field)
         if (field !== undefined) return field
+        if (type.isOpen === true) return dyn
         this.#problem(expr.offset, `undefined field '${expr.field}'`)
         return dyn
       }
@@ -249,7 +250,8 @@ class Checker {
     const fields = expr.fields.map((field) => {
       const value = this.visit(field.value)
       const wanted = type?.kind === 'object' ? type.fields.get(field.name) : undefined
-      if (type?.kind === 'object' && wanted === undefined) this.#problem(field.value.offset, `undefined field '${field.name}'`)
+      if (type?.kind === 'object' && wanted === undefined && type.isOpen !== true)
+        this.#problem(field.value.offset, `undefined field '${field.name}'`)
       const found = this.#unwrapped(value, field.isOptional)
       if (wanted !== undefined && !this.#substitution.assign([[wanted, found]]))
         this.#problem(

@@ -1,8 +1,10 @@
 import { evaluateProgram, type Program } from './evaluator.ts'
 import { check } from './checker.ts'
+import { authorizerFunctions } from './functions/authorizer.ts'
 import { formatLibrary, type Formats } from './functions/formats.ts'
 import { listFunctions } from './functions/lists.ts'
 import { networkFunctions } from './functions/network.ts'
+import { patchFunctions, patchType } from './functions/patch.ts'
 import { quantityFunctions } from './functions/quantity.ts'
 import { semverFunctions } from './functions/semver.ts'
 import { standardFunctions } from './functions/standard.ts'
@@ -20,6 +22,8 @@ export interface EnvironmentOptions {
   readonly formats?: Formats | undefined
   /** Names of object types that expressions may construct. */
   readonly types?: Readonly<Record<string, CelType>> | undefined
+  /** Expressions may make patches: the types `Object`, `Object.a.b` and so on, and `JSONPatch`; and `jsonpatch.escapeKey`. */
+  readonly makesPatches?: boolean | undefined
 }
 
 const namedTypes: ReadonlyMap<string, CelType> = new Map<string, CelType>([
@@ -31,9 +35,15 @@ const namedTypes: ReadonlyMap<string, CelType> = new Map<string, CelType>([
   ['google.protobuf.Timestamp', simple('timestamp')],
   ['google.protobuf.Duration', simple('duration')],
   ['optional_type', opaque('optional_type', dyn)],
-  ...['net.IP', 'net.CIDR', 'kubernetes.URL', 'kubernetes.Quantity', 'kubernetes.Semver', 'kubernetes.NamedFormat'].map(
-    (name) => [name, opaque(name)] as const,
-  ),
+  ...[
+    'net.IP',
+    'net.CIDR',
+    'kubernetes.URL',
+    'kubernetes.Quantity',
+    'kubernetes.Semver',
+    'kubernetes.NamedFormat',
+    ...['Authorizer', 'PathCheck', 'GroupCheck', 'ResourceCheck', 'Decision'].map((name) => `kubernetes.authorization.${name}`),
+  ].map((name) => [name, opaque(name)] as const),
 ])
 
 /** All functions by name. */
@@ -49,7 +59,10 @@ const library = functionTable([
   ...networkFunctions,
   ...quantityFunctions,
   ...semverFunctions,
+  ...authorizerFunctions,
 ])
+
+const patchLibrary = functionTable(patchFunctions)
 
 /** What expressions may use: variables, and the functions of CEL and of Kubernetes. */
 export class Environment {
@@ -74,11 +87,12 @@ export class Environment {
   }
 
   type(name: string): CelType | undefined {
-    const { types = {} } = this.#options
-    return namedTypes.get(name) ?? (Object.hasOwn(types, name) ? types[name] : undefined)
+    const { types = {}, makesPatches } = this.#options
+    const known = namedTypes.get(name) ?? (Object.hasOwn(types, name) ? types[name] : undefined)
+    return known ?? (makesPatches === true ? patchType(name) : undefined)
   }
 
   functions(name: string): readonly Overload[] {
-    return library.get(name) ?? this.#formats.get(name) ?? []
+    return library.get(name) ?? this.#formats.get(name) ?? (this.#options.makesPatches === true ? patchLibrary.get(name) : undefined) ?? []
   }
 }

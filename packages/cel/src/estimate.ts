@@ -18,7 +18,7 @@ export interface CostRange {
 export type SizeHint = (path: readonly string[]) => CostRange | undefined
 
 /** Where counting stops: as large as upstream's numbers get. */
-export const unboundedCost = 18446744073709551615
+export const unboundedCost: number = 2 ** 64
 
 const bound = (value: number): number => (value >= unboundedCost ? unboundedCost : value)
 const add = (a: CostRange, b: CostRange): CostRange => ({ min: bound(a.min + b.min), max: bound(a.max + b.max) })

@@ -31,7 +31,7 @@ export interface Program {
   readonly type: CelType
   /** Variables that it uses. */
   readonly variables: ReadonlySet<string>
-  /** Runs it, at most at the cost of `limit`. Never throws but for bugs. Blocks as long as the cost says: about 0.1 µs for each unit. */
+  /** Runs it, at most at the cost of `limit`. Throws nothing but what an authorizer throws, and bugs. Blocks as long as the cost says: about 0.1 µs for each unit. */
   evaluate(variables: Readonly<Record<string, Value>>, limit: number): Outcome
   /** The least and the most that it may cost. `sizeOf` tells how large a value at a path of a variable may be. */
   estimate(sizeOf: SizeHint): CostRange
@@ -183,7 +183,9 @@ class Compiler {
       }
     }
     if (expr.name === '@not_strictly_false' && first !== undefined) return notStrictlyFalse(first)
-    return overloaded(this.#checked.overloadsOf(expr), args)
+    const pattern = expr.target === undefined ? expr.args[1] : expr.args[0]
+    const overloads = this.#checked.overloadsOf(expr)
+    return overloaded(pattern?.kind === 'constant' ? overloads.map((one) => withConstantPattern(one, pattern.value)) : overloads, args)
   }
 
   #list(expr: Extract<Expr, { kind: 'list' }>): Step {
@@ -325,6 +327,14 @@ function optionalStep(operand: Step, key: Step, get: (value: Optional, key: Valu
     run.charge(1)
     return get(value instanceof Optional ? value : new Optional(value), name)
   }
+}
+
+/** A regular expression that stands in the expression is read once, when it is first needed. */
+function withConstantPattern(one: Overload, pattern: Value): Overload {
+  const { withPattern } = one
+  if (withPattern === undefined || typeof pattern !== 'string') return one
+  let run: Overload['run'] | undefined
+  return { ...one, run: (args) => (run ??= withPattern(pattern))(args) }
 }
 
 function overloaded(candidates: readonly Overload[], args: readonly Step[]): Step {

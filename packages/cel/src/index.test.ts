@@ -13,6 +13,7 @@ it('exports nothing by accident', async () => {
       "Optional",
       "Timestamp",
       "Uint",
+      "authorizerValue",
       "dyn",
       "formatType",
       "isEqual",
@@ -23,6 +24,7 @@ it('exports nothing by accident', async () => {
       "optionalOf",
       "parseDuration",
       "parseTimestamp",
+      "resourceCheckValue",
       "simple",
     ]
   `)

@@ -1,3 +1,5 @@
+import { codePoints } from './values.ts'
+
 /** Something wrong with an expression. */
 export interface Issue {
   /** UTF-16 units from the beginning. */
@@ -33,6 +35,6 @@ function describe(source: string, { offset, message }: Issue): string {
   const start = before.lastIndexOf('\n') + 1
   const end = source.indexOf('\n', start)
   const text = source.slice(start, end < 0 ? undefined : end).replaceAll('\t', ' ')
-  const column = [...source.slice(start, offset)].length
+  const column = codePoints(source.slice(start, offset))
   return `ERROR: <input>:${line}:${column + 1}: ${message}\n | ${text}\n | ${'.'.repeat(column)}^`
 }

@@ -11,15 +11,29 @@ export interface Overload {
   readonly args: readonly CelType[]
   readonly result: CelType
   run(args: readonly Value[]): Value
+  /** Prepares the call for a regular expression, its second argument, that is the same each time. Throws EvaluationError for what is none. */
+  readonly withPattern?: ((pattern: string) => (args: readonly Value[]) => Value) | undefined
   /** What a call really cost; absent: what cel-go's rules say. */
   readonly cost?: ((args: readonly Value[], result: Value) => number) | undefined
 }
 
 const kinds: readonly string[] = ['dyn', 'null', 'bool', 'int', 'uint', 'double', 'string', 'bytes', 'timestamp', 'duration']
-const opaqueNames = ['net.IP', 'net.CIDR', 'kubernetes.URL', 'kubernetes.Quantity', 'kubernetes.Semver', 'kubernetes.NamedFormat']
+const opaqueNames = [
+  'net.IP',
+  'net.CIDR',
+  'kubernetes.URL',
+  'kubernetes.Quantity',
+  'kubernetes.Semver',
+  'kubernetes.NamedFormat',
+  'kubernetes.authorization.Authorizer',
+  'kubernetes.authorization.PathCheck',
+  'kubernetes.authorization.GroupCheck',
+  'kubernetes.authorization.ResourceCheck',
+  'kubernetes.authorization.Decision',
+]
 
 /**
- * Declares an overload: `'string_size @string.size() int'` is a member, `'size_list size(list(A)) int'` a function. Single capitals are type parameters.
+ * Declares an overload: `'string_size on string.size() int'` is a member, `'size_list size(list(A)) int'` a function. Single capitals are type parameters.
  */
 export function overload(
   signature: string,
@@ -40,10 +54,10 @@ class SignatureReader {
   }
 
   read(): Pick<Overload, 'name' | 'isMember' | 'args' | 'result'> {
-    const isMember = this.#text.startsWith('@')
+    const isMember = this.#text.startsWith('on ')
     const args: CelType[] = []
     if (isMember) {
-      this.#at = 1
+      this.#at = 3
       args.push(this.#type())
       this.#at++
     }

@@ -2,7 +2,7 @@ import type { Expr } from './ast.ts'
 import { CompileError } from './issues.ts'
 import { isReserved, tokenize, type Token } from './lexer.ts'
 import { expandMacro } from './macros.ts'
-import type { Value } from './values.ts'
+import { codePoints, type Value } from './values.ts'
 
 // cel-go's bounds.
 const maxDepth = 250
@@ -45,7 +45,7 @@ export class Nodes {
 /** Parses an expression and expands its macros. Throws CompileError. */
 export function parse(source: string): Expr {
   let size = source.length
-  if (size > maxCodePoints) size = [...source].length
+  if (size > maxCodePoints) size = codePoints(source)
   if (size > maxCodePoints)
     throw new CompileError(source, [
       { offset: 0, message: `expression code point size exceeds limit: size: ${size}, limit ${maxCodePoints}` },

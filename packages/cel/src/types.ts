@@ -5,6 +5,8 @@ export interface ObjectType {
   readonly kind: 'object'
   readonly name: string
   readonly fields: ReadonlyMap<string, CelType>
+  /** Fields that are not named may be anything. */
+  readonly isOpen?: boolean | undefined
 }
 
 /** A type of the language. `param` stands for any type in a declaration, the same wherever it has the same name. */

@@ -27,12 +27,18 @@ const retryMs = 500
 const cleanupPollMs = 500
 const cleanupTimeoutMs = 60_000
 
+interface Fingerprint {
+  /** A change of it ends watches. */
+  readonly shape: string
+  readonly conditions: string
+}
+
 interface Known {
   readonly uid: string
   /** Of the definition's newest revision that was looked at. */
   revision: number
   /** What decides how it is served. */
-  fingerprint: string
+  readonly fingerprint: Fingerprint
   served: readonly ServedResource[]
   stored: StoredResource | undefined
   retire: AbortController
@@ -101,13 +107,17 @@ export class CustomResources {
       const definition = object.object as CustomResourceDefinition // as above
       const uid = definition.metadata.uid ?? ''
       const fingerprint = fingerprintOf(definition)
-      if (known?.uid === uid && known.fingerprint === fingerprint) {
+      const isSameShape = known?.uid === uid && known.fingerprint.shape === fingerprint.shape
+      if (known !== undefined && isSameShape && known.fingerprint.conditions === fingerprint.conditions) {
         known.revision = object.revision
         continue
       }
-      if (known !== undefined) gone.push(...this.#retire(known, known.uid !== uid))
+      // Watches go on while a definition is being deleted: they tell how its objects go.
+      const goesOn = known !== undefined && isSameShape ? known : undefined
+      if (goesOn !== undefined) gone.push(...goesOn.served)
+      else if (known !== undefined) gone.push(...this.#retire(known, known.uid !== uid))
       groups.add(definition.spec.group)
-      const next = this.#serve(definition, uid, object.revision, fingerprint)
+      const next = this.#serve(definition, { uid, revision: object.revision, fingerprint, goesOn })
       this.#known.set(object.key, next)
       added.push(...next.served)
     }
@@ -123,9 +133,12 @@ export class CustomResources {
     for (const group of groups) for (const name of this.#settled.keys()) if (name.endsWith(`.${group}`)) this.#settled.delete(name)
   }
 
-  #serve(definition: CustomResourceDefinition, uid: string, revision: number, fingerprint: string): Known {
-    const retire = new AbortController()
-    const known: Known = { uid, revision, fingerprint, served: [], stored: undefined, retire }
+  #serve(
+    definition: CustomResourceDefinition,
+    { uid, revision, fingerprint, goesOn }: Pick<Known, 'uid' | 'revision' | 'fingerprint'> & { readonly goesOn: Known | undefined },
+  ): Known {
+    const retire = goesOn?.retire ?? new AbortController()
+    const known: Known = { uid, revision, fingerprint, served: [], stored: goesOn?.stored, retire }
     known.served = servedVersions({
       definition,
       converter: this.#options.converterOf(definition),
@@ -304,8 +317,8 @@ function ignoreGone(error: unknown): void {
 }
 
 /** What of a definition decides how its resources are served. */
-function fingerprintOf(definition: CustomResourceDefinition): string {
+function fingerprintOf(definition: CustomResourceDefinition): Fingerprint {
   const { spec, status } = definition
   const conditions = (['NamesAccepted', 'Established', 'Terminating'] as const).map((type) => isConditionTrue(definition, type))
-  return JSON.stringify([spec, status?.acceptedNames, conditions])
+  return { shape: JSON.stringify([spec, status?.acceptedNames]), conditions: conditions.join() }
 }

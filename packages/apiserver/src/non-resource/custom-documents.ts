@@ -29,6 +29,7 @@ export class CustomDocuments {
   readonly #whole = new Map<string, OpenApiDocument>()
   /** Parts of the document of built-in types, in text: it does not change. */
   #builtIn: ReturnType<typeof textsOf> | undefined
+  #builtInIndex: ReturnType<typeof openApiV3Index> | undefined
 
   constructor(table: ResourceTable) {
     this.#table = table
@@ -64,7 +65,7 @@ export class CustomDocuments {
   /** Where the documents are; a hash changes with what it stands for. */
   index(options: OpenApiOptions): OpenApiDocument {
     return this.#remembered('index', () => {
-      const { paths } = openApiV3Index(options)
+      const { paths } = (this.#builtInIndex ??= openApiV3Index(options))
       const own = [...this.#current()].map(([groupVersion, customs]) => {
         const hash = createHash('sha256')
         for (const served of customs) hash.update(this.#hashOf(served))

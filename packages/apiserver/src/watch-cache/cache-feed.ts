@@ -97,11 +97,9 @@ export class CacheFeed {
     }
   }
 
-  /** Drops a cache; its watches end. */
+  /** Drops a cache: it hears of no more changes. Its watches may still take what it has, and are ended by whoever began them. */
   remove(resource: StoredResource): void {
-    const cache = this.#caches.get(resource.prefix)
     this.#caches.delete(resource.prefix)
-    cache?.reset(this.#revision, [])
   }
 
   /** Fills all caches. */

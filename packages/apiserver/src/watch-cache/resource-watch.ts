@@ -29,7 +29,7 @@ export interface ResourceWatchOptions {
   readonly revision: number
   /** Of custom resources: what is shown of the stored objects. */
   readonly view?: StorageView | undefined
-  /** Ends the watch. */
+  /** Ends the watch when it has taken what happened until then. */
   readonly retired?: AbortSignal | undefined
 }
 
@@ -78,11 +78,11 @@ export class ResourceWatch {
       if (initial.withEndBookmark) this.#endBookmark = feed.revision
     }
     const unsubscribe = cache.onChange(() => this.#ready?.())
-    const close = (): void => this.close()
-    options.retired?.addEventListener('abort', close)
+    const retire = (): void => this.#ready?.()
+    options.retired?.addEventListener('abort', retire)
     this.#unsubscribe = () => {
       unsubscribe()
-      options.retired?.removeEventListener('abort', close)
+      options.retired?.removeEventListener('abort', retire)
     }
   }
 
@@ -133,6 +133,8 @@ export class ResourceWatch {
     }
     this.#takeLog(items, max)
     if (this.#logPage.length === 0 && !this.#isReadingLog) this.#takeRing(items, max)
+    const isWaiting = this.#isReadingLog || this.#isPreparing
+    if (items.length === 0 && !isWaiting && this.#options.retired?.aborted === true) this.close()
     return items
   }
 

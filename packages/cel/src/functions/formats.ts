@@ -1,7 +1,7 @@
 import { one } from '../costs.ts'
 import { overload, type Overload } from '../overload.ts'
 import { EvaluationError, ListValue, none, Opaque, Optional, sizeOf, type Value } from '../values.ts'
-import { asString } from './standard.ts'
+import { asString } from './arguments.ts'
 
 /** Named formats of strings: what is wrong with a text; nothing when it has the format. */
 export type Formats = Readonly<Record<string, (text: string) => readonly string[]>>
@@ -25,7 +25,7 @@ export function formatLibrary(formats: Formats): readonly Overload[] {
       one,
     ),
     overload(
-      'format_validate @kubernetes.NamedFormat.validate(string) optional(list(string))',
+      'format_validate on kubernetes.NamedFormat.validate(string) optional(list(string))',
       (a, b) => {
         const problems = formats[nameOf(a)]?.(asString(b)) ?? []
         return problems.length === 0 ? none : new Optional(new ListValue([...problems]))

@@ -1,6 +1,7 @@
 import { overload, type Overload } from '../overload.ts'
 import { Duration, EvaluationError, int, isEqual, isObjectValue, ListValue, MapValue, none, Optional, Uint, type Value } from '../values.ts'
-import { asList, compare } from './standard.ts'
+import { asList } from './arguments.ts'
+import { compare } from './standard.ts'
 
 const comparable = ['int', 'uint', 'double', 'bool', 'duration', 'timestamp', 'string', 'bytes']
 const summable = ['int', 'uint', 'double', 'duration']
@@ -99,38 +100,38 @@ const linear = (args: readonly Value[]): number => (args[0] instanceof ListValue
 /** Lists and sets. */
 export const listFunctions: readonly Overload[] = [
   ...comparable.flatMap((type) => [
-    overload(`list_${type}_is_sorted_bool @list(${type}).isSorted() bool`, (a) => isSorted(asList(a)), goesOver),
-    overload(`list_${type}_min_${type} @list(${type}).min() ${type}`, (a) => extreme(asList(a), -1, 'min'), goesOver),
-    overload(`list_${type}_max_${type} @list(${type}).max() ${type}`, (a) => extreme(asList(a), 1, 'max'), goesOver),
-    overload(`list_${type}_sort @list(${type}).sort() list(${type})`, (a) => new ListValue([...asList(a)].toSorted(compare)), quadratic),
+    overload(`list_${type}_is_sorted_bool on list(${type}).isSorted() bool`, (a) => isSorted(asList(a)), goesOver),
+    overload(`list_${type}_min_${type} on list(${type}).min() ${type}`, (a) => extreme(asList(a), -1, 'min'), goesOver),
+    overload(`list_${type}_max_${type} on list(${type}).max() ${type}`, (a) => extreme(asList(a), 1, 'max'), goesOver),
+    overload(`list_${type}_sort on list(${type}).sort() list(${type})`, (a) => new ListValue([...asList(a)].toSorted(compare)), quadratic),
     overload(
-      `list_${type}_sortBy @list(A).\u0000sortByAssociatedKeys(list(${type})) list(A)`,
+      `list_${type}_sortBy on list(A).@sortByAssociatedKeys(list(${type})) list(A)`,
       (a, b) => sortBy(asList(a), asList(b)),
       quadratic,
     ),
   ]),
-  ...summable.map((type) => overload(`list_${type}_sum_${type} @list(${type}).sum() ${type}`, (a) => sum(asList(a), type), goesOver)),
-  overload('list_a_index_of_int @list(A).indexOf(A) int', (a, b = null) => indexOf(asList(a), b), goesOver),
-  overload('list_a_last_index_of_int @list(A).lastIndexOf(A) int', (a, b = null) => lastIndexOf(asList(a), b), goesOver),
-  overload('list_slice @list(A).slice(int, int) list(A)', (a, b = null, c = null) => slice(asList(a), b, c), linear),
-  overload('list_flatten @list(list(A)).flatten() list(A)', (a) => new ListValue(flatten(asList(a), 1)), linear),
+  ...summable.map((type) => overload(`list_${type}_sum_${type} on list(${type}).sum() ${type}`, (a) => sum(asList(a), type), goesOver)),
+  overload('list_a_index_of_int on list(A).indexOf(A) int', (a, b = null) => indexOf(asList(a), b), goesOver),
+  overload('list_a_last_index_of_int on list(A).lastIndexOf(A) int', (a, b = null) => lastIndexOf(asList(a), b), goesOver),
+  overload('list_slice on list(A).slice(int, int) list(A)', (a, b = null, c = null) => slice(asList(a), b, c), linear),
+  overload('list_flatten on list(list(A)).flatten() list(A)', (a) => new ListValue(flatten(asList(a), 1)), linear),
   overload(
-    'list_flatten_int @list(dyn).flatten(int) list(dyn)',
+    'list_flatten_int on list(dyn).flatten(int) list(dyn)',
     (a, b = null) => {
       if (typeof b !== 'bigint' || b < 0n) throw new EvaluationError('level must be non-negative')
       return new ListValue(flatten(asList(a), Number(b)))
     },
     linear,
   ),
-  overload('list_distinct @list(A).distinct() list(A)', (a) => distinct(asList(a)), quadratic),
-  overload('list_reverse @list(A).reverse() list(A)', (a) => new ListValue([...asList(a)].toReversed()), linear),
+  overload('list_distinct on list(A).distinct() list(A)', (a) => distinct(asList(a)), quadratic),
+  overload('list_reverse on list(A).reverse() list(A)', (a) => new ListValue([...asList(a)].toReversed()), linear),
   overload(
-    'list_first @list(A).first() optional(A)',
+    'list_first on list(A).first() optional(A)',
     (a) => optional(asList(a).at(0)),
     () => 1,
   ),
   overload(
-    'list_last @list(A).last() optional(A)',
+    'list_last on list(A).last() optional(A)',
     (a) => optional(asList(a).at(asList(a).length - 1)),
     () => 1,
   ),
@@ -146,7 +147,7 @@ export const listFunctions: readonly Overload[] = [
     (a, b) => [...asList(b)].some((item) => has(asList(a), item)),
     product,
   ),
-].map((one) => ({ ...one, name: one.name.replace('\u0000', '@') }))
+]
 
 function optional(value: Value | undefined): Optional {
   return value === undefined ? none : new Optional(value)

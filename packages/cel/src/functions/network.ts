@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { one, traversal } from '../costs.ts'
 import { overload, type Overload } from '../overload.ts'
 import { EvaluationError, ListValue, MapValue, Opaque, sizeOf, type Value } from '../values.ts'
-import { asString } from './standard.ts'
+import { asString } from './arguments.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 
@@ -149,34 +149,34 @@ export const networkFunctions: readonly Overload[] = [
   overload('string_to_ip ip(string) net.IP', (a) => ipValue(mustParseAddress(a)), traversal()),
   overload('is_ip isIP(string) bool', (a) => parseAddress(asString(a)) !== undefined, traversal()),
   overload('ip_is_canonical ip.isCanonical(string) bool', (a) => show(mustParseAddress(a)) === asString(a), traversal(2)),
-  overload('ip_family @net.IP.family() int', (a) => family(ipOf(a)), one),
-  overload('ip_is_unspecified @net.IP.isUnspecified() bool', (a) => rangeOf(ipOf(a)) === 'unspecified', one),
-  overload('ip_is_loopback @net.IP.isLoopback() bool', (a) => rangeOf(ipOf(a)) === 'loopback', one),
-  overload('ip_is_link_local_multicast @net.IP.isLinkLocalMulticast() bool', (a) => isLinkLocalMulticast(ipOf(a)), one),
-  overload('ip_is_link_local_unicast @net.IP.isLinkLocalUnicast() bool', (a) => rangeOf(ipOf(a)) === 'linkLocal', one),
-  overload('ip_is_global_unicast @net.IP.isGlobalUnicast() bool', (a) => isGlobalUnicast(ipOf(a)), one),
+  overload('ip_family on net.IP.family() int', (a) => family(ipOf(a)), one),
+  overload('ip_is_unspecified on net.IP.isUnspecified() bool', (a) => rangeOf(ipOf(a)) === 'unspecified', one),
+  overload('ip_is_loopback on net.IP.isLoopback() bool', (a) => rangeOf(ipOf(a)) === 'loopback', one),
+  overload('ip_is_link_local_multicast on net.IP.isLinkLocalMulticast() bool', (a) => isLinkLocalMulticast(ipOf(a)), one),
+  overload('ip_is_link_local_unicast on net.IP.isLinkLocalUnicast() bool', (a) => rangeOf(ipOf(a)) === 'linkLocal', one),
+  overload('ip_is_global_unicast on net.IP.isGlobalUnicast() bool', (a) => isGlobalUnicast(ipOf(a)), one),
   overload('ip_to_string string(net.IP) string', (a) => show(ipOf(a))),
   overload('string_to_cidr cidr(string) net.CIDR', (a) => cidrValue(mustParseNetwork(a)), traversal()),
   overload('is_cidr isCIDR(string) bool', (a) => parseNetwork(asString(a)) !== undefined, traversal()),
   overload(
-    'cidr_contains_ip_string @net.CIDR.containsIP(string) bool',
+    'cidr_contains_ip_string on net.CIDR.containsIP(string) bool',
     (a, b) => holds(cidrOf(a), mustParseAddress(b)),
     containsCost(true, false),
   ),
-  overload('cidr_contains_ip_ip @net.CIDR.containsIP(net.IP) bool', (a, b) => holds(cidrOf(a), ipOf(b)), containsCost(false, false)),
+  overload('cidr_contains_ip_ip on net.CIDR.containsIP(net.IP) bool', (a, b) => holds(cidrOf(a), ipOf(b)), containsCost(false, false)),
   overload(
-    'cidr_contains_cidr_string @net.CIDR.containsCIDR(string) bool',
+    'cidr_contains_cidr_string on net.CIDR.containsCIDR(string) bool',
     (a, b) => containsNetwork(cidrOf(a), mustParseNetwork(b)),
     containsCost(true, true),
   ),
   overload(
-    'cidr_contains_cidr @net.CIDR.containsCIDR(net.CIDR) bool',
+    'cidr_contains_cidr on net.CIDR.containsCIDR(net.CIDR) bool',
     (a, b) => containsNetwork(cidrOf(a), cidrOf(b)),
     containsCost(false, true),
   ),
-  overload('cidr_ip @net.CIDR.ip() net.IP', (a) => ipValue(cidrOf(a).address), one),
-  overload('cidr_prefix_length @net.CIDR.prefixLength() int', (a) => BigInt(cidrOf(a).prefix), one),
-  overload('cidr_masked @net.CIDR.masked() net.CIDR', (a) => cidrValue(masked(cidrOf(a))), one),
+  overload('cidr_ip on net.CIDR.ip() net.IP', (a) => ipValue(cidrOf(a).address), one),
+  overload('cidr_prefix_length on net.CIDR.prefixLength() int', (a) => BigInt(cidrOf(a).prefix), one),
+  overload('cidr_masked on net.CIDR.masked() net.CIDR', (a) => cidrValue(masked(cidrOf(a))), one),
   overload('cidr_to_string string(net.CIDR) string', (a) => showNetwork(cidrOf(a))),
   overload(
     'string_to_url url(string) kubernetes.URL',
@@ -190,13 +190,13 @@ export const networkFunctions: readonly Overload[] = [
     traversal(),
   ),
   overload('is_url isURL(string) bool', (a) => parseUrl(asString(a)) !== undefined),
-  overload('url_get_scheme @kubernetes.URL.getScheme() string', (a) => urlOf(a).scheme, one),
-  overload('url_get_host @kubernetes.URL.getHost() string', (a) => urlOf(a).host, one),
-  overload('url_get_hostname @kubernetes.URL.getHostname() string', (a) => urlOf(a).hostname, one),
-  overload('url_get_port @kubernetes.URL.getPort() string', (a) => urlOf(a).port, one),
-  overload('url_get_escaped_path @kubernetes.URL.getEscapedPath() string', (a) => escapedPath(urlOf(a).path), one),
+  overload('url_get_scheme on kubernetes.URL.getScheme() string', (a) => urlOf(a).scheme, one),
+  overload('url_get_host on kubernetes.URL.getHost() string', (a) => urlOf(a).host, one),
+  overload('url_get_hostname on kubernetes.URL.getHostname() string', (a) => urlOf(a).hostname, one),
+  overload('url_get_port on kubernetes.URL.getPort() string', (a) => urlOf(a).port, one),
+  overload('url_get_escaped_path on kubernetes.URL.getEscapedPath() string', (a) => escapedPath(urlOf(a).path), one),
   overload(
-    'url_get_query @kubernetes.URL.getQuery() map(string, list(string))',
+    'url_get_query on kubernetes.URL.getQuery() map(string, list(string))',
     (a) => {
       const { query } = urlOf(a)
       return new MapValue([...new Set(query.keys())].map((key) => [key, new ListValue(query.getAll(key))]))

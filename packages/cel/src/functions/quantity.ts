@@ -2,7 +2,7 @@ import { addQuantities, compareQuantities, isQuantity, quantityNanos, subtractQu
 import { one, traversal } from '../costs.ts'
 import { overload, type Overload } from '../overload.ts'
 import { EvaluationError, Opaque, type Value } from '../values.ts'
-import { asString } from './standard.ts'
+import { asString } from './arguments.ts'
 
 const billion = 1_000_000_000n
 
@@ -37,10 +37,10 @@ const plus = (b: Value | undefined): string => (typeof b === 'bigint' ? String(b
 export const quantityFunctions: readonly Overload[] = [
   overload('string_to_quantity quantity(string) kubernetes.Quantity', parse, traversal()),
   overload('is_quantity_string isQuantity(string) bool', (a) => isQuantity(asString(a)), traversal()),
-  overload('quantity_sign @kubernetes.Quantity.sign() int', (a) => BigInt(Math.sign(compareQuantities(quantityOf(a), '0'))), one),
-  overload('quantity_is_integer @kubernetes.Quantity.isInteger() bool', (a) => integerOf(quantityOf(a)) !== undefined, one),
+  overload('quantity_sign on kubernetes.Quantity.sign() int', (a) => BigInt(Math.sign(compareQuantities(quantityOf(a), '0'))), one),
+  overload('quantity_is_integer on kubernetes.Quantity.isInteger() bool', (a) => integerOf(quantityOf(a)) !== undefined, one),
   overload(
-    'quantity_get_int @kubernetes.Quantity.asInteger() int',
+    'quantity_get_int on kubernetes.Quantity.asInteger() int',
     (a) => {
       const value = integerOf(quantityOf(a))
       if (value === undefined) throw new EvaluationError('cannot convert value to integer')
@@ -48,30 +48,30 @@ export const quantityFunctions: readonly Overload[] = [
     },
     one,
   ),
-  overload('quantity_get_float @kubernetes.Quantity.asApproximateFloat() double', (a) => Number(quantityNanos(quantityOf(a))) / 1e9, one),
+  overload('quantity_get_float on kubernetes.Quantity.asApproximateFloat() double', (a) => Number(quantityNanos(quantityOf(a))) / 1e9, one),
   overload(
-    'quantity_is_greater_than @kubernetes.Quantity.isGreaterThan(kubernetes.Quantity) bool',
+    'quantity_is_greater_than on kubernetes.Quantity.isGreaterThan(kubernetes.Quantity) bool',
     (a, b) => compareQuantities(quantityOf(a), quantityOf(b)) > 0,
     one,
   ),
   overload(
-    'quantity_is_less_than @kubernetes.Quantity.isLessThan(kubernetes.Quantity) bool',
+    'quantity_is_less_than on kubernetes.Quantity.isLessThan(kubernetes.Quantity) bool',
     (a, b) => compareQuantities(quantityOf(a), quantityOf(b)) < 0,
     one,
   ),
   overload(
-    'quantity_compare_to @kubernetes.Quantity.compareTo(kubernetes.Quantity) int',
+    'quantity_compare_to on kubernetes.Quantity.compareTo(kubernetes.Quantity) int',
     (a, b) => BigInt(Math.sign(compareQuantities(quantityOf(a), quantityOf(b)))),
     one,
   ),
   ...['kubernetes.Quantity', 'int'].flatMap((type) => [
     overload(
-      `quantity_add_${type} @kubernetes.Quantity.add(${type}) kubernetes.Quantity`,
+      `quantity_add_${type} on kubernetes.Quantity.add(${type}) kubernetes.Quantity`,
       (a, b) => make(addQuantities(quantityOf(a), plus(b))),
       one,
     ),
     overload(
-      `quantity_sub_${type} @kubernetes.Quantity.sub(${type}) kubernetes.Quantity`,
+      `quantity_sub_${type} on kubernetes.Quantity.sub(${type}) kubernetes.Quantity`,
       (a, b) => make(subtractQuantities(quantityOf(a), plus(b))),
       one,
     ),

@@ -1,7 +1,7 @@
 import { one, traversal } from '../costs.ts'
 import { overload, type Overload } from '../overload.ts'
 import { EvaluationError, Opaque, type Value } from '../values.ts'
-import { asString } from './standard.ts'
+import { asString } from './arguments.ts'
 
 interface Version {
   readonly numbers: readonly bigint[]
@@ -78,21 +78,21 @@ export const semverFunctions: readonly Overload[] = [
   overload('string_bool_to_semver semver(string, bool) kubernetes.Semver', (a, b) => make(a, b), traversal()),
   overload('is_semver_string isSemver(string) bool', (a) => parse(asString(a)) !== undefined, traversal()),
   overload('is_semver_string_bool isSemver(string, bool) bool', (a, b) => parse(textOf(a, b)) !== undefined, traversal()),
-  overload('semver_major @kubernetes.Semver.major() int', (a) => part(a, 0), one),
-  overload('semver_minor @kubernetes.Semver.minor() int', (a) => part(a, 1), one),
-  overload('semver_patch @kubernetes.Semver.patch() int', (a) => part(a, 2), one),
+  overload('semver_major on kubernetes.Semver.major() int', (a) => part(a, 0), one),
+  overload('semver_minor on kubernetes.Semver.minor() int', (a) => part(a, 1), one),
+  overload('semver_patch on kubernetes.Semver.patch() int', (a) => part(a, 2), one),
   overload(
-    'semver_is_greater_than @kubernetes.Semver.isGreaterThan(kubernetes.Semver) bool',
+    'semver_is_greater_than on kubernetes.Semver.isGreaterThan(kubernetes.Semver) bool',
     (a, b) => compare(versionOf(a), versionOf(b)) > 0,
     one,
   ),
   overload(
-    'semver_is_less_than @kubernetes.Semver.isLessThan(kubernetes.Semver) bool',
+    'semver_is_less_than on kubernetes.Semver.isLessThan(kubernetes.Semver) bool',
     (a, b) => compare(versionOf(a), versionOf(b)) < 0,
     one,
   ),
   overload(
-    'semver_compare_to @kubernetes.Semver.compareTo(kubernetes.Semver) int',
+    'semver_compare_to on kubernetes.Semver.compareTo(kubernetes.Semver) int',
     (a, b) => BigInt(compare(versionOf(a), versionOf(b))),
     one,
   ),

@@ -1,4 +1,3 @@
-import { compilePattern } from './regex.ts'
 import { overload, type Overload } from '../overload.ts'
 import {
   codePoints,
@@ -19,6 +18,8 @@ import {
   Uint,
   type Value,
 } from '../values.ts'
+import { asList, asString } from './arguments.ts'
+import { patternOverload } from './regex.ts'
 import { formatDuration, formatTimestamp } from './time.ts'
 
 const asInt = (value: Value): bigint => {
@@ -31,15 +32,6 @@ const asUint = (value: Value): bigint => {
 }
 const asDouble = (value: Value): number => {
   if (typeof value !== 'number') throw new EvaluationError('no such overload')
-  return value
-}
-/** The string that the checker and the choice of overload promise. */
-export const asString = (value: Value | undefined): string => {
-  if (typeof value !== 'string') throw new EvaluationError('no such overload')
-  return value
-}
-export const asList = (value: Value | undefined): ListValue => {
-  if (!(value instanceof ListValue)) throw new EvaluationError('no such overload')
   return value
 }
 const asBytes = (value: Value): Uint8Array => {
@@ -247,16 +239,16 @@ const optionals: Overload[] = [
   overload('optional_of optional.of(V) optional(V)', (a = null) => new Optional(a)),
   overload('optional_ofNonZeroValue optional.ofNonZeroValue(V) optional(V)', (a = null) => (isZero(a) ? none : new Optional(a))),
   overload('optional_none optional.none() optional(V)', () => none),
-  overload('optional_hasValue @optional(V).hasValue() bool', (a = null) => asOptional(a).value !== undefined),
-  overload('optional_value @optional(V).value() V', (a = null) => {
+  overload('optional_hasValue on optional(V).hasValue() bool', (a = null) => asOptional(a).value !== undefined),
+  overload('optional_value on optional(V).value() V', (a = null) => {
     const { value } = asOptional(a)
     if (value === undefined) throw new EvaluationError('optional.none() dereference')
     return value
   }),
-  overload('optional_or_optional @optional(V).or(optional(V)) optional(V)', (a = null, b = null) =>
+  overload('optional_or_optional on optional(V).or(optional(V)) optional(V)', (a = null, b = null) =>
     asOptional(a).value === undefined ? b : a,
   ),
-  overload('optional_orValue_value @optional(V).orValue(V) V', (a = null, b = null) => asOptional(a).value ?? b),
+  overload('optional_orValue_value on optional(V).orValue(V) V', (a = null, b = null) => asOptional(a).value ?? b),
   // What stands here is for the checker: the evaluator has these itself.
   overload('optional_list_optindex_optional_int _[?_](list(V), int) optional(V)', () => none),
   overload('optional_list_index_int _[_](optional(list(V)), int) optional(V)', () => none),
@@ -298,28 +290,28 @@ export const standardFunctions: readonly Overload[] = [
   overload('logical_and _&&_(bool, bool) bool', () => false),
   overload('logical_or _||_(bool, bool) bool', () => false),
   overload('conditional _?_:_(bool, A, A) A', () => null),
-  overload('not_strictly_false @not_strictly_false(bool) bool'.replace('@', '\u0000'), () => true),
-  overload('in_list \u0000in(A, list(A)) bool', (a = null, b) => contains(asList(b), a)),
-  overload('in_map \u0000in(A, map(A, B)) bool', (a = null, b = null) => hasKey(b, a)),
+  overload('not_strictly_false @not_strictly_false(bool) bool', () => true),
+  overload('in_list @in(A, list(A)) bool', (a = null, b) => contains(asList(b), a)),
+  overload('in_map @in(A, map(A, B)) bool', (a = null, b = null) => hasKey(b, a)),
   overload('index_list _[_](list(A), int) A', () => null),
   overload('index_map _[_](map(A, B), A) B', () => null),
   overload('size_string size(string) int', (a) => BigInt(codePoints(asString(a)))),
   overload('size_bytes size(bytes) int', (a = null) => BigInt(asBytes(a).length)),
   overload('size_list size(list(A)) int', (a) => BigInt(asList(a).length)),
   overload('size_map size(map(A, B)) int', (a = null) => sizeOfMap(a)),
-  overload('string_size @string.size() int', (a) => BigInt(codePoints(asString(a)))),
-  overload('bytes_size @bytes.size() int', (a = null) => BigInt(asBytes(a).length)),
-  overload('list_size @list(A).size() int', (a) => BigInt(asList(a).length)),
-  overload('map_size @map(A, B).size() int', (a = null) => sizeOfMap(a)),
-  overload('contains_string @string.contains(string) bool', (a, b) => asString(a).includes(asString(b))),
-  overload('ends_with_string @string.endsWith(string) bool', (a, b) => asString(a).endsWith(asString(b))),
-  overload('starts_with_string @string.startsWith(string) bool', (a, b) => asString(a).startsWith(asString(b))),
-  overload('matches matches(string, string) bool', (a, b) => compilePattern(asString(b)).matches(asString(a))),
-  overload('matches_string @string.matches(string) bool', (a, b) => compilePattern(asString(b)).matches(asString(a))),
-  overload('cel_mapInsert_key_value cel.\u0000mapInsert(map(K, V), K, V) map(K, V)', (map = null, key = null, value = null) =>
+  overload('string_size on string.size() int', (a) => BigInt(codePoints(asString(a)))),
+  overload('bytes_size on bytes.size() int', (a = null) => BigInt(asBytes(a).length)),
+  overload('list_size on list(A).size() int', (a) => BigInt(asList(a).length)),
+  overload('map_size on map(A, B).size() int', (a = null) => sizeOfMap(a)),
+  overload('contains_string on string.contains(string) bool', (a, b) => asString(a).includes(asString(b))),
+  overload('ends_with_string on string.endsWith(string) bool', (a, b) => asString(a).endsWith(asString(b))),
+  overload('starts_with_string on string.startsWith(string) bool', (a, b) => asString(a).startsWith(asString(b))),
+  patternOverload('matches matches(string, string) bool', (pattern, text) => pattern.matches(text)),
+  patternOverload('matches_string on string.matches(string) bool', (pattern, text) => pattern.matches(text)),
+  overload('cel_mapInsert_key_value cel.@mapInsert(map(K, V), K, V) map(K, V)', (map = null, key = null, value = null) =>
     mapInsert(map, [[key, value]]),
   ),
-  overload('cel_mapInsert_map cel.\u0000mapInsert(map(K, V), map(K, V)) map(K, V)', (map = null, more = null) =>
+  overload('cel_mapInsert_map cel.@mapInsert(map(K, V), map(K, V)) map(K, V)', (map = null, more = null) =>
     mapInsert(map, entriesOf(more)),
   ),
-].map((one) => ({ ...one, name: one.name.replace('\u0000', '@') }))
+]

@@ -1,6 +1,7 @@
 import { traversal } from '../costs.ts'
 import { overload, type Overload } from '../overload.ts'
 import {
+  codePoints,
   Duration,
   EvaluationError,
   isObjectValue,
@@ -13,8 +14,9 @@ import {
   type Value,
 } from '../values.ts'
 import { formatType } from '../types.ts'
-import { compilePattern } from './regex.ts'
-import { asList, asString, formatDouble } from './standard.ts'
+import { patternOverload } from './regex.ts'
+import { asList, asString } from './arguments.ts'
+import { formatDouble } from './standard.ts'
 import { formatDuration, formatTimestamp } from './time.ts'
 
 const number = (value: Value | undefined): number => {
@@ -22,7 +24,7 @@ const number = (value: Value | undefined): number => {
   return Number(value)
 }
 
-const characters = (value: Value | undefined): string[] => [...asString(value)]
+const characters = (value: Value | undefined): string[] => Array.from(asString(value))
 
 function charAt(text: Value | undefined, at: Value | undefined): string {
   const all = characters(text)
@@ -67,7 +69,7 @@ function replace(text: Value | undefined, part: Value | undefined, by: Value | u
   const [source, wanted, replacement] = [asString(text), asString(part), asString(by)]
   if (most === 0) return source
   if (wanted === '') {
-    const all = [...source]
+    const all = Array.from(source)
     const count = most < 0 ? all.length + 1 : most
     return all.map((one, index) => (index < count ? replacement + one : one)).join('') + (all.length < count ? replacement : '')
   }
@@ -81,7 +83,7 @@ function split(text: Value | undefined, separator: Value | undefined, limit: Val
   if (most === 0) return new ListValue([])
   const source = asString(text)
   const by = asString(separator)
-  const pieces = by === '' ? [...source] : source.split(by)
+  const pieces = by === '' ? Array.from(source) : source.split(by)
   if (most < 0 || pieces.length <= most) return new ListValue(pieces)
   return new ListValue([...pieces.slice(0, most - 1), pieces.slice(most - 1).join(by)])
 }
@@ -220,47 +222,47 @@ const upper = (text: string): string => text.replaceAll(/[a-z]/g, (one) => one.t
 // What Unicode calls white space.
 const trim = (text: string): string => text.replace(/^[\p{White_Space}]+/u, '').replace(/[\p{White_Space}]+$/u, '')
 
-const sizes = (value: Value | undefined): number => (typeof value === 'string' ? [...value].length : 1)
+const sizes = (value: Value | undefined): number => (typeof value === 'string' ? codePoints(value) : 1)
 const findCost = (args: readonly Value[]): number => Math.ceil((1 + sizes(args[0])) * 0.1) * Math.ceil(sizes(args[1]) * 0.25)
 const searchCost = traversal()
 
 /** Strings beyond CEL itself: cel-go's extensions and Kubernetes' regular expressions. */
 export const stringFunctions: readonly Overload[] = [
-  overload('string_char_at_int @string.charAt(int) string', charAt),
-  overload('string_index_of_string @string.indexOf(string) int', (a, b) => indexOf(a, b, undefined), searchCost),
-  overload('string_index_of_string_int @string.indexOf(string, int) int', indexOf, searchCost),
-  overload('string_last_index_of_string @string.lastIndexOf(string) int', (a, b) => lastIndexOf(a, b, undefined), searchCost),
-  overload('string_last_index_of_string_int @string.lastIndexOf(string, int) int', lastIndexOf, searchCost),
-  overload('string_lower_ascii @string.lowerAscii() string', (a) => lower(asString(a)), traversal()),
-  overload('string_upper_ascii @string.upperAscii() string', (a) => upper(asString(a)), traversal()),
-  overload('string_replace_string_string @string.replace(string, string) string', (a, b, c) => replace(a, b, c, undefined), traversal(2)),
-  overload('string_replace_string_string_int @string.replace(string, string, int) string', replace, traversal(2)),
-  overload('string_split_string @string.split(string) list(string)', (a, b) => split(a, b, undefined), traversal(2)),
-  overload('string_split_string_int @string.split(string, int) list(string)', split, traversal(2)),
-  overload('string_substring_int @string.substring(int) string', (a, b) => substring(a, b, undefined), traversal()),
-  overload('string_substring_int_int @string.substring(int, int) string', substring, traversal()),
-  overload('string_trim @string.trim() string', (a) => trim(asString(a)), traversal()),
+  overload('string_char_at_int on string.charAt(int) string', charAt),
+  overload('string_index_of_string on string.indexOf(string) int', (a, b) => indexOf(a, b, undefined), searchCost),
+  overload('string_index_of_string_int on string.indexOf(string, int) int', indexOf, searchCost),
+  overload('string_last_index_of_string on string.lastIndexOf(string) int', (a, b) => lastIndexOf(a, b, undefined), searchCost),
+  overload('string_last_index_of_string_int on string.lastIndexOf(string, int) int', lastIndexOf, searchCost),
+  overload('string_lower_ascii on string.lowerAscii() string', (a) => lower(asString(a)), traversal()),
+  overload('string_upper_ascii on string.upperAscii() string', (a) => upper(asString(a)), traversal()),
+  overload('string_replace_string_string on string.replace(string, string) string', (a, b, c) => replace(a, b, c, undefined), traversal(2)),
+  overload('string_replace_string_string_int on string.replace(string, string, int) string', replace, traversal(2)),
+  overload('string_split_string on string.split(string) list(string)', (a, b) => split(a, b, undefined), traversal(2)),
+  overload('string_split_string_int on string.split(string, int) list(string)', split, traversal(2)),
+  overload('string_substring_int on string.substring(int) string', (a, b) => substring(a, b, undefined), traversal()),
+  overload('string_substring_int_int on string.substring(int, int) string', substring, traversal()),
+  overload('string_trim on string.trim() string', (a) => trim(asString(a)), traversal()),
   overload(
-    'list_join @list(string).join() string',
+    'list_join on list(string).join() string',
     (a) => join(a, ''),
     (_args, result) => Math.ceil(sizes(result) * 0.2),
   ),
   overload(
-    'list_join_string @list(string).join(string) string',
+    'list_join_string on list(string).join(string) string',
     (a, b) => join(a, asString(b)),
     (_args, result) => Math.ceil(sizes(result) * 0.2),
   ),
   overload('strings_quote strings.quote(string) string', (a) => quote(asString(a))),
-  overload('string_format @string.format(list(dyn)) string', (a, b) => format(asString(a), asList(b))),
-  overload('string_find_string @string.find(string) string', (a, b) => compilePattern(asString(b)).find(asString(a)), findCost),
-  overload(
-    'string_find_all_string @string.findAll(string) list(string)',
-    (a, b) => new ListValue(compilePattern(asString(b)).findAll(asString(a), -1)),
+  overload('string_format on string.format(list(dyn)) string', (a, b) => format(asString(a), asList(b))),
+  patternOverload('string_find_string on string.find(string) string', (pattern, text) => pattern.find(text), findCost),
+  patternOverload(
+    'string_find_all_string on string.findAll(string) list(string)',
+    (pattern, text) => new ListValue(pattern.findAll(text, -1)),
     findCost,
   ),
-  overload(
-    'string_find_all_string_int @string.findAll(string, int) list(string)',
-    (a, b, c) => new ListValue(compilePattern(asString(b)).findAll(asString(a), number(c))),
+  patternOverload(
+    'string_find_all_string_int on string.findAll(string, int) list(string)',
+    (pattern, text, limit) => new ListValue(pattern.findAll(text, number(limit))),
     findCost,
   ),
 ]

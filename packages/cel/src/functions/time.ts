@@ -146,13 +146,13 @@ const duration = (value: Value): bigint => {
 /** Timestamps and durations. */
 export const timeFunctions: readonly Overload[] = [
   ...getters.flatMap(([name, read]) => [
-    overload(`timestamp_to_${name} @timestamp.${name}() int`, (a = null) => BigInt(read(partsOf(a, undefined)))),
-    overload(`timestamp_to_${name}_with_tz @timestamp.${name}(string) int`, (a = null, zone) => BigInt(read(partsOf(a, zone)))),
+    overload(`timestamp_to_${name} on timestamp.${name}() int`, (a = null) => BigInt(read(partsOf(a, undefined)))),
+    overload(`timestamp_to_${name}_with_tz on timestamp.${name}(string) int`, (a = null, zone) => BigInt(read(partsOf(a, zone)))),
   ]),
-  overload('duration_to_hours @duration.getHours() int', (a = null) => duration(a) / 3_600_000_000_000n),
-  overload('duration_to_minutes @duration.getMinutes() int', (a = null) => duration(a) / 60_000_000_000n),
-  overload('duration_to_seconds @duration.getSeconds() int', (a = null) => duration(a) / 1_000_000_000n),
-  overload('duration_to_milliseconds @duration.getMilliseconds() int', (a = null) => duration(a) / 1_000_000n),
+  overload('duration_to_hours on duration.getHours() int', (a = null) => duration(a) / 3_600_000_000_000n),
+  overload('duration_to_minutes on duration.getMinutes() int', (a = null) => duration(a) / 60_000_000_000n),
+  overload('duration_to_seconds on duration.getSeconds() int', (a = null) => duration(a) / 1_000_000_000n),
+  overload('duration_to_milliseconds on duration.getMilliseconds() int', (a = null) => duration(a) / 1_000_000n),
   overload('string_to_timestamp timestamp(string) timestamp', (a = null) => parseTimestamp(typeof a === 'string' ? a : '')),
   overload('timestamp_to_timestamp timestamp(timestamp) timestamp', (a = null) => a),
   overload('int64_to_timestamp timestamp(int) timestamp', (a = null) => new Timestamp((typeof a === 'bigint' ? a : 0n) * 1_000_000_000n)),

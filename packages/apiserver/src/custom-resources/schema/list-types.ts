@@ -1,7 +1,7 @@
 import { isObject } from '../../json.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { duplicate, invalidValue } from '../../validation/field-error.ts'
-import { canonicalJson } from './canonical-json.ts'
+import { canonical, canonicalJson } from './canonical-json.ts'
 import { additionalOf, itemsOf, own, path, type JsonMap, type Schema } from './schema.ts'
 
 /** Duplicates in lists of type `set` and duplicate keys in lists of type `map`. */
@@ -22,7 +22,7 @@ export function validateListTypes(object: unknown, schema: Schema | undefined, a
 function listProblems(list: readonly unknown[], schema: Schema, at: string): FieldError[] {
   const errors: FieldError[] = []
   const listType = schema['x-kubernetes-list-type']
-  if (listType === 'set') for (const index of repeated(list)) errors.push(duplicate(path.index(at, index), list[index]))
+  if (listType === 'set') for (const index of repeated(list)) errors.push(duplicate(path.index(at, index), canonical(list[index])))
   else if (listType === 'map') errors.push(...mapProblems(list, schema['x-kubernetes-list-map-keys'] ?? [], at))
   const items = itemsOf(schema)
   if (items !== undefined) errors.push(...list.flatMap((item, index) => validateListTypes(item, items, path.index(at, index))))
@@ -31,9 +31,9 @@ function listProblems(list: readonly unknown[], schema: Schema, at: string): Fie
 
 function mapProblems(list: readonly unknown[], keys: readonly string[], at: string): FieldError[] {
   const other = list.findIndex((item) => item !== null && !isObject(item))
-  if (other >= 0) return [invalidValue(path.index(at, other), list[other], 'must be an object for an array of list-type map')]
+  if (other >= 0) return [invalidValue(path.index(at, other), canonical(list[other]), 'must be an object for an array of list-type map')]
   const keysOf = list.map((item) => keysOfItem(item, keys))
-  return repeated(keysOf).map((index) => duplicate(path.index(at, index), keysOf[index]))
+  return repeated(keysOf).map((index) => duplicate(path.index(at, index), canonical(keysOf[index])))
 }
 
 /** The keys of an item of a list of type `map`; keys that it does not have are left out. */

@@ -1,3 +1,4 @@
+import { canonical } from './canonical-json.ts'
 import { RE2JS } from 're2js'
 import { equalJson, isObject } from '../../json.ts'
 import type { FieldError } from '../../registry/strategy.ts'
@@ -49,7 +50,7 @@ export class ValueValidator {
   readonly #properties = new Map<string, ValueValidator>()
   #pattern: { readonly matches: (text: string) => boolean } | { readonly error: string } | undefined
   #parts: { readonly [K in 'allOf' | 'oneOf' | 'anyOf']: readonly ValueValidator[] } | undefined
-  #not: ValueValidator | undefined
+  #negated: ValueValidator | undefined
   #items: ValueValidator | undefined
   #additional: ValueValidator | undefined
 
@@ -156,8 +157,8 @@ export class ValueValidator {
         findings.add(composite(`${JSON.stringify(at)} must validate all the schemas (allOf)${valid === 0 ? '. None validated' : ''}`))
     }
     if (this.#schema.not !== undefined) {
-      this.#not ??= new ValueValidator(this.#schema.not)
-      if (this.#not.#check(value, at, correlation).isValid)
+      const negated = (this.#negated ??= new ValueValidator(this.#schema.not))
+      if (negated.#check(value, at, correlation).isValid)
         findings.add(composite(`${JSON.stringify(at)} must not validate the schema (not)`))
     }
     findings.matches++
@@ -315,7 +316,8 @@ function fieldErrorOf(found: Problem, base: string): FieldError {
   if (found.kind === 'composite') return invalidValue(path.show(base), '', found.message)
   const name = found.at.replace(/^\./, '')
   const field = path.show(name === '' ? base : path.child(base, name))
-  const { value = '', limit, allowed } = found
+  const { limit, allowed } = found
+  const value = found.value === undefined ? '' : canonical(found.value)
   switch (found.kind) {
     case 'required':
       return required(field)
