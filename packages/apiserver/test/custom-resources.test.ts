@@ -319,7 +319,7 @@ describe('definitions of custom resources', () => {
   it('of taken names wait until the names are free', async () => {
     const api = await start()
     await api.define(widgets())
-    const other = {
+    const other: Record<string, unknown> = {
       ...widgets(),
       metadata: { name: 'gadgets.example.com' },
     }

@@ -2,18 +2,16 @@ import { describe, expect, it } from 'vitest'
 import { applyDefaults, withPrunedDefaults } from './defaults.ts'
 import type { Schema } from './schema.ts'
 
-const json = (value: unknown): Schema['default'] => value as Schema['default']
-
 describe('defaults', () => {
   const schema: Schema = {
     type: 'object',
     properties: {
-      a: { type: 'string', default: json('A') },
-      nullable: { type: 'string', nullable: true, default: json('N') },
-      outer: { type: 'object', properties: { inner: { type: 'integer', default: json(1) } } },
-      made: { type: 'object', default: json({}), properties: { inner: { type: 'integer', default: json(2) } } },
-      list: { type: 'array', items: { type: 'object', properties: { b: { type: 'string', default: json('B') } } } },
-      map: { type: 'object', additionalProperties: { type: 'string', default: json('M') } },
+      a: { type: 'string', default: 'A' },
+      nullable: { type: 'string', nullable: true, default: 'N' },
+      outer: { type: 'object', properties: { inner: { type: 'integer', default: 1 } } },
+      made: { type: 'object', default: {}, properties: { inner: { type: 'integer', default: 2 } } },
+      list: { type: 'array', items: { type: 'object', properties: { b: { type: 'string', default: 'B' } } } },
+      map: { type: 'object', additionalProperties: { type: 'string', default: 'M' } },
     },
   }
 
@@ -41,7 +39,7 @@ describe('defaults', () => {
   it('are pruned by the schema that they stand in', () => {
     const pruned = withPrunedDefaults({
       type: 'object',
-      properties: { spec: { type: 'object', default: json({ a: 1, b: 2 }), properties: { a: { type: 'integer' } } } },
+      properties: { spec: { type: 'object', default: { a: 1, b: 2 }, properties: { a: { type: 'integer' } } } },
     })
     expect(pruned.properties?.['spec']?.default).toEqual({ a: 1 })
     expect(withPrunedDefaults(schema)).toBe(schema)
