@@ -131,13 +131,14 @@ export function invalid(
   causes: readonly StatusCause[],
 ): StatusError {
   const what = subject.group ? `${subject.kind}.${subject.group}` : subject.kind
-  const list = causes.map((cause) => `${cause.field ?? ''}: ${cause.message ?? ''}`)
+  // As upstream: what two rules say alike is said once in the message and twice in the causes.
+  const list = [...new Set(causes.map((cause) => `${cause.field ?? ''}: ${cause.message ?? ''}`))]
   const text = list.length === 1 ? list[0] : `[${list.join(', ')}]`
   return new StatusError('Invalid', `${what} "${name}" is invalid${list.length === 0 ? '' : `: ${text}`}`, {
     details: {
       ...(name === '' ? {} : { name }),
       ...(subject.group ? { group: subject.group } : {}),
-      kind: subject.kind,
+      ...(subject.kind === '' ? {} : { kind: subject.kind }),
       causes: [...causes],
     },
   })

@@ -14,6 +14,7 @@ import { issuerDocument } from './auth/tokens/issuer-documents.ts'
 import { ServiceAccountTokens } from './auth/tokens/service-account-tokens.ts'
 import type { SigningKeys } from './auth/tokens/signing-keys.ts'
 import { bearerAuthenticator, type TokenAuthenticator } from './auth/tokens/token-authenticator.ts'
+import { ensureSystemPriorities } from './bootstrap/system-priorities.ts'
 import { serverUser } from './registry/resource-operations.ts'
 import { builtInStrategies, type BuiltInStrategyOptions } from './resources/built-in.ts'
 
@@ -90,7 +91,10 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
         create: (type, object) => client.resource(type).create(object),
         update: (type, object) => client.resource(type).update(object),
       }
-      await Promise.all(slicesOf(bootstrapPolicy()).map((slice) => reconcileBootstrapPolicy(writer, slice, signal)))
+      await Promise.all([
+        ensureSystemPriorities(writer),
+        ...slicesOf(bootstrapPolicy()).map((slice) => reconcileBootstrapPolicy(writer, slice, signal)),
+      ])
     },
   }
 }

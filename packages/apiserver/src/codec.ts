@@ -185,6 +185,11 @@ export function unsupportedMediaType(supported: readonly string[]): StatusError 
 }
 
 function wrongKind(apiVersion: string, kind: string, expected: ExpectedKind): StatusError {
+  // Named as upstream's own scheme is where its program is built from its repository.
+  if (schemaOf(apiVersion, kind) === undefined && schemaOf(apiVersionOf(expected), expected.kind) !== undefined)
+    return badRequest(
+      `${kind} in version ${JSON.stringify(apiVersion.slice(apiVersion.indexOf('/') + 1))} cannot be handled as a ${expected.kind}: no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
+    )
   const slash = apiVersion.indexOf('/')
   const [group, version] = [slash < 0 ? '' : apiVersion.slice(0, slash), apiVersion.slice(slash + 1)]
   if (group !== expected.group || version !== expected.version)

@@ -24,13 +24,15 @@ describe('metadata', () => {
       ...created,
       metadata: { ...created.metadata, deletionTimestamp: '2024-05-01T12:00:00Z', deletionGracePeriodSeconds: 0 },
     }
+    const immutable = [
+      { field: 'metadata.deletionTimestamp', message: 'Invalid value: "2024-05-01T12:00:00Z": field is immutable' },
+      { field: 'metadata.deletionGracePeriodSeconds', message: 'Invalid value: 0: field is immutable' },
+    ]
     await expect(client.resource(configmaps).update(marked)).rejects.toMatchObject({
       code: 422,
       details: {
-        causes: [
-          { field: 'metadata.deletionTimestamp', message: 'Invalid value: "2024-05-01T12:00:00Z": field is immutable' },
-          { field: 'metadata.deletionGracePeriodSeconds', message: 'Invalid value: 0: field is immutable' },
-        ],
+        // As upstream: the rules of all kinds and those of this one say the same.
+        causes: [...immutable, ...immutable],
       },
     })
   })
@@ -43,13 +45,14 @@ describe('metadata', () => {
     expect(updated.metadata).toMatchObject({ uid, creationTimestamp })
   })
 
-  it('of an update has one problem for each mistake', async () => {
+  it('of an update tells each mistake once, and counts how often upstream finds it', async () => {
     const { client } = await startServer()
     const created = await client.resource(configmaps).create(configMap)
     const bad = { ...created, metadata: { ...created.metadata, labels: { a: '?' } }, data: { '../x': '' } }
     await expect(client.resource(configmaps).update(bad)).rejects.toMatchObject({
       code: 422,
-      details: { causes: [{ field: 'metadata.labels' }] },
+      message: expect.not.stringContaining('is invalid: [') as string,
+      details: { causes: Array.from({ length: 4 }, () => ({ field: 'metadata.labels' })) },
     })
   })
 })

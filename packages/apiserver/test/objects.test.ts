@@ -139,7 +139,7 @@ describe('update', () => {
     const created = await maps.create(configMap('a'))
     const other = { ...created, metadata: { ...created.metadata, uid: 'other' } }
     expect((await failure(maps.update(other))).message).toBe(
-      `Operation cannot be fulfilled on configmaps "a": Precondition failed: UID in precondition: other, UID in object meta: ${created.metadata.uid ?? ''}`,
+      `Operation cannot be fulfilled on configmaps "a": StorageError: invalid object, Code: 4, Key: /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: other, UID in object meta: ${created.metadata.uid ?? ''}`,
     )
   })
 

@@ -86,6 +86,7 @@ function ofValue(value: ValueSchema, field: FieldSchema | undefined): MergeSchem
     case 'strings':
       return atomicList
     case 'rawExtension':
+      return untyped
     case 'fieldsV1':
     case 'json':
     case 'schemaOrArray':

@@ -85,7 +85,7 @@ export function applyPatch(input: ApplyInput): { readonly object: JsonObject } {
   const errors = validateTyped(patch, schema)
   if (errors.length > 0) {
     const { namespace, name } = metadataOf(patch)
-    const what = `${goText(namespace ?? '')}/${goText(name ?? '')}; ${input.apiVersion}, Kind=${kind}`
+    const what = `${goText(namespace ?? '')}/${goText(name ?? '')}; ${input.apiVersion.includes('/') ? '' : '/'}${input.apiVersion}, Kind=${kind}`
     const list = errors.length === 1 ? errors[0] : `errors:\n${errors.map((error) => `  ${error}`).join('\n')}`
     throw new StatusError('', `failed to create typed patch object (${what}): ${list}`, { code: 500 })
   }

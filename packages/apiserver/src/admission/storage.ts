@@ -1,7 +1,7 @@
 import { compareQuantities } from '@k3s/api'
 import { persistentvolumeclaims, persistentvolumes } from '@k3s/api/types/core/v1'
 import { ingressclasses, ingresses } from '@k3s/api/types/networking/v1'
-import { storageclasses } from '@k3s/api/types/storage/v1'
+import { storageclasses, volumeattributesclasses } from '@k3s/api/types/storage/v1'
 import type { KubernetesObject } from '@k3s/api'
 import type { AdmissionPlugin } from './admission.ts'
 import { objectOf, oldObjectOf, refusal } from './requests.ts'
@@ -42,6 +42,7 @@ export const storageObjectInUseProtection: AdmissionPlugin = {
     for (const [type, finalizer] of [
       [persistentvolumes, 'kubernetes.io/pv-protection'],
       [persistentvolumeclaims, 'kubernetes.io/pvc-protection'],
+      [volumeattributesclasses, 'kubernetes.io/vac-protection'],
     ] as const) {
       const object: KubernetesObject | undefined = objectOf<KubernetesObject>(request, type, ['CREATE'])
       if (object === undefined || object.metadata.finalizers?.includes(finalizer) === true) continue

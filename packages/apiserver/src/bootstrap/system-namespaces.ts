@@ -1,4 +1,4 @@
-import { hasReason, type KubernetesObject } from '@k3s/api'
+import { hasReason } from '@k3s/api'
 import { namespaces, type Namespace } from '@k3s/api/types/core/v1'
 import type { ApiCore } from '../pipeline/api-core.ts'
 
@@ -22,7 +22,7 @@ function newNamespace(name: string): Namespace {
 }
 
 /** Another server may be faster. */
-export async function createIfMissing(create: () => Promise<KubernetesObject>): Promise<void> {
+export async function createIfMissing(create: () => Promise<unknown>): Promise<void> {
   try {
     await create()
   } catch (error) {

@@ -66,8 +66,8 @@ function metadataOf(patch: JsonObject): JsonObject {
   return isObject(patch['metadata']) ? patch['metadata'] : {}
 }
 
-/** The configuration with the name and namespace of the path, which it may leave out but not contradict. */
-function named(patch: JsonObject, { info, served }: ResourceRequest): JsonObject {
+/** The configuration with the name of the path; it may leave out name and namespace but not contradict them. */
+function named(patch: JsonObject, { info }: ResourceRequest): JsonObject {
   const metadata = metadataOf(patch)
   const { name, namespace } = metadata
   if (name !== undefined && typeof name !== 'string') throw badRequest('metadata.name must be a string')
@@ -76,5 +76,5 @@ function named(patch: JsonObject, { info, served }: ResourceRequest): JsonObject
     throw badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`)
   if (namespace !== undefined && namespace !== '' && namespace !== info.namespace)
     throw badRequest(`the namespace of the object (${namespace}) does not match the namespace on the request (${info.namespace})`)
-  return { ...patch, metadata: { ...metadata, name: info.name, ...(served.type.namespaced ? { namespace: info.namespace } : {}) } }
+  return { ...patch, metadata: { ...metadata, name: info.name } }
 }

@@ -1,4 +1,4 @@
-import { hasReason, type JsonObject } from '@k3s/api'
+import { groupResourceOf, hasReason, type JsonObject } from '@k3s/api'
 import { decodeOptions } from '../codec.ts'
 import { deleteObject, type DeleteResult } from '../registry/delete-object.ts'
 import { parseDeletion, type DeletionRequest } from '../registry/delete-options.ts'
@@ -13,11 +13,21 @@ import { parseListParameters, scopeOf, storageOf, type ResourceRequest } from '.
 // Deletions of a collection that run at once: enough to fill a group commit.
 const collectionWorkers = 32
 
+// Upstream's only kind that warns of its old default.
+const orphansWarning =
+  'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning'
+
 /** DELETE of one object. */
 export async function handleDelete(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { info, served } = request
   const storage = storageOf(request)
   const options = await readDeletion(request)
+  if (
+    groupResourceOf(request.served.type) === 'jobs.batch' &&
+    options.propagationPolicy === undefined &&
+    options.orphanDependents === undefined
+  )
+    request.call.warn(orphansWarning)
   const scope = scopeOf(core, request, { dryRun: options.dryRun, fieldManager: request.call.userAgent })
   const result = await deleteObject(core.registry, { storage, namespace: info.namespace, name: info.name, options, scope })
   if (result.isGone && !storage.returnsDeleted) return { type: 'object', code: 200, object: deletedStatus(request, result) }

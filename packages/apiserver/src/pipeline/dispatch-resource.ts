@@ -18,7 +18,7 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
   const isItself = info.resource === 'namespaces' && info.name === info.namespace
   if (!served.type.namespaced && info.namespace !== '' && !isItself) throw pathNotFound()
   const deprecation = served.custom === undefined ? deprecationOf(served.type) : served.custom.warning
-  if (deprecation !== undefined) request.call.warn(deprecation)
+  if (deprecation !== undefined && (info.subresource === '' || served.custom !== undefined)) request.call.warn(deprecation)
   if (info.subresource !== '') {
     if (served.type.namespaced && info.namespace === '') throw pathNotFound()
     return handleSubresource(core, request)

@@ -1,12 +1,28 @@
-import { apiVersionOf, deducedSchema, updateManagedFields, type FieldSet, type JsonObject, type KubernetesObject } from '@k3s/api'
-import type { ResourceStorage } from '../registry/served-resource.ts'
+import {
+  apiVersionOf,
+  deducedSchema,
+  groupResourceOf,
+  updateManagedFields,
+  type FieldSet,
+  type JsonObject,
+  type KubernetesObject,
+  type ResourceType,
+} from '@k3s/api'
+import { toServed, type ResourceStorage } from '../registry/served-resource.ts'
 import { storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
 /** Fields that a request on a custom resource cannot set, and so does not own by it; undefined where the schema says it. */
 export function resetFieldsOf(storage: ResourceStorage, subresource: string): FieldSet | undefined {
-  if (storage.view === undefined) return undefined
+  if (storage.view === undefined) return builtInResetFields(storage.resource.type, subresource)
   if (subresource === 'status') return { 'f:metadata': {}, 'f:spec': {} }
   return storage.hasPlainStatus === true ? {} : { 'f:status': {} }
+}
+
+/** Of the built-in kinds only requests for certificates differ from what the schema says. */
+function builtInResetFields(type: ResourceType, subresource: string): FieldSet | undefined {
+  if (groupResourceOf(type) !== 'certificatesigningrequests.certificates.k8s.io') return undefined
+  if (subresource === 'status') return { 'f:spec': {}, 'f:status': { 'f:conditions': {} } }
+  return { 'f:spec': {}, 'f:status': subresource === 'approval' ? { 'f:certificate': {} } : {} }
 }
 
 /** Hooks for the registry that keep `metadata.managedFields`. */
@@ -15,13 +31,15 @@ export interface FieldTracking {
   ofUpdate(): { track(object: KubernetesObject, previous: KubernetesObject): void }
 }
 
-/** Records the request's manager as owner of what the request sets. Versions that are not stored are recorded by the stored one's fields. */
+/** Records the request's manager as owner of what the request sets, in the version of the request. */
 export function fieldTracking(request: ResourceRequest, options: WriteOptions, now: Date): FieldTracking {
   const storage = storageOf(request)
+  const { served } = request
+  const isConverted = served.conversion !== undefined
   const write = {
-    schema: storage.mergeSchema ?? storage.schema ?? deducedSchema,
+    schema: (isConverted ? served.schema : undefined) ?? storage.mergeSchema ?? storage.schema ?? deducedSchema,
     manager: options.fieldManager,
-    apiVersion: apiVersionOf(storage.resource.type),
+    apiVersion: apiVersionOf(isConverted ? served.type : storage.resource.type),
     subresource: request.info.subresource,
     resetFields: resetFieldsOf(storage, request.info.subresource),
     now,
@@ -30,8 +48,8 @@ export function fieldTracking(request: ResourceRequest, options: WriteOptions, n
     // API objects are JSON objects.
     const next = updateManagedFields({
       ...write,
-      next: object as unknown as JsonObject,
-      previous: previous as unknown as JsonObject | undefined,
+      next: toServed(served, object) as unknown as JsonObject,
+      previous: (previous === undefined ? undefined : toServed(served, previous)) as unknown as JsonObject | undefined,
     })
     const { managedFields } = (next as unknown as KubernetesObject).metadata
     if (managedFields === undefined) delete object.metadata.managedFields

@@ -8,7 +8,7 @@ import type { ApiCore } from './api-core.ts'
 import { handleApply } from './apply-handler.ts'
 import { applyPatch, namedVersion, readPatch, type PatchDocument } from './apply-patch.ts'
 import { fieldTracking } from './field-tracking.ts'
-import { checkNames } from './write-handlers.ts'
+import { checkNamespace } from './write-handlers.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
 /** PATCH of an object or of its status. */
@@ -51,6 +51,8 @@ function patched(request: ResourceRequest, document: PatchDocument, current: Kub
   })
   if (namedVersion(document) === '' && object.metadata.resourceVersion === current.metadata.resourceVersion)
     delete object.metadata.resourceVersion
-  checkNames(object, request.info.name, request.info.namespace, served.type.namespaced)
+  if (object.metadata.name !== request.info.name)
+    throw badRequest(`the name of the object (${object.metadata.name}) does not match the name on the URL (${request.info.name})`)
+  checkNamespace(object, request.info.namespace, served.type.namespaced)
   return object
 }

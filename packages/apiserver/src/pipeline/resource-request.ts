@@ -71,6 +71,9 @@ export function scopeOf(
     warn: (message) => request.call.warn(message),
     signal: request.call.signal,
     fieldManager: options.fieldManager,
+    requested: request.served.type,
+    query: request.call.query,
+    annotate: request.call.annotate,
   })
 }
 

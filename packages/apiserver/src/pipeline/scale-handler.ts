@@ -1,6 +1,6 @@
 import { formatLabels, formatSelector, invalid, notFound, selectorOf, type JsonObject, type KubernetesObject } from '@k3s/api'
 import type { Scale } from '@k3s/api/types/autoscaling/v1'
-import type { LabelSelector } from '@k3s/api/types/meta/v1'
+import type { LabelSelector, ManagedFieldsEntry } from '@k3s/api/types/meta/v1'
 import { decodeBody, decodePatched } from '../codec.ts'
 import { internalError, methodNotAllowed } from '../errors.ts'
 import { isObject } from '../json.ts'
@@ -11,6 +11,7 @@ import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { applyPatch, namedVersion } from './apply-patch.ts'
+import { fieldTracking } from './field-tracking.ts'
 import { readPatchOf } from './patch-handler.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest } from './resource-request.ts'
 
@@ -39,6 +40,7 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
   if (info.verb !== 'update' && info.verb !== 'patch') throw methodNotAllowed(served.type, info.verb)
   const options = parseWriteOptions(request, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions')
   const wanted = await readWanted(request)
+  const tracking = fieldTracking(request, options, new Date(core.clock.now())).ofUpdate()
   const result = await updateObject(core.registry, {
     storage,
     namespace: info.namespace,
@@ -46,20 +48,42 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
     subresource: 'scale',
     scope: scopeOf(core, request, options),
     allowsMissingVersion: true,
+    admitted: {
+      show: (object) => scaleOf(object, served.custom?.scale),
+      putBack: (shown, object) => setReplicas(object, (shown as Scale).spec?.replicas ?? 0, served.custom?.scale), // made by `show`
+    },
+    track: (object, previous) => {
+      tracking.track(object, previous)
+      forgetTime(object)
+    },
     produce: (current) => {
       const paths = served.custom?.scale
       const scale = wanted(scaleOf(current.object, paths))
       const replicas = scale.spec?.replicas ?? 0
       if (replicas < 0) throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
-      const object = current.parseCopy() as Scalable // the resource has a scale subresource
-      if (paths === undefined) object.spec = { ...object.spec, replicas }
-      else setAt(object, paths.spec, replicas)
+      const object = current.parseCopy()
+      setReplicas(object, replicas, paths)
       object.metadata.resourceVersion = scale.metadata.resourceVersion
       object.metadata.uid = scale.metadata.uid
       return object
     },
   })
   return { type: 'object', code: 200, object: scaleOf(result.object.object, served.custom?.scale) }
+}
+
+/** As upstream, whose Scale has no place for the time of an update: entries without one stand first. */
+function forgetTime({ metadata }: KubernetesObject): void {
+  const { managedFields } = metadata
+  if (managedFields === undefined) return
+  const isScale = ({ operation, subresource }: ManagedFieldsEntry): boolean => operation === 'Update' && subresource === 'scale'
+  const timeless = managedFields.filter(isScale).map(({ time: _, ...entry }) => entry)
+  metadata.managedFields = [...timeless, ...managedFields.filter((entry) => !isScale(entry))]
+}
+
+function setReplicas(object: KubernetesObject, replicas: number, paths: ScalePaths | undefined): void {
+  const scalable = object as Scalable // the resource has a scale subresource
+  if (paths === undefined) scalable.spec = { ...scalable.spec, replicas }
+  else setAt(object, paths.spec, replicas)
 }
 
 /** What the body makes of the present Scale. */

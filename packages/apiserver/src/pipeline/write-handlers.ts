@@ -85,8 +85,7 @@ export function checkNamespace({ metadata }: KubernetesObject, namespace: string
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
 }
 
-/** An object that is written has the name and namespace of the path. */
-export function checkNames({ metadata }: KubernetesObject, name: string, namespace: string, isNamespaced: boolean): void {
+function checkNames({ metadata }: KubernetesObject, name: string, namespace: string, isNamespaced: boolean): void {
   if (metadata.name !== name) {
     if (metadata.name === '') throw badRequest('resource name may not be empty')
     throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`)

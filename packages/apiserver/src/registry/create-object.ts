@@ -1,4 +1,4 @@
-import { invalid, StatusError, type KubernetesObject } from '@k3s/api'
+import { invalid, StatusError, type KubernetesObject, type ResourceType } from '@k3s/api'
 import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { deepFreeze } from '../deep-freeze.ts'
@@ -10,9 +10,10 @@ import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { generateName, maxGenerateNameRetries } from './generate-name.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
+import { metadataFacts } from './resource-facts.ts'
 import { viewOf, type ResourceStorage } from './served-resource.ts'
 import type { FieldError, ResourceStrategy } from './strategy.ts'
-import { fillSystemMetadata } from './system-metadata.ts'
+import { completeZeros, fillSystemMetadata, wipeSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
 
 export interface CreateRequest {
@@ -29,6 +30,7 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   const { storage, object, scope } = request
   const { strategy } = storage
   const { type } = storage.resource
+  const subject = scope.requested ?? type
   // As upstream, whose dry run stops before the store that would refuse it.
   if (!scope.dryRun && object.metadata.resourceVersion !== undefined && object.metadata.resourceVersion !== '')
     throw new StatusError('', 'resourceVersion should not be set on objects to be created', { code: 500 })
@@ -43,6 +45,7 @@ export async function createObject(context: RegistryContext, request: CreateRequ
     scope,
   }
   if (type.namespaced) object.metadata.namespace = scope.namespace
+  wipeSystemMetadata(object)
   strategy.defaults?.(object)
   request.track?.(object)
   if (scope.skipsAdmission !== true) {
@@ -53,10 +56,11 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   if (isNameGenerated) object.metadata.name = generateName(object.metadata.generateName ?? '', context.random)
   fillSystemMetadata(object, { now: scope.now, uid: context.newUid() })
   strategy.prepareForCreate?.(object, scope)
-  if (storage.hasGeneration) object.metadata.generation = 1
-  else delete object.metadata.generation
+  completeZeros(storage, object)
+  if (storage.hasGeneration && strategy.startsUncounted !== true) object.metadata.generation = 1
   const problems = creationProblems(object, strategy, scope)
   if (problems.length > 0) throw invalid(type, object.metadata.name, problems)
+  for (const warning of strategy.warningsOnCreate?.(object) ?? []) scope.warn(warning)
   if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
   const allocation = await strategy.allocate?.(object, undefined, scope)
   try {
@@ -65,8 +69,8 @@ export async function createObject(context: RegistryContext, request: CreateRequ
         return await writeNew(context, storage, object, scope)
       } catch (error) {
         const isTaken = isDatastoreError(error) && error.code === 'KeyExists'
-        if (!isTaken) throw toStatusError(error, { ...type, name: object.metadata.name })
-        if (!isNameGenerated || retries >= maxGenerateNameRetries) throw nameTaken(error, storage, object.metadata.name, isNameGenerated)
+        if (!isTaken) throw toStatusError(error, { ...subject, name: object.metadata.name })
+        if (!isNameGenerated || retries >= maxGenerateNameRetries) throw nameTaken(error, subject, object.metadata.name, isNameGenerated)
         object.metadata.name = generateName(object.metadata.generateName ?? '', context.random)
       }
     }
@@ -80,8 +84,14 @@ export async function createObject(context: RegistryContext, request: CreateRequ
 function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, scope: WriteScope): readonly FieldError[] {
   const { metadata } = object
   const { namespaced } = strategy.type
+  const { ownsFinalizers, declaresName } = metadataFacts(scope.requested ?? strategy.type)
   const problems = [
-    ...validateObjectMeta(metadata, { namespaced, validateName: strategy.validateName, allowsAnyFinalizer: strategy.allowsAnyFinalizer }),
+    ...validateObjectMeta(metadata, {
+      namespaced,
+      validateName: strategy.validateName,
+      allowsAnyFinalizer: strategy.allowsAnyFinalizer ?? !ownsFinalizers,
+      declaresName,
+    }),
     ...(strategy.validate?.(object, scope) ?? []),
     ...(strategy.validateCreate?.(object, scope) ?? []),
   ]
@@ -99,8 +109,8 @@ async function writeNew(
   const value = storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal)
   if (scope.dryRun) {
     const { item } = await context.datastore.get(Buffer.from(resource.prefix + key), { signal: scope.signal })
-    if (item !== undefined) throw nameTaken(undefined, storage, object.metadata.name, false, item.value)
-    return viewOf(storage, dryRunObject(storage, key, value), scope.signal)
+    if (item !== undefined) throw nameTaken(undefined, scope.requested ?? resource.type, object.metadata.name, false, item.value)
+    return viewOf(storage, dryRunObject(storage, key, value, Number(object.metadata.resourceVersion ?? 0)), scope.signal)
   }
   const leaseId = storage.ttlSeconds === undefined ? undefined : await context.leases.leaseFor(storage.ttlSeconds)
   const { revision } = await context.datastore.create(Buffer.from(resource.prefix + key), value, { signal: scope.signal, leaseId })
@@ -112,21 +122,21 @@ async function writeNew(
   return viewOf(storage, cache.sameAs(created), scope.signal)
 }
 
-/** The answer to a dry run: there is no revision, so no resourceVersion either. */
-export function dryRunObject(storage: ResourceStorage, key: string, value: Buffer): CachedObject {
+/** The answer to a dry run: there is no revision, so the resourceVersion is the one that was sent, if any. */
+export function dryRunObject(storage: ResourceStorage, key: string, value: Buffer, revision = 0): CachedObject {
   const { resource } = storage
   // Of a custom resource the value is in the version that is stored; a version of 0 stands for none.
-  return resource.inVersion === undefined ? new CachedObject(resource, key, 0, value) : CachedObject.withoutVersion(resource, key, value)
+  if (resource.inVersion !== undefined) return CachedObject.withoutVersion(resource, key, value)
+  return revision > 0 ? CachedObject.fromStored(resource, key, revision, value) : new CachedObject(resource, key, 0, value)
 }
 
 function nameTaken(
   error: unknown,
-  storage: ResourceStorage,
+  type: ResourceType,
   name: string,
   isNameGenerated: boolean,
   present: Uint8Array | undefined = isDatastoreError(error) ? error.current?.value : undefined,
 ): StatusError {
-  const { type } = storage.resource
   const resource = type.group === '' ? type.resource : `${type.resource}.${type.group}`
   const details = { name, ...(type.group === '' ? {} : { group: type.group }), kind: type.resource }
   if (isNameGenerated)

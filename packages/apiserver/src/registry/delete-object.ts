@@ -1,4 +1,4 @@
-import { conflict, notFound, type KubernetesObject } from '@k3s/api'
+import { conflict, notFound, type KubernetesObject, type StatusError } from '@k3s/api'
 import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { deepFreeze } from '../deep-freeze.ts'
@@ -8,9 +8,10 @@ import { formatResourceVersion } from '../resource-version.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { DeletionRequest } from './delete-options.ts'
-import { planDeletion } from './plan-deletion.ts'
+import { markDeleted, planDeletion } from './plan-deletion.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
+import { judgesDeletionFirst } from './resource-facts.ts'
 import { viewOf, type ResourceStorage } from './served-resource.ts'
 import type { WriteScope } from './write-scope.ts'
 
@@ -31,7 +32,7 @@ export interface DeleteResult {
 /** Deletes an object, or marks it as being deleted when it has finalizers or a grace period. Throws StatusErrors. */
 export async function deleteObject(context: RegistryContext, request: DeleteRequest): Promise<DeleteResult> {
   const { storage, scope, name } = request
-  const { type } = storage.resource
+  const type = scope.requested ?? storage.resource.type
   const key = relativeKey(storage.resource, request.namespace, name)
   let current = storage.cache.objects.get(key)
   let isNewest = false
@@ -78,6 +79,7 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
       object: undefined,
       oldObject: previous,
       scope,
+      options: deleteOptions(options),
     }
     await admit(context, admission)
     await validateAdmission(context, admission)
@@ -85,8 +87,13 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
   const marked = seen.parseCopy()
   const plan = planDeletion(marked, { storage, options, nowMs: context.clock.now() })
   if (plan === 'keep') {
-    if (scope.dryRun || equalJson(marked, previous)) return { object: seen, isGone: false }
+    if (equalJson(marked, previous)) return { object: seen, isGone: false }
     const value = storage.view === undefined ? encodeStored(resource, marked) : await storage.view.encode(marked, scope.signal)
+    if (scope.dryRun)
+      return {
+        object: await viewOf(storage, CachedObject.fromStored(resource, current.key, current.revision, value), scope.signal),
+        isGone: false,
+      }
     const { revision } = await context.datastore.update(Buffer.from(resource.prefix + current.key), value, {
       expectedRevision: current.revision,
       signal: scope.signal,
@@ -98,18 +105,51 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     await settle(context, storage, revision, scope.signal)
     return { object: await viewOf(storage, object, scope.signal), isGone: false }
   }
-  if (scope.dryRun) return { object: seen, isGone: true }
+  // Whoever may die gracefully is shown as deleted, even when it has no time to.
+  if (strategy.gracefulDeletion !== undefined && previous.metadata.deletionTimestamp === undefined)
+    markDeleted(marked, context.clock.now(), 0)
+  const last =
+    storage.view === undefined && !equalJson(marked, previous)
+      ? CachedObject.fromStored(resource, current.key, current.revision, encodeStored(resource, marked))
+      : seen
+  if (scope.dryRun) return { object: last, isGone: true }
   const { revision } = await context.datastore.delete(Buffer.from(resource.prefix + current.key), {
     expectedRevision: current.revision,
     signal: scope.signal,
   })
   await settle(context, storage, revision, scope.signal)
   await strategy.afterDelete?.(previous)
-  return { object: seen.atRevision(revision), isGone: true }
+  return { object: last.atRevision(revision), isGone: true }
+}
+
+/** As the client would have written them. */
+function deleteOptions({
+  uid,
+  resourceVersion,
+  gracePeriodSeconds,
+  propagationPolicy,
+  orphanDependents,
+}: DeletionRequest): Record<string, unknown> {
+  const preconditions = { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) }
+  return {
+    ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+    ...(Object.keys(preconditions).length === 0 ? {} : { preconditions }),
+    ...(orphanDependents === undefined ? {} : { orphanDependents }),
+    ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
+  }
 }
 
 function checkPreconditions({ storage, options, name }: DeleteRequest, { metadata }: KubernetesObject): void {
-  const subject = { group: storage.resource.type.group, resource: storage.resource.type.kind }
+  const { type } = storage.resource
+  if (judgesDeletionFirst(type)) {
+    const differs = (what: string, wanted: string, present = ''): StatusError =>
+      conflict(type, name, `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${present}`)
+    if (options.uid !== undefined && options.uid !== metadata.uid) throw differs('UID', options.uid, metadata.uid)
+    if (options.resourceVersion !== undefined && options.resourceVersion !== metadata.resourceVersion)
+      throw differs('ResourceVersion', options.resourceVersion, metadata.resourceVersion)
+    return
+  }
+  const subject = { group: type.group, resource: type.kind }
   if (options.uid !== undefined && options.uid !== metadata.uid)
     throw conflict(
       subject,

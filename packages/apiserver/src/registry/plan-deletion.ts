@@ -53,7 +53,8 @@ export function planDeletion(
   return 'keep'
 }
 
-function markDeleted({ metadata }: KubernetesObject, atMs: number, graceSeconds: number): void {
+/** Begins a deletion: when it is to end, and how long that takes. */
+export function markDeleted({ metadata }: KubernetesObject, atMs: number, graceSeconds: number): void {
   if (metadata.deletionTimestamp === undefined && (metadata.generation ?? 0) > 0) metadata.generation = (metadata.generation ?? 0) + 1
   metadata.deletionTimestamp = formatTime(atMs)
   metadata.deletionGracePeriodSeconds = graceSeconds

@@ -1,4 +1,5 @@
 import { groupResourceOf, type ResourceType } from '@k3s/api'
+import type { ObjectMeta } from '@k3s/api/types/meta/v1'
 import { pathSegment } from '../validation/names.ts'
 import type { ResourceStrategy } from './strategy.ts'
 
@@ -94,6 +95,12 @@ const judging = new Set([
   'runtimeclasses.node.k8s.io',
   'storageclasses.storage.k8s.io',
   'ingressclasses.networking.k8s.io',
+  'validatingwebhookconfigurations.admissionregistration.k8s.io',
+  'mutatingwebhookconfigurations.admissionregistration.k8s.io',
+  'validatingadmissionpolicies.admissionregistration.k8s.io',
+  'validatingadmissionpolicybindings.admissionregistration.k8s.io',
+  'mutatingadmissionpolicies.admissionregistration.k8s.io',
+  'mutatingadmissionpolicybindings.admissionregistration.k8s.io',
 ])
 
 /** Whether authorization or admission of other requests reads objects of this kind: who wrote one may count on it from the answer on. */
@@ -108,6 +115,7 @@ const roleKinds = ['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings
 const createdByUpdate = new Set(['limitranges', 'endpoints', 'runtimeclasses.node.k8s.io', ...roleKinds])
 
 const versionedUpdate = new Set([
+  'apiservices.apiregistration.k8s.io',
   'runtimeclasses.node.k8s.io',
   'csidrivers.storage.k8s.io',
   'csinodes.storage.k8s.io',
@@ -131,4 +139,118 @@ export function defaultRules(
     allowUnconditionalUpdate: !versionedUpdate.has(name),
     ...(roleKinds.includes(name) ? { validateName: pathSegment } : {}),
   }
+}
+
+/** How upstream judges the metadata of a kind, besides what it asks of every object. */
+export interface MetadataFacts {
+  /** Finalizers must name their domain or be Kubernetes' own. */
+  readonly ownsFinalizers: boolean
+  /** The rules of an update judge the change of metadata again. Upstream's answers repeat what was found before. */
+  readonly judgesChangeAgain: boolean
+  /** And how often the metadata as a whole. */
+  readonly judgesWholeAgain: 0 | 1 | 2
+  /** The name is judged by a declared format: problems of `generateName` are not told, and lengths are counted in bytes. */
+  readonly declaresName: boolean
+}
+
+const admissionKinds = [
+  'mutatingadmissionpolicies',
+  'mutatingadmissionpolicybindings',
+  'mutatingwebhookconfigurations',
+  'validatingadmissionpolicies',
+  'validatingadmissionpolicybindings',
+  'validatingwebhookconfigurations',
+].map((resource) => `${resource}.admissionregistration.k8s.io`)
+
+const anyFinalizers = new Set([
+  'events',
+  'leases.coordination.k8s.io',
+  'poddisruptionbudgets.policy',
+  'apiservices.apiregistration.k8s.io',
+  'runtimeclasses.node.k8s.io',
+  'customresourcedefinitions.apiextensions.k8s.io',
+  ...admissionKinds,
+])
+
+const unjudgedChanges = new Set([
+  'events',
+  'limitranges',
+  'persistentvolumes',
+  'poddisruptionbudgets.policy',
+  'csinodes.storage.k8s.io',
+  'volumeattachments.storage.k8s.io',
+  'endpointslices.discovery.k8s.io',
+  'flowschemas.flowcontrol.apiserver.k8s.io',
+  'prioritylevelconfigurations.flowcontrol.apiserver.k8s.io',
+  ...admissionKinds,
+])
+
+const wholeUpdates = new Set([
+  'limitranges',
+  'csinodes.storage.k8s.io',
+  'volumeattachments.storage.k8s.io',
+  'endpointslices.discovery.k8s.io',
+  'flowschemas.flowcontrol.apiserver.k8s.io',
+  'prioritylevelconfigurations.flowcontrol.apiserver.k8s.io',
+  ...admissionKinds,
+  'configmaps',
+  'endpoints',
+  'namespaces',
+  'nodes',
+  'persistentvolumeclaims',
+  'persistentvolumes',
+  'pods',
+  'secrets',
+  'serviceaccounts',
+  'apiservices.apiregistration.k8s.io',
+  'runtimeclasses.node.k8s.io',
+  'certificatesigningrequests.certificates.k8s.io',
+  'controllerrevisions.apps',
+  'jobs.batch',
+  'ingressclasses.networking.k8s.io',
+  'ingresses.networking.k8s.io',
+  'ipaddresses.networking.k8s.io',
+  ...roleKinds,
+  'csistoragecapacities.storage.k8s.io',
+  'storageclasses.storage.k8s.io',
+  'volumeattributesclasses.storage.k8s.io',
+  'deviceclasses.resource.k8s.io',
+  'resourceclaims.resource.k8s.io',
+  'resourceclaimtemplates.resource.k8s.io',
+])
+
+const declaredNames = new Set(['replicationcontrollers', 'certificatesigningrequests.certificates.k8s.io', 'deviceclasses.resource.k8s.io'])
+
+/** Of the resource in the version that was asked for. */
+export function metadataFacts(type: ResourceType): MetadataFacts {
+  const name = groupResourceOf(type)
+  return {
+    ownsFinalizers: !anyFinalizers.has(name),
+    judgesChangeAgain: !unjudgedChanges.has(name),
+    judgesWholeAgain: name === 'persistentvolumes' ? 2 : wholeUpdates.has(name) ? 1 : 0,
+    declaresName: declaredNames.has(name),
+  }
+}
+
+const heldByStatus: ReadonlyMap<string, readonly (keyof ObjectMeta)[]> = new Map<string, readonly (keyof ObjectMeta)[]>([
+  ['deployments.apps', ['labels']],
+  ...[
+    'servicecidrs.networking.k8s.io',
+    'resourceclaims.resource.k8s.io',
+    'volumeattachments.storage.k8s.io',
+    'validatingadmissionpolicies.admissionregistration.k8s.io',
+    'flowschemas.flowcontrol.apiserver.k8s.io',
+    'prioritylevelconfigurations.flowcontrol.apiserver.k8s.io',
+  ].map((name): [string, readonly (keyof ObjectMeta)[]] => [name, ['labels', 'annotations', 'finalizers', 'ownerReferences']]),
+])
+
+/** Parts of metadata that an update of the status leaves as they are; those of other kinds may change with it. */
+export function metadataHeldByStatus(type: ResourceType): readonly (keyof ObjectMeta)[] {
+  return heldByStatus.get(groupResourceOf(type)) ?? []
+}
+
+/** Kinds whose registry judges the preconditions of a deletion before anything else, in words of its own. */
+export function judgesDeletionFirst(type: ResourceType): boolean {
+  const name = groupResourceOf(type)
+  return name === 'namespaces' || name === 'customresourcedefinitions.apiextensions.k8s.io'
 }

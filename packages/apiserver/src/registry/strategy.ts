@@ -19,6 +19,14 @@ export interface RequestScope {
   readonly objects: ObjectReader
   /** Adds a Warning header to the answer. */
   warn(message: string): void
+  /** Adds a note to the audit event of the request. */
+  annotate?(key: string, value: string): void
+  /** What the client named in its path, when it is another version of what is stored. */
+  readonly requested?: ResourceType | undefined
+  /** The query of the request; absent for what the server does by itself. */
+  readonly query?: URLSearchParams | undefined
+  /** Aborts with the request. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** One problem of an object. `type` is upstream's reason: `FieldValueRequired`, `FieldValueInvalid`, `FieldValueNotSupported`, `FieldValueForbidden`, `FieldValueDuplicate`, …; build them with `field-error.ts`. */
@@ -33,6 +41,8 @@ export interface TableColumn<T> {
   /** 0 always shown, 1 with `-o wide`. */
   readonly priority: number
   cell(object: T, context: { readonly nowMs: number }): unknown
+  /** Rows have the cell, but the columns do not tell of it; upstream forgot some. */
+  readonly isUndeclared?: boolean | undefined
 }
 
 /** The rules of one way of changing an object: of the object itself or of its status. Objects given as `object` are private copies to be changed in place. */
@@ -107,6 +117,10 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   readonly type: ResourceType<T>
   /** False for kinds without `generation`. Default: true when the kind has a spec and a status. Bumped when anything but metadata and status changes. */
   readonly hasGeneration?: boolean | undefined
+  /** What a change must be to count; absent: anything but metadata and status. */
+  isNewGeneration?(object: T, previous: T): boolean
+  /** A new object has no `generation` before its first change. */
+  readonly startsUncounted?: boolean | undefined
   /** Fills upstream's defaults in place. Idempotent. */
   defaults?(object: T): void
   /** Removes what a client may not set (status, …) and sets what the server sets. */
@@ -115,6 +129,8 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   validate?(object: T, scope: RequestScope): readonly FieldError[]
   /** Problems of a new object, besides those of {@link validate}. */
   validateCreate?(object: T, scope: RequestScope): readonly FieldError[]
+  /** What users are warned of about a new object that is valid. */
+  warningsOnCreate?(object: T): readonly string[]
   readonly update?: UpdateRules<T> | undefined
   /** Present when the kind has a status subresource; `{}` takes the default: only status (and metadata that clients may change) moves. */
   readonly status?: UpdateRules<T> | undefined

@@ -1,10 +1,25 @@
-import type { KubernetesObject } from '@k3s/api'
+import { decodeObject, type KubernetesObject } from '@k3s/api'
+import type { ResourceStorage } from './served-resource.ts'
+
+/** Puts back parts that rules took away and that upstream always writes, such as an empty `status`. */
+export function completeZeros({ schema }: Pick<ResourceStorage, 'schema'>, object: KubernetesObject): void {
+  const fields = object as KubernetesObject & Record<string, unknown> // any object
+  for (const { name, value, isPointer } of schema?.fields ?? []) {
+    if (value.kind === 'ref' && !isPointer && fields[name] === undefined) fields[name] = decodeObject({}, value.type).object
+  }
+}
 
 /** Sets what the server owns of a new object's metadata. */
 export function fillSystemMetadata(object: KubernetesObject, at: { readonly now: string; readonly uid: string }): void {
   const { metadata } = object
   metadata.creationTimestamp = at.now
   metadata.uid = at.uid
+}
+
+/** Takes away what a client may not say of a new object, before anything looks at it. */
+export function wipeSystemMetadata({ metadata }: KubernetesObject): void {
+  delete metadata.creationTimestamp
+  delete metadata.uid
   delete metadata.deletionTimestamp
   delete metadata.deletionGracePeriodSeconds
   delete metadata.selfLink

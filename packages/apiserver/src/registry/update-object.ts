@@ -1,4 +1,5 @@
-import { conflict, hasReason, invalid, notFound, type KubernetesObject } from '@k3s/api'
+import { conflict, hasReason, invalid, notFound, StatusError, type KubernetesObject } from '@k3s/api'
+import type { ObjectMeta } from '@k3s/api/types/meta/v1'
 import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { deepFreeze } from '../deep-freeze.ts'
@@ -6,14 +7,22 @@ import { staleObjectMessage, toStatusError } from '../errors.ts'
 import { copyJson, equalJson } from '../json.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import { invalidValue } from '../validation/field-error.ts'
-import { validateObjectMetaUpdate } from '../validation/object-meta.ts'
+import { pathSegment } from '../validation/names.ts'
+import {
+  validateFinalizerOwners,
+  validateObjectMeta,
+  validateObjectMetaChange,
+  validateObjectMetaUpdate,
+} from '../validation/object-meta.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
-import { createObject, dryRunObject } from './create-object.ts'
+import { createObject } from './create-object.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import { viewOf, type ResourceStorage } from './served-resource.ts'
-import { keepSystemMetadata } from './system-metadata.ts'
+import { metadataFacts, metadataHeldByStatus } from './resource-facts.ts'
+import type { FieldError } from './strategy.ts'
+import { completeZeros, keepSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
 
 export interface UpdateRequest {
@@ -30,6 +39,11 @@ export interface UpdateRequest {
   produce(current: CachedObject): KubernetesObject | Promise<KubernetesObject>
   /** Records who owns the fields, on the defaulted object. */
   track?(object: KubernetesObject, previous: KubernetesObject): void
+  /** Admission sees something else than the object: the body of a subresource. What it makes of that is put back. */
+  readonly admitted?: {
+    show(object: KubernetesObject): KubernetesObject
+    putBack(shown: KubernetesObject, object: KubernetesObject): void
+  }
   /** Makes the object when there is none; absent: NotFound. */
   create?(): { readonly object: KubernetesObject; track?(object: KubernetesObject): void }
   /** A patch carries no whole object: it is repeated on a conflict even though `produce` copied the resourceVersion. */
@@ -46,7 +60,7 @@ export interface UpdateResult {
 /** Changes an object with optimistic concurrency. An update that changes nothing writes nothing. Throws StatusErrors. */
 export async function updateObject(context: RegistryContext, request: UpdateRequest): Promise<UpdateResult> {
   const { storage, scope } = request
-  const { type } = storage.resource
+  const type = scope.requested ?? storage.resource.type
   const key = relativeKey(storage.resource, request.namespace, request.name)
   let current = storage.cache.objects.get(key) ?? (await readNewest(context, storage, key, scope.signal))
   let isNewest = false
@@ -136,13 +150,19 @@ function dryRunUpdate(storage: ResourceStorage, current: CachedObject, value: Bu
 }
 
 function checkPreconditions(request: UpdateRequest, object: KubernetesObject, previous: KubernetesObject): void {
-  const { storage, name } = request
-  const { type } = storage.resource
+  const { storage, name, scope } = request
+  const type = scope.requested ?? storage.resource.type
   const { uid, resourceVersion } = object.metadata
   // A patch names no object by its uid: what it sets is judged by the rules of metadata.
   if (request.allowsMissingVersion !== true && uid !== undefined && uid !== '' && uid !== previous.metadata.uid)
-    throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous.metadata.uid ?? ''}`)
+    throw conflict(
+      type,
+      name,
+      `StorageError: invalid object, Code: 4, Key: ${storage.resource.prefix}${relativeKey(storage.resource, request.namespace, name)}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous.metadata.uid ?? ''}`,
+    )
   if (resourceVersion !== undefined && resourceVersion !== '' && resourceVersion !== '0') {
+    if (!/^\d+$/.test(resourceVersion))
+      throw new StatusError('', `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`, { code: 500 })
     if (resourceVersion !== previous.metadata.resourceVersion) throw conflict(type, name, staleObjectMessage)
   } else if (storage.strategy.allowUnconditionalUpdate === false && request.allowsMissingVersion !== true) {
     throw invalid({ group: type.group, kind: type.resource }, name, [
@@ -172,27 +192,50 @@ async function applyRules(
     oldObject: previous,
     scope,
   }
+  const { admitted } = request
+  const asSeen = (): AdmissionRequest =>
+    admitted === undefined ? admission : { ...admission, object: admitted.show(object), oldObject: admitted.show(previous) }
   strategy.defaults?.(object)
   keepOtherHalf(storage, object, previous, subresource)
   request.track?.(object, previous)
   rules?.prepare?.(object, previous, scope)
   if (scope.skipsAdmission !== true) {
-    await admit(context, admission)
+    const seen = asSeen()
+    const isChanged = await admit(context, seen)
+    if (isChanged && admitted !== undefined && seen.object !== undefined) admitted.putBack(seen.object, object)
     strategy.defaults?.(object)
+    // What was added by webhooks and policies is held to the same rules as what came with the request.
+    if (isChanged) {
+      keepOtherHalf(storage, object, previous, subresource)
+      rules?.prepare?.(object, previous, scope)
+    }
   }
   keepSystemMetadata(object, previous)
-  if (storage.hasGeneration && subresource !== 'status' && !equalSpec(object, previous, storage.hasPlainStatus === true))
+  completeZeros(storage, object)
+  const isNewGeneration = strategy.isNewGeneration ?? ((next, last) => !equalSpec(next, last, storage.hasPlainStatus === true))
+  if (storage.hasGeneration && subresource !== 'status' && isNewGeneration(object, previous))
     object.metadata.generation = (previous.metadata.generation ?? 0) + 1
   const problems = [
-    ...validateObjectMetaUpdate(object.metadata, previous.metadata, {
-      namespaced: type.namespaced,
-      allowsAnyFinalizer: strategy.allowsAnyFinalizer,
-    }),
+    ...validateObjectMetaUpdate(object.metadata, previous.metadata, { namespaced: type.namespaced, allowsAnyFinalizer: true }),
+    ...kindMetadataProblems(request, object.metadata, previous.metadata),
     ...(subresource === '' ? (strategy.validate?.(object, scope) ?? []) : []),
     ...(rules?.validate?.(object, previous, scope) ?? []),
   ]
   if (problems.length > 0) throw invalid(type, request.name, problems)
-  if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
+  if (scope.skipsAdmission !== true) await validateAdmission(context, asSeen())
+}
+
+/** What the rules of a kind ask of metadata; upstream's answers repeat what was found for all kinds. */
+function kindMetadataProblems({ storage, scope, subresource }: UpdateRequest, metadata: ObjectMeta, previous: ObjectMeta): FieldError[] {
+  const facts = metadataFacts(scope.requested ?? storage.resource.type)
+  const allowsAnyFinalizer = storage.view !== undefined || !facts.ownsFinalizers
+  const { namespaced } = storage.resource.type
+  const whole =
+    facts.judgesWholeAgain > 0 && subresource === ''
+      ? validateObjectMeta(metadata, { namespaced, allowsAnyFinalizer, validateName: pathSegment })
+      : []
+  const change = [...validateObjectMetaChange(metadata, previous), ...(allowsAnyFinalizer ? [] : validateFinalizerOwners(metadata))]
+  return [...(facts.judgesChangeAgain ? change : []), ...whole, ...(facts.judgesWholeAgain > 1 ? whole : [])]
 }
 
 /** A plain write leaves status alone and a status write everything else. */
@@ -206,8 +249,14 @@ function keepOtherHalf(storage: ResourceStorage, object: KubernetesObject, previ
     return
   }
   if (subresource !== 'status') return
+  for (const field of metadataHeldByStatus(storage.resource.type)) holdField(object.metadata, previous.metadata, field)
   for (const field of Object.keys(target)) if (field !== 'status' && field !== 'metadata' && !(field in source)) delete target[field]
   for (const [field, value] of Object.entries(source)) if (field !== 'status' && field !== 'metadata') target[field] = copyJson(value)
+}
+
+function holdField<K extends keyof ObjectMeta>(metadata: ObjectMeta, previous: ObjectMeta, field: K): void {
+  if (previous[field] === undefined) delete metadata[field]
+  else metadata[field] = copyJson(previous[field])
 }
 
 /** Generation counts changes of everything but metadata and status. */

@@ -1,3 +1,4 @@
+import type { ResourceType } from '@k3s/api'
 import type { Clock } from '@k3s/lifecycle'
 import type { UserInfo } from '../auth/auth.ts'
 import type { ObjectReader, RequestScope } from './strategy.ts'
@@ -27,6 +28,9 @@ export interface ScopeOptions {
   readonly warn?: ((message: string) => void) | undefined
   readonly signal: AbortSignal
   readonly fieldManager: string
+  readonly requested?: ResourceType | undefined
+  readonly query?: URLSearchParams | undefined
+  readonly annotate?: ((key: string, value: string) => void) | undefined
   readonly skipsAdmission?: boolean | undefined
   readonly skipsRules?: boolean | undefined
 }
@@ -41,6 +45,9 @@ export function writeScope(options: ScopeOptions): WriteScope {
     warn: options.warn ?? (() => {}),
     signal: options.signal,
     fieldManager: options.fieldManager,
+    requested: options.requested,
+    query: options.query,
+    ...(options.annotate === undefined ? {} : { annotate: options.annotate }),
     skipsAdmission: options.skipsAdmission,
     skipsRules: options.skipsRules,
   }

@@ -49,7 +49,9 @@ export function renderTable(
     apiVersion: tableVersion,
     metadata,
     columnDefinitions: options.withColumns
-      ? columns.map(({ name, type, format = '', description, priority }) => ({ name, type, format, description, priority }))
+      ? columns
+          .filter(({ isUndeclared }) => isUndeclared !== true)
+          .map(({ name, type, format = '', description, priority }) => ({ name, type, format, description, priority }))
       : null,
     rows: objects.map((object) => {
       const cells = columns.map((column) => column.cell(object.object, options))

@@ -81,6 +81,7 @@ describe('validateObjectMetaUpdate()', () => {
       { field: 'metadata.generation', message: 'Invalid value: 1: must not be decremented' },
       { field: 'metadata.uid', message: 'Invalid value: "2": field is immutable' },
       { field: 'metadata.deletionGracePeriodSeconds', message: 'Invalid value: 5: field is immutable' },
+      { field: 'metadata.labels' },
     ])
   })
 })

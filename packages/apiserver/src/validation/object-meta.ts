@@ -13,16 +13,21 @@ export interface ObjectMetaRules {
   readonly validateName?: ((name: string) => readonly string[]) | undefined
   /** Finalizers need not name their domain. */
   readonly allowsAnyFinalizer?: boolean | undefined
+  /** The name is judged by a format that its type declares; see `MetadataFacts`. */
+  readonly declaresName?: boolean | undefined
 }
+
+const inBytes = (message: string): string => message.replace(/^(must be no more than \d+) characters$/, '$1 bytes')
 
 /** Problems of the metadata of an object that is to be created. Names were generated before. Order and wording follow apimachinery. */
 export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules): FieldError[] {
   const validateName = rules.validateName ?? dns1123Subdomain
   const { name = '', namespace = '', generateName = '' } = metadata
   const errors: FieldError[] = []
-  if (generateName !== '') errors.push(...invalids('metadata.generateName', generateName, validateName(maskTrailingDash(generateName))))
+  if (generateName !== '' && rules.declaresName !== true)
+    errors.push(...invalids('metadata.generateName', generateName, validateName(maskTrailingDash(generateName))))
   if (name === '') errors.push(required('metadata.name', 'name or generateName is required'))
-  else errors.push(...invalids('metadata.name', name, validateName(name)))
+  else errors.push(...invalids('metadata.name', name, rules.declaresName === true ? validateName(name).map(inBytes) : validateName(name)))
   if (rules.namespaced) {
     if (namespace === '') errors.push(required('metadata.namespace'))
     else errors.push(...invalids('metadata.namespace', namespace, dns1123Label(namespace)))
@@ -34,9 +39,7 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
     ...validateOwnerReferences(metadata.ownerReferences, 'metadata.ownerReferences'),
     ...validateFinalizers(metadata.finalizers, 'metadata.finalizers'),
     ...validateManagedFields(metadata.managedFields, 'metadata.managedFields'),
-    ...(rules.allowsAnyFinalizer === true
-      ? []
-      : (metadata.finalizers ?? []).flatMap((finalizer, index) => validateFinalizerOwner(finalizer, `metadata.finalizers[${index}]`))),
+    ...(rules.allowsAnyFinalizer === true ? [] : validateFinalizerOwners(metadata)),
   )
   return errors
 }
@@ -50,7 +53,12 @@ export function validateObjectMetaUpdate(
   previous: ObjectMeta,
   rules: Pick<ObjectMetaRules, 'namespaced' | 'allowsAnyFinalizer'>,
 ): FieldError[] {
-  const errors = validateObjectMeta(metadata, { ...rules, validateName: pathSegment })
+  return [...validateObjectMeta(metadata, { ...rules, validateName: pathSegment }), ...validateObjectMetaChange(metadata, previous)]
+}
+
+/** The second half of {@link validateObjectMetaUpdate}: of the change alone. */
+export function validateObjectMetaChange(metadata: ObjectMeta, previous: ObjectMeta): FieldError[] {
+  const errors: FieldError[] = []
   if (previous.deletionTimestamp !== undefined) {
     const known = new Set(previous.finalizers)
     const added = [...new Set(metadata.finalizers)].filter((finalizer) => !known.has(finalizer)).toSorted()
@@ -74,6 +82,10 @@ export function validateObjectMetaUpdate(
     ...immutable('metadata.creationTimestamp', metadata.creationTimestamp, previous.creationTimestamp),
     ...immutable('metadata.deletionTimestamp', metadata.deletionTimestamp, previous.deletionTimestamp),
     ...immutable('metadata.deletionGracePeriodSeconds', metadata.deletionGracePeriodSeconds, previous.deletionGracePeriodSeconds),
+    ...validateLabels(metadata.labels, 'metadata.labels'),
+    ...validateAnnotations(metadata.annotations, 'metadata.annotations'),
+    ...validateOwnerReferences(metadata.ownerReferences, 'metadata.ownerReferences'),
+    ...validateManagedFields(metadata.managedFields, 'metadata.managedFields'),
   )
   return errors
 }
@@ -143,6 +155,11 @@ export function validateFinalizers(finalizers: readonly string[] | undefined, fi
 }
 
 const standardFinalizers: readonly string[] = ['kubernetes', 'orphan', 'foregroundDeletion']
+
+/** Problems of finalizers that belong to nobody. */
+export function validateFinalizerOwners({ finalizers = [] }: ObjectMeta): FieldError[] {
+  return finalizers.flatMap((finalizer, index) => validateFinalizerOwner(finalizer, `metadata.finalizers[${index}]`))
+}
 
 /** A finalizer of a built-in kind is one of Kubernetes' own or names the domain that it belongs to. */
 export function validateFinalizerOwner(finalizer: string, field: string): FieldError[] {

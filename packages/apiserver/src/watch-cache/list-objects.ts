@@ -130,8 +130,8 @@ async function fromCache(
     const object = candidates[index]
     if (object !== undefined && (selection.isEverything || selection.matches(object))) items.push(object)
   }
-  const hasMore = selection.isEverything ? index < candidates.length : candidates.slice(index).some((object) => selection.matches(object))
-  return page(selection, items, revision, hasMore ? candidates.length - index : 0)
+  // As upstream: whether anything behind the page is selected shows when it is asked for.
+  return page(selection, items, revision, candidates.length - index)
 }
 
 /** The state at one revision: from the cache when nothing changed since, else from the datastore's history. */

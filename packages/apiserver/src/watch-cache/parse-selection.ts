@@ -1,4 +1,4 @@
-import { matchesSelector, parseFieldSelector, parseLabelSelector, StatusError, type KubernetesObject } from '@k3s/api'
+import { groupResourceOf, matchesSelector, parseFieldSelector, parseLabelSelector, StatusError, type KubernetesObject } from '@k3s/api'
 import { preparedView, type StorageView } from '../registry/served-resource.ts'
 import type { ResourceStrategy } from '../registry/strategy.ts'
 import type { CachedObject } from './cached-object.ts'
@@ -38,7 +38,7 @@ export function parseSelection(strategy: ResourceStrategy, request: SelectionReq
     } else {
       const label = request.fieldLabels === undefined ? field : (request.fieldLabels[field] ?? '')
       const read = selectableField(strategy, label)
-      if (read === undefined) throw unsupportedField(strategy, field)
+      if (read === undefined) throw unsupportedField(strategy, field, view !== undefined)
       predicates.push((object) => (read(shown(object)) === value) === isEqual)
     }
   }
@@ -56,11 +56,27 @@ function selectableField(strategy: ResourceStrategy, field: string): ((object: K
   return Object.hasOwn(fields, field) ? fields[field] : undefined
 }
 
-function unsupportedField({ selectableFields }: ResourceStrategy, field: string): StatusError {
+/** Upstream's kinds say it each in their own words. */
+function unsupportedField({ type, selectableFields }: ResourceStrategy, field: string, isCustom: boolean): StatusError {
+  const name = groupResourceOf(type)
+  if (name === 'jobs.batch') return new StatusError('BadRequest', `field label ${JSON.stringify(field)} not supported for Job`)
+  if (name === 'resourceslices.resource.k8s.io')
+    return new StatusError('BadRequest', `field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: ${field}`)
   return new StatusError(
     'BadRequest',
-    selectableFields === undefined
-      ? `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`
-      : `field label not supported: ${field}`,
+    ownFieldLabels.has(name) || (isCustom && selectableFields !== undefined)
+      ? `field label not supported: ${field}`
+      : `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`,
   )
 }
+
+const ownFieldLabels = new Set([
+  'events',
+  'namespaces',
+  'nodes',
+  'pods',
+  'replicationcontrollers',
+  'secrets',
+  'services',
+  'certificatesigningrequests.certificates.k8s.io',
+])

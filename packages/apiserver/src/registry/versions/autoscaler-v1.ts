@@ -56,7 +56,7 @@ export const autoscalerV1: VersionConversion = {
       ...(others.length > 0 ? { metrics: others } : {}),
       ...(behavior === undefined ? {} : { behavior }),
       ...(conditions === undefined ? {} : { conditions }),
-      ...(currentMetrics === undefined ? {} : { currentMetrics }),
+      ...(currentMetrics === undefined || currentMetrics === null || currentMetrics.length === 0 ? {} : { currentMetrics }),
     }
     const served: object = {
       ...same,

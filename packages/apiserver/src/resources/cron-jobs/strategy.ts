@@ -8,6 +8,7 @@ import { nonNegative } from '../../validation/fields.ts'
 import { formatLabelSelector } from '../shared/label-selector.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { scheduleProblem } from './schedule.ts'
+import { podNameWarnings } from '../workloads/name-warnings.ts'
 
 /** The controller adds eleven characters to make a job's name. */
 const maxNameLength = 52
@@ -74,6 +75,7 @@ export const cronJobStrategy: ResourceStrategy<CronJob> = {
     job.status = {}
   },
   validate,
+  warningsOnCreate: podNameWarnings,
   update: { prepare: keepStatus },
   status: statusUpdate(),
   columns: [

@@ -1,5 +1,6 @@
 import { type DaemonSet, type DaemonSetUpdateStrategy, daemonsets } from '@k3s/api/types/apps/v1'
 import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
 import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
@@ -54,12 +55,19 @@ function validateStrategy(strategy: DaemonSetUpdateStrategy): FieldError[] {
   return errors
 }
 
+const templateGeneration = 'deprecated.daemonset.template.generation'
+
 /** Rules for daemon sets. */
 export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
   type: daemonsets,
   hasGeneration: true,
-  defaults,
+  defaults(set) {
+    defaults(set)
+    // What upstream's conversion shows of a number that it keeps elsewhere; who writes cannot set it.
+    set.metadata.annotations = { [templateGeneration]: '0', ...set.metadata.annotations }
+  },
   prepareForCreate(set) {
+    set.metadata.annotations = { ...set.metadata.annotations, [templateGeneration]: '1' }
     set.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }
   },
   validate: ({ spec }) => [
@@ -69,7 +77,15 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
     ...validateStrategy(spec.updateStrategy ?? {}),
     ...nonNegative('spec.revisionHistoryLimit', spec.revisionHistoryLimit),
   ],
-  update: { prepare: keepStatus, validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector) },
+  update: {
+    prepare(set, previous) {
+      keepStatus(set, previous)
+      const last = Number(previous.metadata.annotations?.[templateGeneration] ?? 0)
+      const isSame = semanticEqual(set.spec.template, previous.spec.template)
+      set.metadata.annotations = { ...set.metadata.annotations, [templateGeneration]: String(isSame ? last : last + 1) }
+    },
+    validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector),
+  },
   status: statusUpdate(({ status }, previous) => [
     ...validateCounters(status, counters),
     ...((status?.collisionCount ?? 0) < (previous.status?.collisionCount ?? 0)

@@ -1,5 +1,6 @@
 import { type Deployment, type DeploymentStrategy, deployments } from '@k3s/api/types/apps/v1'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { type PodRules, templateRules } from '../pods/rules.ts'
 import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
@@ -13,6 +14,7 @@ import {
   validateRunningTemplate,
   validateWorkloadSelector,
 } from '../workloads/template.ts'
+import { podNameWarnings } from '../workloads/name-warnings.ts'
 
 function defaults({ spec }: Deployment): void {
   spec.replicas ??= 1
@@ -92,11 +94,14 @@ function validateStatus({ status = {} }: Deployment, previous: Deployment): Fiel
 export const deploymentStrategy: ResourceStrategy<Deployment> = {
   type: deployments,
   hasGeneration: true,
+  isNewGeneration: (object, previous) =>
+    !semanticEqual(object.spec, previous.spec) || !semanticEqual(object.metadata.annotations, previous.metadata.annotations),
   defaults,
   prepareForCreate(deployment) {
     deployment.status = {}
   },
   validate: (deployment) => validate(deployment, templateRules),
+  warningsOnCreate: podNameWarnings,
   update: {
     prepare: keepStatus,
     validate: (deployment, previous) => immutable('spec.selector', deployment.spec.selector, previous.spec.selector),

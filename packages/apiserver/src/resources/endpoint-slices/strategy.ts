@@ -99,6 +99,8 @@ function firstThree(list: readonly string[]): string {
 export const endpointSliceStrategy: ResourceStrategy<EndpointSlice> = {
   type: endpointslices,
   hasGeneration: true,
+  isNewGeneration: ({ metadata, ...rest }, { metadata: before, ...last }) =>
+    !semanticEqual(rest, last) || !semanticEqual(metadata.labels, before.labels),
   defaults,
   validate: (slice) => [
     ...oneOf('addressType', slice.addressType, ['FQDN', 'IPv4', 'IPv6']),

@@ -3,7 +3,7 @@ import { invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { age, column } from '../shared/columns.ts'
 import { invalids } from '../../validation/fields.ts'
-import { qualifiedName } from '../../validation/names.ts'
+import { pathSegment, qualifiedName } from '../../validation/names.ts'
 
 /** Longest values of events that have an eventTime, characters. */
 const limits = { reportingInstance: 128, action: 128, reason: 128, message: 1024 } as const
@@ -56,6 +56,7 @@ const field =
 /** Rules for events. */
 export const eventStrategy: ResourceStrategy<Event> = {
   type: events,
+  validateName: pathSegment,
   hasGeneration: false,
   allowCreateOnUpdate: true,
   defaults(event) {

@@ -7,6 +7,7 @@ import { dns1123Label } from '../../validation/names.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters } from '../workloads/template.ts'
 import { invalidUnshown, validateJobSpec, validateJobSpecUpdate } from './validation.ts'
+import { podNameWarnings } from '../workloads/name-warnings.ts'
 
 const maxInt32 = 2147483647
 const uidLabel = 'batch.kubernetes.io/controller-uid'
@@ -62,18 +63,22 @@ function validateGeneratedSelector({ spec, metadata }: Job): FieldError[] {
 
 function validate(job: Job): FieldError[] {
   const { spec, metadata } = job
-  const errors = isNew(job) ? validateGeneratedSelector(job) : []
-  errors.push(...validateJobSpec(spec, 'spec'))
+  const errors = [...validateGeneratedSelector(job), ...validateSpec(job)]
+  if (isNew(job) && spec.completionMode === 'Indexed' && (spec.completions ?? 0) > 0) {
+    const last = `${metadata.name}-${(spec.completions ?? 0) - 1}`
+    if (dns1123Label(last).length > 0)
+      errors.push(invalidValue('metadata.name', metadata.name, `will not able to create pod with invalid DNS label: ${last}`))
+  }
+  return errors
+}
+
+function validateSpec({ spec }: Job): FieldError[] {
+  const errors = validateJobSpec(spec, 'spec')
   if (spec.selector === undefined) errors.push(required('spec.selector'))
   else errors.push(...validateLabelSelector(spec.selector, 'spec.selector'))
   const labels = spec.template.metadata?.labels
   if (spec.selector !== undefined && !selectorMatches(spec.selector, labels)) {
     errors.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'))
-  }
-  if (isNew(job) && spec.completionMode === 'Indexed' && (spec.completions ?? 0) > 0) {
-    const last = `${metadata.name}-${(spec.completions ?? 0) - 1}`
-    if (dns1123Label(last).length > 0)
-      errors.push(invalidValue('metadata.name', metadata.name, `will not able to create pod with invalid DNS label: ${last}`))
   }
   return errors
 }
@@ -131,7 +136,12 @@ export const jobStrategy: ResourceStrategy<Job> = {
     job.status = {}
   },
   validate,
-  update: { prepare: keepStatus, validate: (job, previous) => validateJobSpecUpdate(job.spec, previous.spec, isTemplateMutable(previous)) },
+  warningsOnCreate: podNameWarnings,
+  update: {
+    prepare: keepStatus,
+    // Upstream judges the object, and then the object as part of the change.
+    validate: (job, previous) => [...validateSpec(job), ...validateJobSpecUpdate(job.spec, previous.spec, isTemplateMutable(previous))],
+  },
   status: statusUpdate(validateStatus),
   selectableFields: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) },
   columns: [

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { compareQuantities, quantityNanos } from '@k3s/api'
 import { type LimitRange, type LimitRangeItem, limitranges } from '@k3s/api/types/core/v1'
 import { duplicate, forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
@@ -109,5 +110,9 @@ export const limitRangeStrategy: ResourceStrategy<LimitRange> = {
   hasGeneration: false,
   allowCreateOnUpdate: true,
   defaults,
+  // As upstream: a limit range needs no name.
+  prepareForCreate({ metadata }) {
+    metadata.name ||= randomUUID()
+  },
   validate,
 }

@@ -189,7 +189,7 @@ export const ipAddressStrategy: ResourceStrategy<IPAddress> = {
       const resource = parent.group ? `${parent.resource}.${parent.group}` : (parent.resource ?? '')
       return `${resource.toLowerCase()}${parent.namespace ? `/${parent.namespace}` : ''}/${parent.name}`
     }),
-    ageColumn(),
+    { ...ageColumn<IPAddress>(), isUndeclared: true },
   ],
 }
 

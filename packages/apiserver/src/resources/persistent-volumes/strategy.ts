@@ -153,6 +153,7 @@ export const persistentVolumeStrategy: ResourceStrategy<PersistentVolume> = {
       const [now, then] = [volume.status, previous.status]
       if (now !== undefined && now.phase !== then?.phase && now.lastPhaseTransitionTime === then?.lastPhaseTransitionTime)
         now.lastPhaseTransitionTime = scope.now
+      else if (now !== undefined) now.lastPhaseTransitionTime ??= then?.lastPhaseTransitionTime
     },
   },
   columns: [

@@ -3,6 +3,7 @@ import { invalidValue } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { notMoreThan100Percent, optionalOneOf, positiveIntOrPercent } from '../../validation/fields.ts'
+import { pathSegment } from '../../validation/names.ts'
 import { validateLabelSelector } from '../shared/label-selector.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { validateCounters } from '../workloads/template.ts'
@@ -25,6 +26,7 @@ function validate({ spec }: PodDisruptionBudget): FieldError[] {
 /** Rules for pod disruption budgets. */
 export const podDisruptionBudgetStrategy: ResourceStrategy<PodDisruptionBudget> = {
   type: poddisruptionbudgets,
+  validateName: pathSegment,
   hasGeneration: true,
   allowUnconditionalUpdate: false,
   prepareForCreate(budget) {

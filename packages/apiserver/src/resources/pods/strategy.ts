@@ -27,12 +27,15 @@ function prepareForCreate(pod: Pod, scope: RequestScope): void {
     ]
   }
   applyMatchLabelKeys(pod.spec, pod.metadata.labels)
-  const problems = dns1123Label(pod.metadata.name)
-  if (problems.length > 0) {
-    scope.warn(
-      `metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [${problems.join(' ')}]`,
-    )
-  }
+}
+
+function warningsOnCreate({ metadata }: Pod): readonly string[] {
+  const problems = dns1123Label(metadata.name)
+  return problems.length === 0
+    ? []
+    : [
+        `metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [${problems.join(' ')}]`,
+      ]
 }
 
 /** Kubelets that know nothing of observed generations do not wipe them. */
@@ -63,6 +66,7 @@ export function podStrategy(rules: PodRules): ResourceStrategy<Pod> {
     hasGeneration: true,
     defaults: defaultPod,
     prepareForCreate,
+    warningsOnCreate,
     validate: (pod) => [...validatePod(pod, rules), ...(isNew(pod) ? validatePodCreate(pod) : [])],
     update: { prepare: keepStatus, validate: validatePodUpdate },
     status: { prepare: prepareStatus, validate: validatePodStatus },

@@ -12,6 +12,7 @@ import {
   validateRunningTemplate,
   validateWorkloadSelector,
 } from '../workloads/template.ts'
+import { podNameWarnings } from '../workloads/name-warnings.ts'
 
 function validate({ spec }: ReplicaSet): FieldError[] {
   return [
@@ -34,6 +35,7 @@ export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
     set.status = { replicas: 0 }
   },
   validate,
+  warningsOnCreate: podNameWarnings,
   update: { prepare: keepStatus, validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector) },
   status: statusUpdate(({ status }) => [
     ...validateCounters(status, [

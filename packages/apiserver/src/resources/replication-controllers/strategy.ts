@@ -7,6 +7,7 @@ import { nonNegative } from '../../validation/fields.ts'
 import { formatLabels } from '../shared/label-selector.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters, validateParts, validateRunningTemplate } from '../workloads/template.ts'
+import { podNameWarnings } from '../workloads/name-warnings.ts'
 
 const isEmpty = (labels: Readonly<Record<string, string>> | undefined): boolean => Object.keys(labels ?? {}).length === 0
 
@@ -43,6 +44,7 @@ export const replicationControllerStrategy: ResourceStrategy<ReplicationControll
     controller.status = { replicas: 0 }
   },
   validate,
+  warningsOnCreate: podNameWarnings,
   update: { prepare: keepStatus },
   status: statusUpdate(({ status }) => [
     ...validateCounters(status, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration']),

@@ -32,6 +32,7 @@ function validatePriority({ metadata, value, globalDefault, preemptionPolicy }: 
 export const priorityClassStrategy: ResourceStrategy<PriorityClass> = {
   type: priorityclasses,
   hasGeneration: true,
+  isNewGeneration: () => false,
   defaults(priority) {
     priority.value ??= 0
     priority.preemptionPolicy ??= 'PreemptLowerPriority'

@@ -83,7 +83,8 @@ export const volumeAttributesClassStrategy: ResourceStrategy<VolumeAttributesCla
 /** Rules for CSI drivers. */
 export const csiDriverStrategy: ResourceStrategy<CSIDriver> = {
   type: csidrivers,
-  hasGeneration: false,
+  hasGeneration: true,
+  startsUncounted: true,
   allowUnconditionalUpdate: false,
   validateName: driverName,
   defaults({ spec }) {
@@ -160,11 +161,6 @@ export const csiStorageCapacityStrategy: ResourceStrategy<CSIStorageCapacity> = 
       ...immutable('storageClassName', capacity.storageClassName, previous.storageClassName),
     ],
   },
-  columns: [
-    nameColumn(),
-    column('StorageClassName', ({ storageClassName }) => storageClassName),
-    column('Capacity', ({ capacity }) => capacity ?? '<unset>'),
-  ],
 }
 
 /** Rules for volume attachments: what is attached where never changes. */

@@ -1,0 +1,91 @@
+import type { Case, Step } from './case.ts'
+import type { Difference } from './compare.ts'
+
+/** A kind of difference that stays, and why. */
+export interface Exception {
+  readonly name: string
+  readonly reason: string
+  readonly applies: (difference: Difference, step: Step, one: Case) => boolean
+}
+
+const withoutScheme = (value: unknown): unknown => (typeof value === 'string' ? value.replaceAll(/in scheme "[^"]*"/g, 'in scheme') : value)
+
+const isEmpty = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0
+
+const sorted = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? value.map(sorted)
+    : typeof value === 'object' && value !== null
+      ? Object.fromEntries(
+          Object.entries(value)
+            .filter(([name, inner]) => name !== 'resourceVersion' && name !== 'managedFields' && inner !== null)
+            .toSorted(([a], [b]) => (a < b ? -1 : 1))
+            .map(([name, inner]) => [name, sorted(inner)]),
+        )
+      : value
+
+/** The message with its quoted document in canonical form; undefined when it quotes none. */
+function quotedDocument(message: unknown): string | undefined {
+  if (typeof message !== 'string') return undefined
+  let hasDocument = false
+  const text = message.replaceAll(/"\{(?:[^"\\]|\\.)*\}"/g, (quoted) => {
+    try {
+      const document: unknown = JSON.parse(JSON.parse(quoted) as string) // a quoted string is one
+      hasDocument = true
+      return JSON.stringify(sorted(document))
+    } catch {
+      return quoted
+    }
+  })
+  return hasDocument ? text : undefined
+}
+
+/** The message without the Go values and the differences of Go values that it shows; undefined when it shows none. */
+function withoutValues(message: unknown): string | undefined {
+  if (typeof message !== 'string') return undefined
+  const text = message
+    .replaceAll(/Invalid value: \{.*?\}(?=: )/gs, 'Invalid value: {}')
+    .replaceAll(/\n(?:core\.|  |@@|[-+ ]).*?(?=, (?:spec|metadata)|\]$|$)/gs, '')
+  return text === message ? undefined : text
+}
+
+/** At most thirty; none is about a code, a reason or a stored field. */
+export const exceptions: readonly Exception[] = [
+  {
+    name: 'name of the scheme',
+    reason: 'Messages about unknown kinds name the file that the scheme is declared in, which depends on how the original was built.',
+    applies: ({ expected, actual }) => withoutScheme(expected) === withoutScheme(actual),
+  },
+  {
+    name: 'quoted documents',
+    reason: 'Messages that quote a whole JSON document have its fields in another order, and its volatile ones.',
+    applies: ({ expected, actual }) => {
+      const [theirs, ours] = [quotedDocument(expected), quotedDocument(actual)]
+      return theirs !== undefined && theirs === ours
+    },
+  },
+  {
+    name: 'internal values',
+    reason:
+      'Messages that quote a Go struct show names and zero values of internal types that exist in Go only; the words around them are equal.',
+    applies: ({ expected, actual }) => withoutValues(expected) !== undefined && withoutValues(expected) === withoutValues(actual),
+  },
+  {
+    name: 'null',
+    reason:
+      'Go writes null for times, lists and maps that are empty and always written; ours leave them out or write them empty, which decodes to the same object.',
+    applies: ({ path, expected, actual }) =>
+      (expected === null && (actual === undefined || isEmpty(actual))) ||
+      (actual === undefined && isEmpty(expected) && /managedFields\[\d+\]\.fieldsV1\./.test(path)),
+  },
+  {
+    name: 'descriptions of columns',
+    reason: 'The text that explains a column of a Table is our own; names, types, formats and priorities are equal.',
+    applies: ({ path }) => /^body(\[\d+\]\.object)?\.columnDefinitions\[\d+\]\.description$/.test(path),
+  },
+]
+
+/** The first exception that covers a difference. */
+export function exceptionFor(one: Case, step: Step, difference: Difference): Exception | undefined {
+  return exceptions.find(({ applies }) => applies(difference, step, one))
+}
