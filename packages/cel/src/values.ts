@@ -238,8 +238,8 @@ export function numberOf(value: Value): bigint | number | undefined {
 export function isEqual(left: Value, right: Value): boolean {
   if (left === right) return true
   const [a, b] = [numberOf(left), numberOf(right)]
-  // JavaScript compares bigints and numbers by their exact values.
-  if (a !== undefined && b !== undefined) return a == b // eslint-disable-line eqeqeq
+  // As cel-go, which compares integers with doubles as doubles.
+  if (a !== undefined && b !== undefined) return typeof a === typeof b ? a === b : Number(a) === Number(b)
   if (left instanceof ListValue) return right instanceof ListValue && left.equals(right)
   if (left instanceof MapValue) return right instanceof MapValue && isEqualMap(left, right)
   if (left instanceof Uint8Array) return right instanceof Uint8Array && Buffer.compare(left, right) === 0

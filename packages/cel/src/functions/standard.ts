@@ -47,10 +47,14 @@ const nanos = (value: Value): bigint => {
   throw new EvaluationError('no such overload')
 }
 
+const order = (x: number, y: number): number => (x < y ? -1 : x > y ? 1 : x === y ? 0 : Number.NaN)
+
 /** Negative, zero or positive; NaN when one is no number. Throws for values without an order. */
 export function compare(a: Value, b: Value): number {
   const [x, y] = [numberOf(a), numberOf(b)]
-  if (x !== undefined && y !== undefined) return x < y ? -1 : x > y ? 1 : x == y ? 0 : Number.NaN // eslint-disable-line eqeqeq -- exact between bigints and numbers
+  // As cel-go, which compares integers with doubles as doubles.
+  if (typeof x === 'bigint' && typeof y === 'bigint') return x < y ? -1 : x > y ? 1 : 0
+  if (x !== undefined && y !== undefined) return order(Number(x), Number(y))
   if (typeof a === 'string' && typeof b === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b))
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b)
   if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b)

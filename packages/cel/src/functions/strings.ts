@@ -49,6 +49,7 @@ function lastIndexOf(text: Value | undefined, part: Value | undefined, offset: V
   const from = offset === undefined ? all.length : number(offset)
   if (wanted.length === 0) return BigInt(from)
   if (from < 0) throw new EvaluationError(`index out of range: ${from}`)
+  if (offset !== undefined && from >= all.length) return -1n
   for (let at = Math.min(from, all.length - wanted.length); at >= 0; at--)
     if (wanted.every((one, index) => all[at + index] === one)) return BigInt(at)
   return -1n
@@ -188,7 +189,18 @@ function doubleOf(value: Value, clause: string): number {
 
 function fixed(value: Value, precision: number): string {
   const double = doubleOf(value, 'fixed-point')
-  return Number.isFinite(double) ? double.toFixed(Math.min(precision, 100)) : special(double)
+  return Number.isFinite(double) ? roundedToEven(double, Math.min(precision, 100)) : special(double)
+}
+
+/** Where two results are as near, the even one: `2.5` is `2`. JavaScript takes the larger. */
+function roundedToEven(value: number, digits: number): string {
+  const rounded = value.toFixed(digits)
+  // No double has more digits where it could be in the middle.
+  const exact = value.toFixed(100)
+  const cut = exact.indexOf('.') + 1 + digits
+  if (!exact.includes('.') || !/^50*$/.test(exact.slice(cut))) return rounded
+  const down = exact.slice(0, digits === 0 ? cut - 1 : cut)
+  return Number(down.at(-1)) % 2 === 0 ? down : rounded
 }
 
 function scientific(value: Value, precision: number): string {
