@@ -28,12 +28,7 @@ describe('values', () => {
     ['a text of one rune of four bytes', { type: 'string', maxLength: 1 }, '😀', []],
     ['a short text', { type: 'string', minLength: 2 }, 'a', ['f: Invalid value: "a": f in body should be at least 2 chars long']],
     ['a text without a match', { type: 'string', pattern: '^a+$' }, 'b', ['f: Invalid value: "b": f in body should match \'^a+$\'']],
-    [
-      'another value than those',
-      { enum: ['a', 'b'] },
-      'c',
-      ['f: Unsupported value: "c": supported values: "a", "b"'],
-    ],
+    ['another value than those', { enum: ['a', 'b'] }, 'c', ['f: Unsupported value: "c": supported values: "a", "b"']],
     ['too many items', { type: 'array', maxItems: 1 }, [1, 2], ['f: Too many: 2: must have at most 1 items']],
     ['too few items', { type: 'array', minItems: 1 }, [], ['f: Invalid value: 0: f in body should have at least 1 items']],
     ['a missing field', { type: 'object', required: ['a'] }, {}, ['f.a: Required value']],
