@@ -56,6 +56,12 @@ export interface AdvertisedEndpoint {
   readonly serviceIp: string
 }
 
+/** How this server joins others to itself. */
+export interface AggregationOptions {
+  /** Our certificate as a front proxy, by the CA of `requestHeader`; read for every connection. Undefined: none is shown. */
+  readonly proxyCertificate: () => { readonly cert: string; readonly key: string } | undefined
+}
+
 export interface ApiServerOptions {
   /** Stays the caller's: closing the server does not close it. */
   readonly datastore: Datastore
@@ -83,6 +89,8 @@ export interface ApiServerOptions {
   readonly strategies?: FromParts<ResourceStrategy> | undefined
   /** Absent: logs, exec and proxies answer that nodes cannot be reached. */
   readonly nodeConnector?: NodeConnector | undefined
+  /** Present: APIServices are kept for what is served, requests go on to the servers that others name, and the cluster's trust is published for those. */
+  readonly aggregation?: AggregationOptions | undefined
   /** Absent: no `kubernetes` Service is kept. */
   readonly advertised?: AdvertisedEndpoint | undefined
   /** How long Events live; default an hour. */

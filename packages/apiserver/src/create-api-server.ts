@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { noLogger, noMetrics, systemClock } from '@k3s/lifecycle'
+import { Aggregator } from './aggregation/aggregator.ts'
+import { apiServiceStrategy } from './aggregation/api-service-strategy.ts'
+import { keepAggregation } from './aggregation/keep-aggregation.ts'
 import type { ApiServer, ApiServerOptions, FromParts, ServerParts } from './api-server.ts'
 import type { ResourceStrategy } from './registry/strategy.ts'
 import { clientCertificateAuthenticator } from './authentication/client-certificate.ts'
@@ -48,15 +51,17 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   // Before anything is answered: what was defined is served from the start.
   const customResources = new CustomResources({ core, converterOf: converterOf(options, core) })
   const custom = customResources.start(stopping.signal)
+  const aggregation = pipeline.aggregator?.start(stopping.signal)
   const background = startBackground({ core, options, signal: stopping.signal })
   try {
     await background.ready
     await options.prepare?.({ transport, objects, operations }, stopping.signal)
   } catch (error) {
     stopping.abort(error)
-    await Promise.all([background.ended, custom.ended])
+    await Promise.all([background.ended, custom.ended, aggregation?.ended])
     throw error
   }
+  const keeping = options.aggregation === undefined ? undefined : keepAggregation({ core, options, signal: stopping.signal })
   const handler = await createRequestHandler(front)
   const listeners = new Set<OwnListening>()
 
@@ -67,7 +72,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     await Promise.race([front.drained(), clock.sleep(graceMs)])
     await Promise.all([...listeners].map((listener) => listener.cut()))
     await handler.close()
-    await Promise.all([background.ended, custom.ended])
+    await Promise.all([background.ended, custom.ended, aggregation?.ended, keeping])
   }
   let closed: Promise<void> | undefined
   const server: ApiServer = {
@@ -109,17 +114,26 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
   const table = new ResourceTable({
     feed,
     // The table asks each strategy about objects of its own type only.
-    strategies: [definitionStrategy as unknown as ResourceStrategy, ...fromParts(options.strategies, parts)],
+    strategies: [
+      definitionStrategy as unknown as ResourceStrategy,
+      apiServiceStrategy as unknown as ResourceStrategy,
+      ...fromParts(options.strategies, parts),
+    ],
     eventTtlSeconds: options.eventTtlSeconds ?? defaultEventTtlSeconds,
   })
   lazyTable.current = table
   admission.push(...fromParts(options.admission, parts))
   const core: ApiCore = { datastore, clock, logger, feed, table, registry, objects, operations, random }
+  const aggregator =
+    options.aggregation === undefined
+      ? undefined
+      : new Aggregator({ core, connector: options.nodeConnector, proxyCertificate: options.aggregation.proxyCertificate })
   const pipeline: CallPipeline = {
     core,
+    aggregator,
     authorizers: fromParts(options.authorizers, parts),
     limiter: new InFlightLimiter(options.inFlight),
-    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted }),
+    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted, aggregator }),
   }
   return { core, parts, pipeline }
 }

@@ -27,9 +27,11 @@ export async function forwardUpgrade(
     'Connection: Upgrade',
     `Upgrade: ${request.headers.upgrade ?? ''}`,
   ]
-  for (const [name, value] of Object.entries(withoutTokens(forwardedHeaders(request.headers))))
+  const headers = { ...withoutTokens(forwardedHeaders(request.headers)), ...target.aggregated?.headers }
+  for (const [name, value] of Object.entries(headers))
     for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) lines.push(`${name}: ${one}`)
-  upstream.write(`${lines.join('\r\n')}\r\n\r\n`)
+  // Header values are bytes, one for each character.
+  upstream.write(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'))
   if (head.length > 0) upstream.write(head)
   await joinStreams(socket, upstream, signal)
 }

@@ -43,6 +43,11 @@ function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duple
 }
 
 function startTls(connector: NodeConnector | undefined, target: ConnectTarget, stream: Duplex, signal: AbortSignal): Promise<TLSSocket> {
+  if (target.aggregated !== undefined) {
+    // Its name is checked, too: it is that of the Service.
+    const socket = connectTls({ socket: stream, ...target.aggregated.tls, ALPNProtocols: ['http/1.1'] })
+    return whenConnected(socket, 'secureConnect', signal, stream)
+  }
   const tls = target.isKubelet ? connector?.kubeletTls() : undefined
   const socket = connectTls({
     socket: stream,

@@ -1,22 +1,25 @@
 import type { ResourceTable } from '../registry/resource-table.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
+import { mergedGroups, type MergedVersion, type RemoteVersions } from './merged-groups.ts'
 
 /** An APIGroupDiscoveryList of `/api` (only the core group) or of `/apis` (all others). */
-export function aggregatedGroups(table: ResourceTable, isLegacy: boolean): object {
-  const groups = table.groups.filter(({ group }) => (group === '') === isLegacy)
+export function aggregatedGroups(table: ResourceTable, remote: RemoteVersions | undefined, isLegacy: boolean): object {
+  const groups = mergedGroups(table, remote, 'group').filter(({ group }) => (group === '') === isLegacy)
   return {
     kind: 'APIGroupDiscoveryList',
     apiVersion: 'apidiscovery.k8s.io/v2',
     metadata: {},
     items: groups.map(({ group, versions }) => ({
       metadata: group === '' ? { creationTimestamp: null } : { name: group, creationTimestamp: null },
-      versions: versions.map((version) => ({
-        version,
-        resources: table.inVersion(group, version).map(resourceEntry),
-        freshness: 'Current',
-      })),
+      versions: versions.map((version) => versionEntry(table, version)),
     })),
   }
+}
+
+function versionEntry(table: ResourceTable, { group, version, remote }: MergedVersion): object {
+  if (remote === undefined) return { version, resources: table.inVersion(group, version).map(resourceEntry), freshness: 'Current' }
+  const { resources = [], freshness } = remote
+  return { version, ...(resources.length === 0 ? {} : { resources }), freshness }
 }
 
 function resourceEntry({ info }: ServedResource): object {

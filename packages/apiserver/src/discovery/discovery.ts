@@ -5,15 +5,17 @@ import { headerOf, type ApiCall } from '../pipeline/api-call.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import type { NonResourceHandler } from '../pipeline/handle-call.ts'
 import { aggregatedGroups } from './aggregated-groups.ts'
+import { mergedGroups, type MergedGroup, type RemoteVersions } from './merged-groups.ts'
 import { groupDocument, groupListDocument, legacyVersionsDocument, resourceListDocument } from './plain-documents.ts'
 
 /** `/api`, `/apis`, `/apis/GROUP` and the lists of resources, plain or aggregated as the client asks. Documents are made once for each state of the table. */
-export function discoveryHandler({ table }: ApiCore): NonResourceHandler {
-  let generation = -1
+export function discoveryHandler({ table }: ApiCore, remote?: RemoteVersions): NonResourceHandler {
+  let generation = ''
   let made = new Map<string, { readonly body: Buffer; readonly etag: string }>()
   const document = (key: string, make: () => object | undefined): { readonly body: Buffer; readonly etag: string } | undefined => {
-    if (generation !== table.generation) {
-      generation = table.generation
+    const now = `${table.generation} ${remote?.generation ?? 0}`
+    if (generation !== now) {
+      generation = now
       made = new Map()
     }
     const known = made.get(key)
@@ -25,6 +27,7 @@ export function discoveryHandler({ table }: ApiCore): NonResourceHandler {
     made.set(key, entry)
     return entry
   }
+  const groups = (): readonly MergedGroup[] => mergedGroups(table, remote, 'service')
   return (call, { path }) => {
     const clean = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
     if (clean !== '/api' && clean !== '/apis' && !clean.startsWith('/api/') && !clean.startsWith('/apis/')) return undefined
@@ -33,13 +36,13 @@ export function discoveryHandler({ table }: ApiCore): NonResourceHandler {
     if (parts.length === 1) {
       const isLegacy = parts[0] === 'api'
       if (asksForAggregated(call)) {
-        const entry = document(`aggregated ${clean}`, () => aggregatedGroups(table, isLegacy))
+        const entry = document(`aggregated ${clean}`, () => aggregatedGroups(table, remote, isLegacy))
         return entry === undefined ? undefined : aggregatedAnswer(call, entry)
       }
-      return plain(document(clean, () => (isLegacy ? legacyVersionsDocument() : groupListDocument(table))))
+      return plain(document(clean, () => (isLegacy ? legacyVersionsDocument() : groupListDocument(groups()))))
     }
     if (parts[0] === 'api' && parts.length === 2) return plain(document(clean, () => resourceListDocument(table, '', parts[1] ?? '')))
-    if (parts[0] === 'apis' && parts.length === 2) return plain(document(clean, () => groupDocument(table, parts[1] ?? '')))
+    if (parts[0] === 'apis' && parts.length === 2) return plain(document(clean, () => groupDocument(groups(), parts[1] ?? '')))
     if (parts[0] === 'apis' && parts.length === 3)
       return plain(document(clean, () => resourceListDocument(table, parts[1] ?? '', parts[2] ?? '')))
     return undefined

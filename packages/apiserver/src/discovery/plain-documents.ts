@@ -1,5 +1,6 @@
 import type { ResourceTable } from '../registry/resource-table.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
+import type { MergedGroup } from './merged-groups.ts'
 
 const versionEntry = (group: string, version: string) => ({ groupVersion: `${group}/${version}`, version })
 
@@ -9,22 +10,21 @@ export function legacyVersionsDocument(): object {
 }
 
 /** `/apis`. */
-export function groupListDocument(table: ResourceTable): object {
-  const groups = table.groups.filter(({ group }) => group !== '')
-  return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(({ group, versions }) => groupEntry(group, versions)) }
+export function groupListDocument(groups: readonly MergedGroup[]): object {
+  return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.filter(({ group }) => group !== '').map(groupEntry) }
 }
 
 /** `/apis/GROUP`; undefined for a group that is not served. */
-export function groupDocument(table: ResourceTable, group: string): object | undefined {
-  const found = table.groups.find((candidate) => candidate.group === group && group !== '')
-  return found === undefined ? undefined : { kind: 'APIGroup', apiVersion: 'v1', ...groupEntry(found.group, found.versions) }
+export function groupDocument(groups: readonly MergedGroup[], group: string): object | undefined {
+  const found = groups.find((candidate) => candidate.group === group && group !== '')
+  return found === undefined ? undefined : { kind: 'APIGroup', apiVersion: 'v1', ...groupEntry(found) }
 }
 
-function groupEntry(group: string, versions: readonly string[]): object {
+function groupEntry({ group, versions }: MergedGroup): object {
   return {
     name: group,
-    versions: versions.map((version) => versionEntry(group, version)),
-    preferredVersion: versionEntry(group, versions[0] ?? ''),
+    versions: versions.map(({ version }) => versionEntry(group, version)),
+    preferredVersion: versionEntry(group, versions[0]?.version ?? ''),
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { openApiOfCustom, openApiV2, openApiV3Index, type CustomOpenApi, type JsonObject, type OpenApiOptions } from '@k3s/api'
+import { mergeParts, type OpenApiPart } from '../aggregation/remote-open-api.ts'
 import { customOpenApi } from '../custom-resources/open-api.ts'
 import { isObject } from '../json.ts'
 import type { ResourceTable } from '../registry/resource-table.ts'
@@ -18,10 +19,20 @@ export function documentOf(body: Buffer, contentType = 'application/json'): Open
 
 type Customs = readonly ServedResource[]
 
+/** What aggregated servers publish. */
+export interface RemoteDocuments {
+  /** Counts changes. */
+  readonly generation: number
+  readonly openApiIndex: Readonly<Record<string, { readonly serverRelativeURL: string }>>
+  readonly openApiParts: readonly OpenApiPart[]
+}
+
 /** OpenAPI documents of what is served now, custom resources among it. Each is made when it is first asked for after a change of what it is about. */
 export class CustomDocuments {
   readonly #table: ResourceTable
+  readonly #remote: RemoteDocuments | undefined
   #generation = -1
+  #remoteGeneration = 0
   #customs: ReadonlyMap<string, Customs> = new Map()
   /** Documents of group versions, by what they are made of. */
   readonly #documents = new Map<string, { readonly customs: Customs; readonly document: OpenApiDocument }>()
@@ -31,16 +42,21 @@ export class CustomDocuments {
   #builtIn: ReturnType<typeof textsOf> | undefined
   #builtInIndex: ReturnType<typeof openApiV3Index> | undefined
 
-  constructor(table: ResourceTable) {
+  constructor(table: ResourceTable, remote?: RemoteDocuments) {
     this.#table = table
+    this.#remote = remote
   }
 
-  /** No custom resource is published. */
+  /** Neither custom resources nor aggregated servers publish anything. */
   get isEmpty(): boolean {
-    return this.#current().size === 0
+    return this.#current().size === 0 && (this.#remote === undefined || this.#remote.generation === 0)
   }
 
   #current(): ReadonlyMap<string, Customs> {
+    if (this.#remote !== undefined && this.#remote.generation !== this.#remoteGeneration) {
+      this.#remoteGeneration = this.#remote.generation
+      this.#whole.clear()
+    }
     if (this.#generation === this.#table.generation) return this.#customs
     this.#generation = this.#table.generation
     this.#whole.clear()
@@ -72,7 +88,7 @@ export class CustomDocuments {
         const address = `/openapi/v3/apis/${groupVersion}?hash=${hash.digest('hex').toUpperCase()}`
         return [`apis/${groupVersion}`, { serverRelativeURL: address }] as const
       })
-      return documentOf(Buffer.from(JSON.stringify({ paths: { ...Object.fromEntries(own), ...paths } })))
+      return documentOf(Buffer.from(JSON.stringify({ paths: { ...Object.fromEntries(own), ...paths, ...this.#remote?.openApiIndex } })))
     })
   }
 
@@ -97,7 +113,10 @@ export class CustomDocuments {
         const members = JSON.stringify(more).slice(1, -1)
         return members === '' ? text : `{${members},${text.slice(1)}`
       }
-      const body = `{${rest},"paths":${joined(paths, partOf(custom, 'paths'))},"definitions":${joined(definitions, Object.fromEntries(own))}}`
+      const remote = this.#remoteParts(options, custom)
+      const allPaths = joined(paths, { ...remote.paths, ...partOf(custom, 'paths') })
+      const allDefinitions = joined(definitions, { ...remote.definitions, ...Object.fromEntries(own) })
+      const body = `{${rest},"paths":${allPaths},"definitions":${allDefinitions}}`
       return documentOf(Buffer.from(body))
     })
   }
@@ -106,9 +125,16 @@ export class CustomDocuments {
     return this.#remembered('v2 protobuf', () => {
       const whole = openApiV2(options)
       const custom = openApiOfCustom('v2', this.#allPublished(options), options)
-      const both = (name: string): JsonObject => ({ ...partOf(custom, name), ...partOf(whole, name) })
+      const remote = this.#remoteParts(options, custom)
+      const both = (name: 'paths' | 'definitions'): JsonObject => ({ ...remote[name], ...partOf(custom, name), ...partOf(whole, name) })
       return documentOf(encode({ ...whole, paths: both('paths'), definitions: both('definitions') }), contentType)
     })
+  }
+
+  #remoteParts(options: OpenApiOptions, custom: JsonObject): OpenApiPart {
+    const parts = this.#remote?.openApiParts ?? []
+    if (parts.length === 0) return { paths: {}, definitions: {} }
+    return mergeParts({ ...partOf(custom, 'definitions'), ...partOf(openApiV2(options), 'definitions') }, parts)
   }
 
   #allPublished(options: OpenApiOptions): readonly CustomOpenApi[] {

@@ -1,3 +1,4 @@
+import type { Aggregator } from '../aggregation/aggregator.ts'
 import type { ApiServerOptions } from '../api-server.ts'
 import { discoveryHandler } from '../discovery/discovery.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
@@ -10,15 +11,17 @@ export interface NonResourceOptions {
   readonly core: ApiCore
   readonly options: ApiServerOptions
   readonly isStopping: () => boolean
+  /** What other servers serve; absent: nothing is aggregated. */
+  readonly aggregator?: Aggregator | undefined
 }
 
 /** Handlers for everything that is no resource, in the order in which they are asked. */
-export function nonResourceHandlers({ core, options, isStopping }: NonResourceOptions): readonly NonResourceHandler[] {
+export function nonResourceHandlers({ core, options, isStopping, aggregator }: NonResourceOptions): readonly NonResourceHandler[] {
   const version = `${JSON.stringify(versionOf(options.version), undefined, 2)}\n`
   return [
-    discoveryHandler(core),
+    discoveryHandler(core, aggregator),
     healthHandler(core, isStopping),
-    openApiHandler(core, options.descriptionsFile),
+    openApiHandler(core, options.descriptionsFile, aggregator),
     (_call, { path }) =>
       path === '/version' || path === '/version/'
         ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: version }

@@ -4,7 +4,7 @@ import type { Answer } from '../pipeline/answer.ts'
 import { headerOf, type ApiCall } from '../pipeline/api-call.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import type { NonResourceHandler } from '../pipeline/handle-call.ts'
-import { CustomDocuments, documentOf, type OpenApiDocument } from './custom-documents.ts'
+import { CustomDocuments, documentOf, type OpenApiDocument, type RemoteDocuments } from './custom-documents.ts'
 
 // What clients accept, and what upstream calls the answer: the two differ in one character.
 const protobufAccepted = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
@@ -16,7 +16,7 @@ const json = (content: object): Buffer => Buffer.from(JSON.stringify(content))
 type Document = OpenApiDocument
 
 /** `/openapi/v2` and `/openapi/v3`. Documents are made when they are first asked for, with the descriptions of `descriptionsFile`, or those that came with the schema package. */
-export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): NonResourceHandler {
+export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string, remote?: RemoteDocuments): NonResourceHandler {
   let options: Promise<OpenApiOptions> | undefined
   const made = new Map<string, Promise<Document | undefined>>()
   const load = (): Promise<OpenApiOptions> =>
@@ -43,7 +43,7 @@ export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string): 
     made.set(key, fresh)
     return fresh
   }
-  const custom = new CustomDocuments(core.table)
+  const custom = new CustomDocuments(core.table, remote)
   return async (call, { path }) => {
     if (!path.startsWith('/openapi/')) return undefined
     const options = await load()

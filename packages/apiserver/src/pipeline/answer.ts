@@ -1,3 +1,5 @@
+import type { OutgoingHttpHeaders } from 'node:http'
+import type { ConnectionOptions } from 'node:tls'
 import type { KubernetesObject } from '@k3s/api'
 import type { ServedResource } from '../registry/served-resource.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
@@ -40,6 +42,17 @@ export interface ConnectTarget {
   readonly isKubelet: boolean
   /** Path under which a client sees the proxied server; absent for what is no proxy. */
   readonly proxiedAt?: string | undefined
+  /** Present when another API server answers: its errors are its own words. */
+  readonly aggregated?: AggregatedPeer | undefined
+}
+
+/** How an aggregated API server is trusted, and told for whom we ask. */
+export interface AggregatedPeer {
+  readonly tls: Pick<ConnectionOptions, 'cert' | 'key' | 'ca' | 'servername' | 'rejectUnauthorized'>
+  /** Of the request, in place of the client's own. */
+  readonly headers: OutgoingHttpHeaders
+  /** It must have answered within this time. */
+  readonly timeoutMs?: number | undefined
 }
 
 export function statusSuccess(details: Readonly<Record<string, string>>): KubernetesObject | object {

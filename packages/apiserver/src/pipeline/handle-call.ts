@@ -1,3 +1,4 @@
+import type { Aggregator } from '../aggregation/aggregator.ts'
 import type { Authorizer, UserInfo } from '../auth/auth.ts'
 import { pathNotFound } from '../errors.ts'
 import { parseRequestInfo, type RequestInfo } from '../http/request-info.ts'
@@ -17,6 +18,8 @@ export interface CallPipeline {
   readonly authorizers: readonly Authorizer[]
   readonly limiter: InFlightLimiter
   readonly nonResource: readonly NonResourceHandler[]
+  /** Passes on what another server answers. */
+  readonly aggregator?: Aggregator | undefined
 }
 
 /** Authorizes and answers a request of a known user. Throws StatusErrors. */
@@ -49,6 +52,8 @@ export async function handleCall(
 }
 
 async function answerOf(pipeline: CallPipeline, call: ApiCall, info: RequestInfo, user: UserInfo): Promise<Answer> {
+  const passedOn = pipeline.aggregator?.answer(call, user)
+  if (passedOn !== undefined) return passedOn
   if (info.isResource) {
     const served = pipeline.core.table.find(info)
     if (served !== undefined) {

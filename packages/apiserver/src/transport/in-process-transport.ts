@@ -5,13 +5,15 @@ import type { UserInfo } from '../auth/auth.ts'
 import { deepFreeze } from '../deep-freeze.ts'
 import { reportError, toStatusError } from '../errors.ts'
 import { bookmarkObject } from '../http/encode.ts'
-import type { Answer } from '../pipeline/answer.ts'
+import type { Backend } from '../aggregation/backend.ts'
+import type { Answer, ConnectTarget } from '../pipeline/answer.ts'
 import type { ApiCall } from '../pipeline/api-call.ts'
 import { handleCall, type CallPipeline } from '../pipeline/handle-call.ts'
 import { apiVersionOfServed, toServed, type ServedResource } from '../registry/served-resource.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { ResourceWatch, WatchItem } from '../watch-cache/resource-watch.ts'
+import { requestAggregated, watchAggregated } from './aggregated-answers.ts'
 
 export interface InProcessTransportOptions {
   readonly pipeline: CallPipeline
@@ -28,11 +30,12 @@ const maxItemsPerTurn = 256
 /** A client's way to a server in the same process: authorization and admission as for everyone, without TLS and JSON. Answers are shared and frozen. */
 export function createInProcessTransport(options: InProcessTransportOptions): ApiTransport {
   const { pipeline, logger, user } = options
-  const ask = async (request: ApiRequest, signal: AbortSignal, extraQuery: Readonly<Record<string, string>> = {}): Promise<Answer> => {
+  const ask = async (request: ApiRequest, call: ApiCall): Promise<Answer> => {
+    const { signal } = call
     if (options.closing.aborted) throw closed()
     signal.throwIfAborted()
     try {
-      const { answer } = await handleCall(pipeline, callOf(request, user, signal, extraQuery), user)
+      const { answer } = await handleCall(pipeline, call, user)
       return answer
     } catch (error) {
       if (options.closing.aborted) throw closed(error)
@@ -42,21 +45,33 @@ export function createInProcessTransport(options: InProcessTransportOptions): Ap
       throw status
     }
   }
+  const backendOf = (answer: Answer): { readonly server: Backend; readonly target: ConnectTarget } | undefined =>
+    answer.type !== 'connect' || answer.target.aggregated === undefined || pipeline.aggregator === undefined
+      ? undefined
+      : { server: pipeline.aggregator.backend, target: answer.target }
   return {
     async request(request): Promise<ApiResponse> {
-      const answer = await ask(request, signalOf(request, options.closing))
+      const call = callOf(request, user, signalOf(request, options.closing), {})
+      const answer = await ask(request, call)
       if (answer.type === 'watch') answer.watch.close()
-      return responseOf(answer)
+      const backend = backendOf(answer)
+      return backend === undefined ? responseOf(answer) : requestAggregated(backend.server, backend.target, call)
     },
     async *watch(request): AsyncGenerator<ApiWatchEvent, void, void> {
       const signal = signalOf(request, options.closing)
       if (signal.aborted) return
       let answer: Answer
+      const call = callOf(request, user, signal, { watch: 'true' })
       try {
-        answer = await ask(request, signal, { watch: 'true' })
+        answer = await ask(request, call)
       } catch (error) {
         if (signal.aborted) return
         throw error
+      }
+      const backend = backendOf(answer)
+      if (backend !== undefined) {
+        yield* watchAggregated(backend.server, backend.target, call)
+        return
       }
       if (answer.type !== 'watch') throw new StatusError('BadRequest', 'the request is not a watch')
       yield* eventsOf(answer, signal)
@@ -181,6 +196,7 @@ function responseOf(answer: Answer): ApiResponse {
     }
     case 'bytes': {
       const text = answer.bytes.toString()
+      if (answer.code >= 400) throw new StatusError(answer.code === 503 ? 'ServiceUnavailable' : '', text.trim(), { code: answer.code })
       return { status: answer.code, body: answer.contentType.startsWith('application/json') ? JSON.parse(text) : text }
     }
     case 'watch':
