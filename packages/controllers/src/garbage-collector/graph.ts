@@ -124,7 +124,12 @@ export class OwnerGraph {
     const known = this.#nodes.get(owner.uid)
     if (known !== undefined) {
       known.dependents.add(node.uid)
-      return false
+      if (known.isObserved || known.type !== undefined) return false
+      // Named while its kind was not served: now it can be looked for.
+      const type = this.#typeOf(owner)
+      if (type === undefined) return false
+      Object.assign(known, { type, namespace: type.namespaced ? node.namespace : '' })
+      return true
     }
     const type = this.#typeOf(owner)
     this.#nodes.set(owner.uid, {
