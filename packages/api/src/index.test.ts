@@ -36,6 +36,7 @@ it('exports exactly what is meant to be public', async () => {
       "jsonMergePatch",
       "loadDescriptions",
       "matchesSelector",
+      "mergeConfiguration",
       "mergeSchemaOf",
       "mergeSchemaOfCustom",
       "milliQuantity",

@@ -6,6 +6,8 @@ import type { ApiTransport } from '@k3s/client'
 import type { Datastore } from '@k3s/datastore'
 import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
 import type { AdmissionPlugin } from './admission/admission.ts'
+import type { Catalog } from './admission/matching/catalog.ts'
+import type { WebhookDialer } from './custom-resources/conversion/webhook-converter.ts'
 import type { Authenticator, Authorizer, UserInfo } from './auth/auth.ts'
 import type { CertificateBundle } from './authentication/client-certificate.ts'
 import type { RequestHeaderOptions } from './authentication/request-header.ts'
@@ -42,6 +44,12 @@ export interface ServerParts {
   readonly operations: ResourceOperations
   readonly clock: Clock
   readonly logger: Logger
+  /** What is served, for admission that is about any resource. */
+  readonly catalog: Catalog
+  /** Reaches Services by their endpoints. */
+  readonly services: WebhookDialer
+  /** Aborts when the server closes. */
+  readonly closing: AbortSignal
 }
 
 /** Either the things themselves, or how to make them from the server's parts. */

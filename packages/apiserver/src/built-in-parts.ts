@@ -2,6 +2,7 @@ import type { Secret, ServiceAccount } from '@k3s/api/types/core/v1'
 import { createClient } from '@k3s/client'
 import { invariant } from '@k3s/lifecycle'
 import { builtInAdmission } from './admission/built-in.ts'
+import { extensionPlugins } from './admission/extensions.ts'
 import type { ApiServerOptions, ServerParts } from './api-server.ts'
 import type { Authenticator, Authorizer } from './auth/auth.ts'
 import { mastersAuthorizer, unionAuthorizer } from './auth/authorizers.ts'
@@ -65,6 +66,7 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
         operations: parts.operations,
         random: options.random,
         disabled: options.disabledAdmission,
+        extensions: extensionPlugins({ ...parts, authorizer }),
       })
     },
     strategies: (parts) => {

@@ -4,6 +4,7 @@ import { noLogger, noMetrics, systemClock } from '@k3s/lifecycle'
 import { Aggregator } from './aggregation/aggregator.ts'
 import { apiServiceStrategy } from './aggregation/api-service-strategy.ts'
 import { keepAggregation } from './aggregation/keep-aggregation.ts'
+import { catalogOf } from './admission/matching/catalog.ts'
 import type { ApiServer, ApiServerOptions, FromParts, ServerParts } from './api-server.ts'
 import type { ResourceStrategy } from './registry/strategy.ts'
 import { clientCertificateAuthenticator } from './authentication/client-certificate.ts'
@@ -110,7 +111,9 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
   const leases = new EventLeases(datastore, clock)
   const registry: RegistryContext = { datastore, clock, random, newUid: randomUUID, admission, leases, feed }
   const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
-  const parts: ServerParts = { objects, operations, clock, logger }
+  const catalog = catalogOf(() => lazyTable.current)
+  const services = serviceDialer(objects, options.nodeConnector, random)
+  const parts: ServerParts = { objects, operations, clock, logger, catalog, services, closing: stopping }
   const table = new ResourceTable({
     feed,
     // The table asks each strategy about objects of its own type only.

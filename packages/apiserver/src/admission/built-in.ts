@@ -21,13 +21,15 @@ export interface BuiltInAdmissionOptions {
   readonly operations: Pick<ResourceOperations, 'guaranteedUpdate'>
   /** 0 to 1; default Math.random. */
   readonly random?: (() => number) | undefined
+  /** Policies and webhooks: they come after all that is built in but the quota. */
+  readonly extensions?: readonly AdmissionPlugin[] | undefined
   /** Names of plugins that are left out. */
   readonly disabled?: readonly string[] | undefined
 }
 
-/** The admission plugins that upstream has on by default, in its order, but for webhooks and policies; and the check against escalation of rights. */
+/** The admission plugins that upstream has on by default, in its order; and the check against escalation of rights. */
 export function builtInAdmission(options: BuiltInAdmissionOptions): readonly AdmissionPlugin[] {
-  const { authorizer, rules, operations, random = Math.random, disabled = [] } = options
+  const { authorizer, rules, operations, random = Math.random, disabled = [], extensions = [] } = options
   const plugins: readonly AdmissionPlugin[] = [
     namespaceLifecycle,
     limitRanger,
@@ -47,6 +49,7 @@ export function builtInAdmission(options: BuiltInAdmissionOptions): readonly Adm
     defaultIngressClass,
     podTopologyLabels,
     rbacEscalation(authorizer, rules),
+    ...extensions,
     resourceQuotaPlugin(operations),
   ]
   return plugins.filter(({ name }) => !disabled.includes(name))

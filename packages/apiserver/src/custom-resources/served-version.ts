@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto'
-import { apiVersionOf, mergeSchemaOfCustom, type ResourceInfo, type ResourceType, type SubresourceInfo } from '@k3s/api'
+import {
+  apiVersionOf,
+  mergeSchemaOfCustom,
+  type KubernetesObject,
+  type ResourceInfo,
+  type ResourceType,
+  type SubresourceInfo,
+} from '@k3s/api'
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from '@k3s/api/types/apiextensions/v1'
 import { invariant } from '@k3s/lifecycle'
+import { copyJson } from '../json.ts'
 import type { CustomFacts, ResourceStorage, ScalePaths, ServedResource } from '../registry/served-resource.ts'
 import { compareVersions } from '../registry/versions/compare-versions.ts'
 import { storedResource, type StoredResource } from '../watch-cache/stored-resource.ts'
@@ -11,7 +19,7 @@ import type { Converter } from './conversion/converter.ts'
 import { customStrategy } from './custom-strategy.ts'
 import { isConditionTrue } from './definition/conditions.ts'
 import { withPrunedDefaults } from './schema/defaults.ts'
-import type { Schema } from './schema/schema.ts'
+import type { JsonMap, Schema } from './schema/schema.ts'
 import { VersionView } from './version-view.ts'
 
 const verbs = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch']
@@ -96,6 +104,16 @@ class LazyStorage {
     const custom: CustomFacts = {
       open: (signal) => this.#open(signal),
       coerce: (object) => coerceResource(object, shared.schemas.get(version.name), { isStored: false }),
+      convert: async (object, signal) => {
+        const own = apiVersionOf(this.#type)
+        if (object.apiVersion === own) return object
+        const plain = copyJson(object) as unknown as JsonMap // an API object is a JSON object
+        const [converted] = await options.converter.convert([plain], own, signal)
+        invariant(converted !== undefined, 'a converter answers for every object')
+        const copy = copyJson(converted)
+        coerceResource(copy, shared.schemas.get(version.name), { isStored: false })
+        return copy as unknown as KubernetesObject // it has the metadata of the object it was made from
+      },
       retired,
       warning: deprecationWarning(definition, version),
       scale: scalePaths(version),

@@ -14,6 +14,8 @@ export interface ApiCall {
   readonly signal: AbortSignal
   /** Adds a Warning to the answer. */
   warn(message: string): void
+  /** Adds a note to the audit event of the request; absent when nobody keeps them. */
+  readonly annotate?: ((key: string, value: string) => void) | undefined
   /** Product name of the client, for field managers. */
   readonly userAgent: string
 }

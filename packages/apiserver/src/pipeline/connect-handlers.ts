@@ -1,6 +1,8 @@
+import { apiVersionOf, schemaOf, type KubernetesObject } from '@k3s/api'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { execTarget, logTarget, portForwardTarget, proxyTarget, type ConnectRequest } from '../connect/connect-targets.ts'
 import { methodNotAllowed } from '../errors.ts'
+import { isTrueParameter } from '../http/request-info.ts'
 import { admit, validateAdmission } from '../registry/registry-context.ts'
 import type { Answer, ConnectTarget } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
@@ -62,10 +64,28 @@ async function checkAdmission(core: ApiCore, request: ResourceRequest): Promise<
     subresource: info.subresource,
     namespace: info.namespace,
     name: info.name,
-    object: undefined,
+    object: connectOptions(request),
     oldObject: undefined,
     scope: scopeOf(core, request, { dryRun: false, fieldManager: '' }),
   }
   await admit(core.registry, admission)
   await validateAdmission(core.registry, admission)
+}
+
+/** The query as the object that admission sees: PodExecOptions and their like. */
+function connectOptions({ info, call, served }: ResourceRequest): KubernetesObject | undefined {
+  const known = served.info.subresources.find(({ name }) => name === info.subresource)
+  const schema = known === undefined ? undefined : schemaOf(apiVersionOf(known), known.kind)
+  if (known === undefined || schema === undefined) return undefined
+  const options: Record<string, unknown> = { kind: known.kind, apiVersion: apiVersionOf(known) }
+  for (const [name, { value }] of schema.byName) {
+    const texts = call.query.getAll(name)
+    const [text] = texts
+    if (text === undefined) continue
+    if (value.kind === 'list') options[name] = value.items.kind === 'int32' ? texts.map(Number) : texts
+    else if (value.kind === 'bool') options[name] = isTrueParameter(text)
+    else options[name] = value.kind === 'int32' || value.kind === 'int64' ? Number(text) : text
+  }
+  if (info.subresource === 'proxy' && info.rest !== '') options['path'] = info.rest
+  return options as unknown as KubernetesObject // options have no metadata
 }

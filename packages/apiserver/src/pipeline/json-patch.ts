@@ -3,6 +3,11 @@ import { copyJson, equalJson, isObject } from '../json.ts'
 // As upstream: what a patch copies together may be as long as a request, in characters of JSON.
 const maxCopiedLength = 3 * 1024 * 1024
 
+/** A `test` does not hold: the patch is not meant for this document. */
+export class FailedTest extends Error {
+  override readonly name = 'FailedTest'
+}
+
 /**
  * Applies an RFC 6902 patch to a JSON value that is not changed; the result shares nothing with either argument. Follows evanphx/json-patch: indexes
  * below zero count from the end, and a `test` for null holds where nothing is. Each operation costs its path, its value and nothing of the rest of the
@@ -21,8 +26,7 @@ export function applyJsonPatch(operations: readonly unknown[], document: unknown
         add(holder, path, copyJson(valueOf(operation)))
         break
       case 'replace':
-        get(holder, path)
-        put(holder, path, copyJson(valueOf(operation)))
+        replace(holder, path, copyJson(valueOf(operation)))
         break
       case 'remove':
         remove(holder, path)
@@ -100,6 +104,13 @@ function get(holder: Container, path: Path): unknown {
   return value
 }
 
+/** As upstream's library: in an object it may name what is not there yet. */
+function replace(holder: Container, path: Path, value: unknown): void {
+  const [container] = placeOf(holder, path)
+  if (Array.isArray(container)) get(holder, path)
+  put(holder, path, value)
+}
+
 function put(holder: Container, path: Path, value: unknown): void {
   const [container, part] = placeOf(holder, path)
   if (Array.isArray(container)) container[indexOf(part, container.length)] = value
@@ -125,7 +136,7 @@ function remove(holder: Container, path: Path): void {
 
 function test(holder: Container, path: Path, expected: unknown): void {
   const [container, part] = placeOf(holder, path)
-  if (!equalJson(child(container, part) ?? null, expected)) throw new Error(`The test of ${JSON.stringify(pointer(path))} failed`)
+  if (!equalJson(child(container, part) ?? null, expected)) throw new FailedTest(`The test of ${JSON.stringify(pointer(path))} failed`)
 }
 
 const pointer = ([, ...parts]: Path): string => parts.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')

@@ -1,6 +1,6 @@
 import type { Datastore } from '@k3s/datastore'
 import type { Clock } from '@k3s/lifecycle'
-import type { AdmissionPlugin, AdmissionRequest } from '../admission/admission.ts'
+import { Reinvocation, type AdmissionPlugin, type AdmissionRequest } from '../admission/admission.ts'
 import type { CacheFeed } from '../watch-cache/cache-feed.ts'
 import type { EventLeases } from './event-leases.ts'
 import type { ResourceStorage } from './served-resource.ts'
@@ -28,8 +28,13 @@ export async function settle(
   await feed.waitFor(revision, signal).catch(() => {}) // see above
 }
 
-export async function admit(context: RegistryContext, request: AdmissionRequest): Promise<void> {
-  for (const plugin of context.admission) await plugin.admit?.(request)
+/** Asks every plugin that may change the object. When webhooks or policies changed it, all are asked once again, and the answer is true. */
+export async function admit(context: RegistryContext, request: AdmissionRequest): Promise<boolean> {
+  const reinvocation = new Reinvocation()
+  do {
+    for (const plugin of context.admission) await plugin.admit?.(request, reinvocation)
+  } while (reinvocation.begin())
+  return reinvocation.isAgain
 }
 
 export async function validateAdmission(context: RegistryContext, request: AdmissionRequest): Promise<void> {

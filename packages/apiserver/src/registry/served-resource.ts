@@ -107,6 +107,8 @@ export interface CustomFacts {
   open(signal: AbortSignal): Promise<void>
   /** Brings a decoded object into the form of its schema, in place: metadata, unknown fields, nulls. Answers with the paths of unknown fields. Throws BadRequest. */
   coerce(object: Record<string, unknown>): readonly string[]
+  /** The object in this version; a new one when it is in another. Throws what keeps it from being converted. */
+  convert(object: KubernetesObject, signal: AbortSignal): Promise<KubernetesObject>
   /** Aborts when this version is served no more, or by another definition: watches end. */
   readonly retired: AbortSignal
   /** What users of a deprecated version are warned with. */

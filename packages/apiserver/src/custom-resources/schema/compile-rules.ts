@@ -24,7 +24,8 @@ export interface CompiledRule {
 const single = (is: (text: string) => boolean, problem: string) => (text: string) => (is(text) ? [] : [problem])
 const formatOf = (name: string, problem: string): ((text: string) => readonly string[]) => single((text) => hasFormat(name, text), problem)
 
-const formats: Formats = {
+/** The named formats of strings that all expressions know. */
+export const formats: Formats = {
   dns1123Label,
   dns1123Subdomain,
   dns1035Label,
