@@ -26,7 +26,9 @@ export interface LeafOptions extends Subject {
   readonly key?: string | undefined
 }
 
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+/** How CAs sign. */
+export const signingAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+const algorithm = signingAlgorithm
 const caDays = 3650
 const leafDays = 365
 // Machines whose clock is a little behind must accept what was just signed.
@@ -43,7 +45,8 @@ function distinguishedName({ commonName, organizations = [] }: Subject): string 
   return [...organizations.map((organization) => `O=${escapeName(organization)}`), `CN=${escapeName(commonName)}`].join(', ')
 }
 
-async function importPrivate(key: string): Promise<webcrypto.CryptoKey> {
+/** A CA's private key, ready to sign. */
+export async function importPrivate(key: string): Promise<webcrypto.CryptoKey> {
   const der = createPrivateKey(key).export({ type: 'pkcs8', format: 'der' })
   return await webcrypto.subtle.importKey('pkcs8', der, algorithm, true, ['sign'])
 }
@@ -60,7 +63,8 @@ export async function generateKey(): Promise<string> {
   return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ type: 'pkcs8', format: 'pem' }).toString()
 }
 
-const serialNumber = (): string => {
+/** A random serial number, in hexadecimal. */
+export const serialNumber = (): string => {
   const bytes = randomBytes(16)
   bytes[0] = (bytes[0] ?? 0) & 0x7f // a serial number is positive
   return bytes.toString('hex')
@@ -91,11 +95,15 @@ export async function createCa(commonName: string): Promise<KeyPair> {
   return { cert: `${certificate.toString('pem')}\n`, key }
 }
 
+function alternativeNames(sans: readonly string[] = []): x509.Extension[] {
+  const names = sans.map((san) => ({ type: isIP(san) === 0 ? ('dns' as const) : ('ip' as const), value: san }))
+  return names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]
+}
+
 async function sign(ca: KeyPair, publicKey: webcrypto.CryptoKey, options: Omit<LeafOptions, 'key'>): Promise<string> {
   const issuer = new x509.X509Certificate(firstPem(ca.cert))
   const now = Date.now()
   const notAfter = Math.min(now + (options.days ?? leafDays) * dayMs, issuer.notAfter.getTime())
-  const sans = (options.sans ?? []).map((san) => ({ type: isIP(san) === 0 ? ('dns' as const) : ('ip' as const), value: san }))
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: distinguishedName(options),
@@ -109,7 +117,7 @@ async function sign(ca: KeyPair, publicKey: webcrypto.CryptoKey, options: Omit<L
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment, true),
       new x509.ExtendedKeyUsageExtension(options.usages.map((usage) => usageOids[usage])),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
-      ...(sans.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(sans)]),
+      ...alternativeNames(options.sans),
     ],
   })
   // The chain lets a client that has only the root verify a certificate of an intermediate CA.
@@ -123,11 +131,15 @@ export async function issueCertificate(ca: KeyPair, options: LeafOptions): Promi
 }
 
 /** A PKCS#10 request, DER, for the key; its names are proposals that the signer may replace. */
-export async function createCertificateRequest(key: string, subject: Subject): Promise<Uint8Array> {
+export async function createCertificateRequest(
+  key: string,
+  subject: Subject & { readonly sans?: readonly string[] | undefined },
+): Promise<Uint8Array> {
   const request = await x509.Pkcs10CertificateRequestGenerator.create({
     name: distinguishedName(subject),
     keys: { privateKey: await importPrivate(key), publicKey: await importPublic(createPublicKey(key)) },
     signingAlgorithm: algorithm,
+    extensions: alternativeNames(subject.sans),
   })
   return new Uint8Array(request.rawData)
 }
@@ -156,7 +168,8 @@ export function splitPem(bundle: string): readonly string[] {
   return bundle.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []
 }
 
-function firstPem(bundle: string): string {
+/** The first certificate of a PEM bundle. Throws when there is none. */
+export function firstPem(bundle: string): string {
   const first = splitPem(bundle)[0]
   if (first === undefined) throw new Error('Cannot read certificate: no PEM block "CERTIFICATE" found')
   return first

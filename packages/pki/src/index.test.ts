@@ -4,16 +4,19 @@ it('exports nothing by accident', async () => {
   expect(Object.keys(await import('@k3s/pki')).toSorted()).toMatchInlineSnapshot(`
     [
       "caHash",
+      "certificateEnd",
       "createCa",
       "createCertificateRequest",
       "formatToken",
       "generateKey",
       "generatePassword",
+      "grantCertificateRequest",
       "isSignedBy",
       "issueCertificate",
       "needsRenewal",
       "parseToken",
       "readCertificate",
+      "readCertificateRequest",
       "signCertificateRequest",
       "splitPem",
     ]

@@ -68,6 +68,7 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
       groupHeaders: ['x-remote-group'],
       extraHeaderPrefixes: ['x-remote-extra-'],
     },
+    aggregation: { proxyCertificate: () => tls.authProxy },
     nodeConnector: {
       dial: (node, port) => dial(node, port),
       kubeletTls: () => ({ cert: tls.apiserver.cert, key: tls.apiserver.key, ca: tls.serverCa.cert }),

@@ -17,6 +17,8 @@ export interface ServerTls {
   readonly apiserver: KeyPair
   readonly kubeProxy: KeyPair
   readonly k3sController: KeyPair
+  /** As a front proxy, to aggregated API servers; by the request header CA. */
+  readonly authProxy: KeyPair
   readonly serving: KeyPair
 }
 
@@ -107,13 +109,14 @@ export async function ensureServerTls(
   const client = (name: string, commonName: string, organizations: readonly string[] = []): Promise<KeyPair> =>
     ensureLeaf(folder, name, clientCa, { commonName, organizations, usages: ['client'] })
   const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${options.clusterDomain}`]
-  const [admin, controller, scheduler, apiserver, kubeProxy, k3sController, serving] = await Promise.all([
+  const [admin, controller, scheduler, apiserver, kubeProxy, k3sController, authProxy, serving] = await Promise.all([
     client('client-admin', 'system:admin', ['system:masters']),
     client('client-controller', 'system:kube-controller-manager'),
     client('client-scheduler', 'system:kube-scheduler'),
     client('client-kube-apiserver', 'kube-apiserver'),
     client('client-kube-proxy', 'system:kube-proxy'),
     client('client-k3s-controller', 'system:k3s-controller'),
+    ensureLeaf(folder, 'client-auth-proxy', requestHeaderCa, { commonName: 'system:auth-proxy', usages: ['client'] }),
     ensureLeaf(folder, 'serving-kube-apiserver', serverCa, {
       commonName: 'kube-apiserver',
       usages: ['server'],
@@ -131,6 +134,7 @@ export async function ensureServerTls(
     apiserver,
     kubeProxy,
     k3sController,
+    authProxy,
     serving,
   }
 }
