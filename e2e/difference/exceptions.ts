@@ -12,13 +12,15 @@ const withoutScheme = (value: unknown): unknown => (typeof value === 'string' ? 
 
 const isEmpty = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0
 
+const volatile = new Set(['resourceVersion', 'managedFields', 'clusterIP', 'clusterIPs'])
+
 const sorted = (value: unknown): unknown =>
   Array.isArray(value)
     ? value.map(sorted)
     : typeof value === 'object' && value !== null
       ? Object.fromEntries(
           Object.entries(value)
-            .filter(([name, inner]) => name !== 'resourceVersion' && name !== 'managedFields' && inner !== null)
+            .filter(([name, inner]) => !volatile.has(name) && inner !== null && !isEmpty(inner))
             .toSorted(([a], [b]) => (a < b ? -1 : 1))
             .map(([name, inner]) => [name, sorted(inner)]),
         )
@@ -44,7 +46,7 @@ function quotedDocument(message: unknown): string | undefined {
 function withoutValues(message: unknown): string | undefined {
   if (typeof message !== 'string') return undefined
   const text = message
-    .replaceAll(/Invalid value: \{.*?\}(?=: )/gs, 'Invalid value: {}')
+    .replaceAll(/Invalid value: (?:\{.*?\}|null)(?=: )/gs, 'Invalid value: {}')
     .replaceAll(/\n(?:core\.|  |@@|[-+ ]).*?(?=, (?:spec|metadata)|\]$|$)/gs, '')
   return text === message ? undefined : text
 }

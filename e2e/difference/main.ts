@@ -3,7 +3,7 @@ import { areas } from './corpus/index.ts'
 import { readFacts, writeFacts } from './facts.ts'
 import { findingsOf } from './findings.ts'
 import { report } from './report.ts'
-import { runAreas, type Answers } from './run.ts'
+import { newRun, runAreas, type Answers } from './run.ts'
 import { startOurs } from './targets/ours.ts'
 import { existingServer, startReal } from './targets/real.ts'
 
@@ -17,9 +17,6 @@ const { values } = parseArgs({
     pki: { type: 'string' },
   },
 })
-
-/** A word that no run before had: milliseconds, six letters long. */
-const newRun = (): string => `r${(Date.now() % 36 ** 5).toString(36).padStart(5, '0')}`
 
 const chosen = areas
   .filter(({ name }) => values.area === undefined || values.area.includes(name))

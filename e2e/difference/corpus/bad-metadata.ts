@@ -4,7 +4,7 @@ import { collectionOf, nameOf, objectOf, samples, slugOf, type Sample } from './
 /** Objects whose metadata or form is wrong, of every kind. */
 function badMetadataOf(of: Sample): Case {
   const collection = collectionOf(of)
-  const name = nameOf(of, 'a')
+  const name = nameOf(of, 'b')
   const object = objectOf(of, name)
   const dry = `${collection}?dryRun=All`
   const built = new CaseBuilder(`bad-${slugOf(of)}`)
@@ -64,9 +64,10 @@ function badMetadataOf(of: Sample): Case {
     .patch(`${collection}/${name}`, 'merge', { metadata: { generation: 9, creationTimestamp: '2020-01-02T03:04:05Z' } }, 'patch-system')
     .patch(`${collection}/${name}?fieldValidation=Strict`, 'merge', { bogus: 1 }, 'patch-unknown')
     .patch(`${collection}/${name}`, 'merge', { metadata: { namespace: 'elsewhere' } }, 'patch-namespace')
-    .put(`${collection}/${name}`, { ...object, metadata: { name: 'b' } }, 'put-other-name')
+    .put(`${collection}/${name}`, { ...object, metadata: { name: 'c' } }, 'put-other-name')
     .put(`${collection}/${name}`, { ...object, metadata: { name, uid: 'other' } }, 'put-other-uid')
     .put(`${collection}/${name}`, { ...object, metadata: { name, resourceVersion: 'text' } }, 'put-text-version')
+    .patch(`${collection}/${name}`, 'merge', { metadata: { finalizers: null } }, 'release')
     .delete(`${collection}/${name}`, undefined, 'delete')
     .build()
 }

@@ -14,7 +14,7 @@ const otherValueOf = (value: Json): Json => (typeof value === 'number' ? value +
 /** Every field of a sample: absent, of a wrong type, with a bad value, emptied, and changed in an object that exists. */
 function fieldsOf(of: Sample): Case {
   const collection = collectionOf(of)
-  const name = nameOf(of, 'a')
+  const name = nameOf(of, 'f')
   const object = objectOf(of, name)
   const dry = `${collection}?dryRun=All`
   const built = new CaseBuilder(`fields-${slugOf(of)}`)
@@ -76,7 +76,7 @@ function schemaFields(type: TypeSchema, depth: number, path: Path = []): { reado
 /** Every field that the schema has and the sample has not. */
 function schemaOfKind(of: Sample): Case {
   const collection = collectionOf(of)
-  const object = objectOf(of, nameOf(of, 'a'))
+  const object = objectOf(of, nameOf(of, 'f'))
   const dry = `${collection}?dryRun=All`
   const schema = schemaOf(of.group === '' ? of.version : `${of.group}/${of.version}`, of.kind)
   const built = new CaseBuilder(`schema-${slugOf(of)}`)

@@ -2,6 +2,8 @@ import type { Area } from '../case.ts'
 import { badMetadata } from './bad-metadata.ts'
 import { fields, schemas } from './fields.ts'
 import { life } from './life.ts'
+import { lists } from './lists.ts'
+import { protocol } from './protocol.ts'
 
 /** The whole corpus, in the order in which it runs. */
-export const areas: readonly Area[] = [life, badMetadata, fields, schemas]
+export const areas: readonly Area[] = [protocol, lists, life, badMetadata, fields, schemas]

@@ -91,9 +91,9 @@ function struct(value: unknown, type: TypeSchema, context: Context): JsonObject 
       fillZero(result, field)
       continue
     }
-    context.stack.push(name)
+    context.stack.push(...field.embeddedBy, name)
     const converted = convertValue(given, field.value, field, context)
-    context.stack.pop()
+    context.stack.length -= field.embeddedBy.length + 1
     if (field.omitsZero && !field.isPointer && isZero(converted, field.value)) continue
     result[name] = converted
   }
@@ -218,6 +218,9 @@ function convertValue(value: unknown, schema: ValueSchema, field: FieldSchema, c
 /** Go names a scalar inside a list or map by itself, and a field by its declared type. */
 function leafType(field: FieldSchema, schema: ValueSchema): string {
   if (field.value === schema) return field.goType
+  if (schema.kind === 'bytes') return '[]uint8'
+  const { goType } = field
+  if (goType.startsWith('[]')) return goType.slice(2).replace(/^\*/, '')
   return schema.kind === 'double' ? 'float64' : schema.kind
 }
 
@@ -230,7 +233,7 @@ function convertScalar(
   switch (kind) {
     case 'time':
     case 'microtime': {
-      if (typeof value !== 'string') throw new TypeMismatch(`json: cannot unmarshal ${describe(value)} into Go value of type string`)
+      if (typeof value !== 'string') throw mismatch(describe(value), 'string', context)
       const time = kind === 'time' ? normalizeTime(value) : normalizeMicroTime(value)
       if (time !== undefined) return time
       const layout = kind === 'time' ? '2006-01-02T15:04:05Z07:00' : '2006-01-02T15:04:05.000000Z07:00'

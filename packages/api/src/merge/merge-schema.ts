@@ -26,6 +26,8 @@ export type MergeSchema =
 /** For objects without a schema. */
 export const deducedSchema: MergeSchema = { kind: 'deduced' }
 const untyped: MergeSchema = { kind: 'scalar', type: 'untyped' }
+// Whatever it is, it is owned as a whole.
+const atomicRaw: MergeSchema = { kind: 'map', isAtomic: true, field: () => undefined, values: deducedSchema }
 const atomicList: MergeSchema = { kind: 'list', listType: 'atomic', keys: [], keyDefault: () => undefined, items: deducedSchema }
 
 // Remembers what was made from constants.
@@ -86,7 +88,7 @@ function ofValue(value: ValueSchema, field: FieldSchema | undefined): MergeSchem
     case 'strings':
       return atomicList
     case 'rawExtension':
-      return untyped
+      return atomicRaw
     case 'fieldsV1':
     case 'json':
     case 'schemaOrArray':

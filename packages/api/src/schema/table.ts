@@ -81,6 +81,8 @@ export interface FieldSchema {
   /** OpenAPI's default where it is not Go's zero value. */
   readonly default: unknown
   readonly enum: readonly string[] | undefined
+  /** Go's names of the structs that the field is embedded by, outermost first; errors name them. */
+  readonly embeddedBy: readonly string[]
   /** OpenAPI format where the kind does not tell it. */
   readonly format: string | undefined
 }
@@ -224,7 +226,7 @@ class Table {
       if (line.startsWith('> ')) {
         const [, number = '0', expression = ''] = line.split(' ')
         const inline = { number: Number(number), type: this.known(expression.slice(1)) }
-        this.#inline(inline.type.name, inline.number > 0, fields)
+        this.#inline(inline.type.name, { isCarried: inline.number > 0, embeddedBy: [], into: fields })
         if (inline.number > 0) protoFields.push(inline)
         isKind ||= inline.type.name === 'meta/v1.TypeMeta'
         continue
@@ -255,15 +257,19 @@ class Table {
   }
 
   /** Adds the fields of an inlined type, which are no copies, since an own position comes with each. */
-  #inline(name: string, isCarried: boolean, into: FieldSchema[]): void {
+  #inline(
+    name: string,
+    { isCarried, embeddedBy, into }: { readonly isCarried: boolean; readonly embeddedBy: readonly string[]; readonly into: FieldSchema[] },
+  ): void {
+    const path = [...embeddedBy, name.slice(name.indexOf('.') + 1)]
     for (const line of (typeFacts[name] ?? '').split('\n').slice(1)) {
       const [, number = '0', expression = ''] = line.split(' ')
-      if (line.startsWith('> ')) this.#inline(expression.slice(1), isCarried && number !== '0', into)
-      else if (line !== '') into.push(this.#field(isCarried ? line : line.replace(/ \d+ /, ' 0 '), into.length))
+      if (line.startsWith('> ')) this.#inline(expression.slice(1), { isCarried: isCarried && number !== '0', embeddedBy: path, into })
+      else if (line !== '') into.push(this.#field(isCarried ? line : line.replace(/ \d+ /, ' 0 '), into.length, path))
     }
   }
 
-  #field(line: string, index: number): FieldSchema {
+  #field(line: string, index: number, embeddedBy: readonly string[] = []): FieldSchema {
     const enumAt = line.indexOf(' enum=')
     const [name = '', number = '0', expression = '', ...words] = (enumAt < 0 ? line : line.slice(0, enumAt)).split(' ')
     const isPointer = expression.startsWith('*')
@@ -296,6 +302,7 @@ class Table {
       default: standard === undefined ? undefined : JSON.parse(standard),
       enum: enumAt < 0 ? undefined : line.slice(enumAt + 6).split('|'),
       format: attributes.get('format'),
+      embeddedBy,
     }
   }
 }

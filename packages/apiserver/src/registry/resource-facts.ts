@@ -147,6 +147,8 @@ export interface MetadataFacts {
   readonly ownsFinalizers: boolean
   /** The rules of an update judge the change of metadata again. Upstream's answers repeat what was found before. */
   readonly judgesChangeAgain: boolean
+  /** The change is judged before the object. */
+  readonly judgesChangeFirst: boolean
   /** And how often the metadata as a whole. */
   readonly judgesWholeAgain: 0 | 1 | 2
   /** The name is judged by a declared format: problems of `generateName` are not told, and lengths are counted in bytes. */
@@ -219,6 +221,8 @@ const wholeUpdates = new Set([
   'resourceclaimtemplates.resource.k8s.io',
 ])
 
+const changeFirst = new Set(['daemonsets.apps', 'ingressclasses.networking.k8s.io', 'configmaps', 'secrets', 'volumeattributesclasses.storage.k8s.io'])
+
 const declaredNames = new Set(['replicationcontrollers', 'certificatesigningrequests.certificates.k8s.io', 'deviceclasses.resource.k8s.io'])
 
 /** Of the resource in the version that was asked for. */
@@ -227,6 +231,7 @@ export function metadataFacts(type: ResourceType): MetadataFacts {
   return {
     ownsFinalizers: !anyFinalizers.has(name),
     judgesChangeAgain: !unjudgedChanges.has(name),
+    judgesChangeFirst: changeFirst.has(name),
     judgesWholeAgain: name === 'persistentvolumes' ? 2 : wholeUpdates.has(name) ? 1 : 0,
     declaresName: declaredNames.has(name),
   }

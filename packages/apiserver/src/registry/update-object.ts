@@ -217,16 +217,18 @@ async function applyRules(
     object.metadata.generation = (previous.metadata.generation ?? 0) + 1
   const problems = [
     ...validateObjectMetaUpdate(object.metadata, previous.metadata, { namespaced: type.namespaced, allowsAnyFinalizer: true }),
-    ...kindMetadataProblems(request, object.metadata, previous.metadata),
-    ...(subresource === '' ? (strategy.validate?.(object, scope) ?? []) : []),
-    ...(rules?.validate?.(object, previous, scope) ?? []),
+    ...kindProblems(request, object, previous),
   ]
   if (problems.length > 0) throw invalid(type, request.name, problems)
   if (scope.skipsAdmission !== true) await validateAdmission(context, asSeen())
 }
 
-/** What the rules of a kind ask of metadata; upstream's answers repeat what was found for all kinds. */
-function kindMetadataProblems({ storage, scope, subresource }: UpdateRequest, metadata: ObjectMeta, previous: ObjectMeta): FieldError[] {
+/** What the rules of a kind find, metadata included: upstream's answers repeat what was found for all kinds. */
+function kindProblems(request: UpdateRequest, object: KubernetesObject, old: KubernetesObject): FieldError[] {
+  const { storage, scope, subresource } = request
+  const { strategy } = storage
+  const rules = subresource === 'status' ? strategy.status : strategy.update
+  const [{ metadata }, { metadata: previous }] = [object, old]
   const facts = metadataFacts(scope.requested ?? storage.resource.type)
   const allowsAnyFinalizer = storage.view !== undefined || !facts.ownsFinalizers
   const { namespaced } = storage.resource.type
@@ -234,8 +236,17 @@ function kindMetadataProblems({ storage, scope, subresource }: UpdateRequest, me
     facts.judgesWholeAgain > 0 && subresource === ''
       ? validateObjectMeta(metadata, { namespaced, allowsAnyFinalizer, validateName: pathSegment })
       : []
-  const change = [...validateObjectMetaChange(metadata, previous), ...(allowsAnyFinalizer ? [] : validateFinalizerOwners(metadata))]
-  return [...(facts.judgesChangeAgain ? change : []), ...whole, ...(facts.judgesWholeAgain > 1 ? whole : [])]
+  const change = [
+    ...(facts.judgesChangeAgain ? validateObjectMetaChange(metadata, previous) : []),
+    ...(facts.judgesChangeAgain && !allowsAnyFinalizer ? validateFinalizerOwners(metadata) : []),
+  ]
+  const byChange = [...change, ...(rules?.validate?.(object, old, scope) ?? [])]
+  const byItself = [
+    ...whole,
+    ...(facts.judgesWholeAgain > 1 ? whole : []),
+    ...(subresource === '' ? (strategy.validate?.(object, scope) ?? []) : []),
+  ]
+  return facts.judgesChangeFirst ? [...byChange, ...byItself] : [...byItself, ...byChange]
 }
 
 /** A plain write leaves status alone and a status write everything else. */

@@ -67,7 +67,15 @@ function columnsOf(strategy: ResourceStrategy): readonly TableColumn<KubernetesO
 function rowObject(served: ServedResource, object: CachedObject, include: IncludeObject): object | null {
   if (include === 'None') return null
   const shown = toServed(served, object.object)
-  return include === 'Object' ? shown : partialObject(shown)
+  if (include === 'Object') return shown
+  const hidden = (served.storage?.strategy ?? served.strategy).hiddenInRows
+  return hidden === undefined ? partialObject(shown) : partialObject(withoutAnnotations(shown, hidden))
+}
+
+function withoutAnnotations(object: KubernetesObject, names: readonly string[]): KubernetesObject {
+  const { annotations, ...metadata } = object.metadata
+  const left = Object.entries(annotations ?? {}).filter(([name]) => !names.includes(name))
+  return { ...object, metadata: left.length === 0 ? metadata : { ...metadata, annotations: Object.fromEntries(left) } }
 }
 
 /** The object with its metadata only. */

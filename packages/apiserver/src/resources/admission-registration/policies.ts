@@ -4,12 +4,14 @@ import {
   type MutatingAdmissionPolicyBinding,
   mutatingadmissionpolicies,
   mutatingadmissionpolicybindings,
+  type Mutation,
   type ParamKind,
   type ParamRef,
   type ValidatingAdmissionPolicy,
   type ValidatingAdmissionPolicyBinding,
   validatingadmissionpolicies,
   validatingadmissionpolicybindings,
+  type Validation,
   type Variable,
 } from '@k3s/api/types/admissionregistration/v1'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
@@ -18,6 +20,7 @@ import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { invalids, oneOf, optionalOneOf, requiredString } from '../../validation/fields.ts'
 import { formatLabelSelector, validateLabelSelector } from '../shared/label-selector.ts'
 import { cIdentifier, dns1035Label, dns1123Subdomain, pathSegment, qualifiedName } from '../../validation/names.ts'
+import { PolicyExpressions } from './expressions.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultMatch, failurePolicies, reinvocationPolicies, validateConditions, validateMatch } from './rules.ts'
 
@@ -48,12 +51,15 @@ function validateParamKind({ apiVersion = '', kind = '' }: ParamKind, field: str
   return errors
 }
 
-function validateVariables(variables: readonly Variable[] | undefined): FieldError[] {
-  return (variables ?? []).flatMap(({ name, expression }, index) => {
+function validateVariables(variables: readonly Variable[] | undefined, expressions: PolicyExpressions): FieldError[] {
+  return (variables ?? []).flatMap((variable, index) => {
+    const { name, expression } = variable
     const field = `spec.variables[${index}]`
     return [
-      ...(name ? invalids(`${field}.name`, name, cIdentifier(name)) : [required(`${field}.name`, 'name is not specified')]),
-      ...(expression.trim() === '' ? [required(`${field}.expression`, 'expression is not specified')] : []),
+      ...(name.trim() === '' ? [required(`${field}.name`, 'name is not specified')] : invalids(`${field}.name`, name, cIdentifier(name))),
+      ...(expression.trim() === ''
+        ? [required(`${field}.expression`, 'expression is not specified')]
+        : expressions.variable(variable, field)),
     ]
   })
 }
@@ -82,58 +88,77 @@ function validateMutatingOperations(match: MatchResources | undefined, field: st
   )
 }
 
-function validateValidating({ spec }: ValidatingAdmissionPolicy): FieldError[] {
+const hasLineBreaks = (text: string): boolean => /[\n\r]/.test(text)
+
+function validateValidation(validation: Validation, field: string, expressions: PolicyExpressions): FieldError[] {
+  const { expression, message = '', messageExpression = '', reason } = validation
+  const { rule, message: messageProblems } = expressions.validation(validation, field)
+  const trimmed = message.trim()
+  const errors: FieldError[] = [...rule]
+  if (expression.trim() === '') errors.push(required(`${field}.expression`, 'expression is not specified'))
+  if (messageExpression !== '' && messageExpression.trim() === '')
+    errors.push(invalidValue(`${field}.messageExpression`, messageExpression, 'must be non-empty if specified'))
+  errors.push(...messageProblems)
+  if (message !== '' && trimmed === '') errors.push(invalidValue(`${field}.message`, message, 'must be non-empty if specified'))
+  else if (hasLineBreaks(trimmed)) errors.push(invalidValue(`${field}.message`, message, 'must not contain line breaks'))
+  return [...errors, ...optionalOneOf(`${field}.reason`, reason, reasons)]
+}
+
+function validateValidating({ metadata, spec }: ValidatingAdmissionPolicy): FieldError[] {
   const { validations = [], auditAnnotations = [] } = spec
+  const expressions = new PolicyExpressions(spec, { knowsVariables: false })
   const errors = [
     ...validateHead(spec),
-    ...validateConditions(spec.matchConditions, 'spec.matchConditions'),
-    ...validateVariables(spec.variables),
+    ...validateConditions(spec.matchConditions, 'spec.matchConditions', { hasParams: spec.paramKind !== undefined }),
+    ...validateVariables(spec.variables, expressions),
   ]
   if (validations.length + auditAnnotations.length === 0) {
     const detail = 'validations or auditAnnotations must contain at least one item'
     return [...errors, required('spec.validations', detail), required('spec.auditAnnotations', detail)]
   }
-  for (const [index, { expression, message, messageExpression, reason }] of validations.entries()) {
-    const field = `spec.validations[${index}]`
-    if (expression.trim() === '') errors.push(required(`${field}.expression`, 'expression is not specified'))
-    const trimmed = message?.trim() ?? ''
-    if (messageExpression !== undefined && messageExpression !== '' && messageExpression.trim() === '') {
-      errors.push(invalidValue(`${field}.messageExpression`, messageExpression, 'must be non-empty if specified'))
-    }
-    if (message && trimmed === '') errors.push(invalidValue(`${field}.message`, message, 'message must be non-empty if specified'))
-    else if (trimmed.includes('\n')) errors.push(invalidValue(`${field}.message`, message, 'message must not contain line breaks'))
-    else if (expression.includes('\n') && trimmed === '') {
-      errors.push(required(`${field}.message`, 'message must be specified if expression contains line breaks'))
-    }
-    errors.push(...optionalOneOf(`${field}.reason`, reason, reasons))
-  }
+  for (const [index, validation] of validations.entries())
+    errors.push(...validateValidation(validation, `spec.validations[${index}]`, expressions))
   if (auditAnnotations.length > maxAuditAnnotations) {
     errors.push(invalidValue('spec.auditAnnotations', auditAnnotations, `must not have more than ${maxAuditAnnotations} auditAnnotations`))
   }
   const keys = auditAnnotations.map(({ key }) => key)
-  for (const [index, { key, valueExpression }] of auditAnnotations.entries()) {
+  for (const [index, annotation] of auditAnnotations.entries()) {
     const field = `spec.auditAnnotations[${index}]`
-    errors.push(...(key ? invalids(`${field}.key`, key, qualifiedName(key)) : [required(`${field}.key`)]))
-    if (valueExpression.trim() === '') errors.push(required(`${field}.valueExpression`, 'valueExpression is not specified'))
+    const { key } = annotation
+    const name = `${metadata.name}/${key}`
+    if (metadata.name === '') errors.push(invalidValue(`${field}.key`, key, 'requires metadata.name be non-empty'))
+    else errors.push(...invalids(`${field}.key`, name, qualifiedName(name)))
+    errors.push(...expressions.annotation(annotation, field))
     if (keys.indexOf(key) < index) errors.push(duplicate(`${field}.key`, key))
   }
   return errors
 }
 
+function validateMutation(mutation: Mutation, field: string, expressions: PolicyExpressions): FieldError[] {
+  const { patchType = '', applyConfiguration, jsonPatch } = mutation
+  if (patchType !== 'JSONPatch' && patchType !== 'ApplyConfiguration')
+    return patchType === '' ? [required(`${field}.patchType`)] : [notSupported(`${field}.patchType`, patchType, ['ApplyConfiguration', 'JSONPatch'])]
+  const errors = expressions.mutation(mutation, field)
+  const isJson = patchType === 'JSONPatch'
+  const [wanted, other] = isJson ? [jsonPatch, applyConfiguration] : [applyConfiguration, jsonPatch]
+  const [wantedName, otherName] = isJson ? ['jsonPatch', 'applyConfiguration'] : ['applyConfiguration', 'jsonPatch']
+  if (wanted === undefined) errors.push(required(`${field}.${wantedName}`, `must be specified when patchType is ${patchType}`))
+  if (other !== undefined)
+    errors.push(invalidValue(`${field}.${otherName}`, `{${otherName}}`, `must not be specified when patchType is ${patchType}`))
+  return errors
+}
+
 function validateMutating({ spec }: MutatingAdmissionPolicy): FieldError[] {
+  const expressions = new PolicyExpressions(spec, { knowsVariables: true })
   const errors = [
     ...validateHead(spec),
     ...validateMutatingOperations(spec.matchConstraints, 'spec.matchConstraints'),
-    ...validateConditions(spec.matchConditions, 'spec.matchConditions'),
-    ...validateVariables(spec.variables),
+    ...validateConditions(spec.matchConditions, 'spec.matchConditions', { hasParams: spec.paramKind !== undefined }),
+    ...validateVariables(spec.variables, expressions),
   ]
   if ((spec.mutations ?? []).length === 0) errors.push(required('spec.mutations', 'mutations must contain at least one item'))
-  for (const [index, { patchType, applyConfiguration, jsonPatch }] of (spec.mutations ?? []).entries()) {
-    const field = `spec.mutations[${index}]`
-    errors.push(...oneOf(`${field}.patchType`, patchType, ['ApplyConfiguration', 'JSONPatch']))
-    if (patchType === 'ApplyConfiguration' && applyConfiguration === undefined) errors.push(required(`${field}.applyConfiguration`))
-    if (patchType === 'JSONPatch' && jsonPatch === undefined) errors.push(required(`${field}.jsonPatch`))
-  }
+  for (const [index, mutation] of (spec.mutations ?? []).entries())
+    errors.push(...validateMutation(mutation, `spec.mutations[${index}]`, expressions))
   return [...errors, ...oneOf('spec.reinvocationPolicy', spec.reinvocationPolicy, reinvocationPolicies)]
 }
 
@@ -190,7 +215,7 @@ function paramRefText(reference: ParamRef | undefined): string {
 
 const common = { hasGeneration: true, allowUnconditionalUpdate: false }
 
-/** Rules for validating admission policies; their expressions are not read here. */
+/** Rules for validating admission policies. */
 export const validatingPolicyStrategy: ResourceStrategy<ValidatingAdmissionPolicy> = {
   ...common,
   type: validatingadmissionpolicies,
@@ -226,7 +251,7 @@ export const validatingPolicyBindingStrategy: ResourceStrategy<ValidatingAdmissi
   ],
 }
 
-/** Rules for mutating admission policies; their expressions are not read here. */
+/** Rules for mutating admission policies. */
 export const mutatingPolicyStrategy: ResourceStrategy<MutatingAdmissionPolicy> = {
   ...common,
   type: mutatingadmissionpolicies,

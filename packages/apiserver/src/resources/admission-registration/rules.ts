@@ -1,4 +1,5 @@
 import type { MatchCondition, MatchResources, NamedRuleWithOperations, RuleWithOperations } from '@k3s/api/types/admissionregistration/v1'
+import { conditionProblems } from './expressions.ts'
 import { duplicate, invalidValue, notSupported, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids, oneOf, optionalOneOf } from '../../validation/fields.ts'
@@ -110,13 +111,19 @@ export function validateMatch(match: MatchResources | undefined, field: string):
   ]
 }
 
-/** Problems of conditions but for the meaning of their expressions. */
-export function validateConditions(conditions: readonly MatchCondition[] | undefined, field: string): FieldError[] {
+/** Problems of conditions. They may use parameters when their policy has some. */
+export function validateConditions(
+  conditions: readonly MatchCondition[] | undefined,
+  field: string,
+  options: { readonly hasParams: boolean } = { hasParams: false },
+): FieldError[] {
   const names = (conditions ?? []).map(({ name }) => name)
   const errors: FieldError[] = names.length > maxConditions ? [tooMany(field, names.length, maxConditions)] : []
-  for (const [index, { name, expression }] of (conditions ?? []).entries()) {
+  for (const [index, condition] of (conditions ?? []).entries()) {
+    const { name, expression } = condition
     const at = `${field}[${index}]`
     if (expression.trim() === '') errors.push(required(`${at}.expression`))
+    else errors.push(...conditionProblems(condition, `${at}.expression`, options))
     errors.push(...(name ? invalids(`${at}.name`, name, qualifiedName(name)) : [required(`${at}.name`)]))
     if (name && names.indexOf(name) < index) errors.push(duplicate(`${at}.name`, name))
   }

@@ -30,11 +30,23 @@ function validateReference({ apiVersion = '', kind, name }: CrossVersionObjectRe
   const errors: FieldError[] = []
   errors.push(...(kind ? invalids(`${field}.kind`, kind, pathSegment(kind)) : [required(`${field}.kind`)]))
   errors.push(...(name ? invalids(`${field}.name`, name, pathSegment(name)) : [required(`${field}.name`)]))
+  return [...errors, ...validateVersion(apiVersion, `${field}.apiVersion`, allowsCore)]
+}
+
+function validateVersion(apiVersion: string, field: string, allowsCore: boolean): FieldError[] {
   const parts = apiVersion.split('/')
-  if (parts.length > 2) errors.push(invalidValue(`${field}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`))
+  const errors: FieldError[] = []
+  if (parts.length > 2) errors.push(invalidValue(field, apiVersion, `unexpected GroupVersion string: ${apiVersion}`))
   else if (!allowsCore && parts.length < 2)
-    errors.push(invalidValue(`${field}.apiVersion`, apiVersion, 'apiVersion must specify API group'))
+    errors.push(invalidValue(field, apiVersion, 'apiVersion must specify API group'))
   return errors
+}
+
+/** What is scaled is named by its group, as soon as it is named anew. */
+export function validateTargetVersion({ scaleTargetRef: now }: HorizontalPodAutoscalerSpec, previous?: HorizontalPodAutoscalerSpec): FieldError[] {
+  const then = previous?.scaleTargetRef
+  if (then !== undefined && then.apiVersion === now.apiVersion && then.kind === now.kind) return []
+  return validateVersion(now.apiVersion ?? '', 'spec.scaleTargetRef.apiVersion', now.kind === 'ReplicationController')
 }
 
 function validateIdentifier({ name }: MetricIdentifier, field: string): FieldError[] {

@@ -3,7 +3,7 @@ import type { ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { nonNegative } from '../../validation/fields.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
-import { metricsText, validateAutoscalerSpec } from './metrics.ts'
+import { metricsText, validateAutoscalerSpec, validateTargetVersion } from './metrics.ts'
 
 function defaults({ spec }: HorizontalPodAutoscaler): void {
   spec.minReplicas ??= 1
@@ -31,7 +31,8 @@ export const horizontalPodAutoscalerStrategy: ResourceStrategy<HorizontalPodAuto
     delete autoscaler.status
   },
   validate: ({ spec }) => validateAutoscalerSpec(spec),
-  update: { prepare: keepStatus },
+  validateCreate: ({ spec }) => validateTargetVersion(spec),
+  update: { prepare: keepStatus, validate: ({ spec }, { spec: previous }) => validateTargetVersion(spec, previous) },
   status: statusUpdate(({ status }) => [
     ...nonNegative('status.currentReplicas', status?.currentReplicas),
     ...nonNegative('status.desiredReplicas', status?.desiredReplicas),

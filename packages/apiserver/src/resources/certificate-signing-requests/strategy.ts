@@ -174,6 +174,7 @@ export function certificateSigningRequestStrategy(authorizer: Authorizer): Resou
   return {
     type: certificatesigningrequests,
     hasGeneration: false,
+    validateName: () => [],
     prepareForCreate(request, { user }) {
       const { username: _name, uid: _uid, groups: _groups, extra: _extra, ...spec } = request.spec
       request.spec = {

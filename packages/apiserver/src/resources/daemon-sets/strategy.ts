@@ -92,6 +92,7 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
       ? [invalidValue('status.collisionCount', status?.collisionCount ?? 0, 'cannot be decremented')]
       : []),
   ]),
+  hiddenInRows: [templateGeneration],
   columns: [
     nameColumn(),
     column('Desired', ({ status }) => status?.desiredNumberScheduled ?? 0, { type: 'integer', description: 'Nodes that should run a pod' }),

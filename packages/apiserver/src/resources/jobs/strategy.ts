@@ -77,7 +77,7 @@ function validateSpec({ spec }: Job): FieldError[] {
   if (spec.selector === undefined) errors.push(required('spec.selector'))
   else errors.push(...validateLabelSelector(spec.selector, 'spec.selector'))
   const labels = spec.template.metadata?.labels
-  if (spec.selector !== undefined && !selectorMatches(spec.selector, labels)) {
+  if (!selectorMatches(spec.selector, labels)) {
     errors.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'))
   }
   return errors
@@ -133,6 +133,8 @@ export const jobStrategy: ResourceStrategy<Job> = {
   defaults,
   prepareForCreate(job) {
     if (job.spec.manualSelector !== true) generateSelector(job)
+    // As upstream's defaults do when they see the object again.
+    if (Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...job.spec.template.metadata?.labels }
     job.status = {}
   },
   validate,

@@ -32,7 +32,7 @@ function defaults(node: Node): void {
   }
   // `podCIDR` is the first of `podCIDRs`; old clients know only one of them.
   const { spec } = node
-  if (spec.podCIDR && (spec.podCIDRs ?? []).length === 0) spec.podCIDRs = [spec.podCIDR]
+  if (spec.podCIDR && spec.podCIDRs?.[0] !== spec.podCIDR) spec.podCIDRs = [spec.podCIDR]
   else if ((spec.podCIDRs ?? []).length > 0) spec.podCIDR = spec.podCIDRs?.[0]
 }
 

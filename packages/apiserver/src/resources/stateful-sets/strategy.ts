@@ -105,6 +105,7 @@ function validate(set: StatefulSet): FieldError[] {
     ...validateRunningTemplate(effectiveTemplate(set), spec.selector, {
       field: 'spec.template',
       owner: 'StatefulSet',
+      unreadable: '',
       rules: templateRules,
     }),
   )

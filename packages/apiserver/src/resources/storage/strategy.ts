@@ -12,7 +12,8 @@ import {
   type VolumeAttributesClass,
   volumeattributesclasses,
 } from '@k3s/api/types/storage/v1'
-import { duplicate, required } from '../../validation/field-error.ts'
+import { duplicate, forbiddenField, required } from '../../validation/field-error.ts'
+import { semanticEqual } from '../../validation/equality.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateDriverName } from '../pods/volumes.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -34,7 +35,7 @@ export const storageClassStrategy: ResourceStrategy<StorageClass> = {
     storage.volumeBindingMode ??= 'Immediate'
   },
   validate: ({ provisioner, reclaimPolicy, volumeBindingMode }) => [
-    ...(provisioner ? invalids('provisioner', provisioner, qualifiedName(provisioner.toLowerCase())) : [required('provisioner')]),
+    ...(provisioner ? invalids('provisioner', provisioner.toLowerCase(), qualifiedName(provisioner.toLowerCase())) : [required('provisioner')]),
     ...optionalOneOf('reclaimPolicy', reclaimPolicy, ['Delete', 'Retain']),
     ...oneOf('volumeBindingMode', volumeBindingMode, ['Immediate', 'WaitForFirstConsumer']),
   ],
@@ -67,14 +68,15 @@ export const volumeAttributesClassStrategy: ResourceStrategy<VolumeAttributesCla
   hasGeneration: false,
   validate: (attributes) => [
     ...(attributes.driverName
-      ? invalids('driverName', attributes.driverName, qualifiedName(attributes.driverName.toLowerCase()))
+      ? invalids('driverName', attributes.driverName.toLowerCase(), qualifiedName(attributes.driverName.toLowerCase()))
       : [required('driverName')]),
     ...(Object.keys(attributes.parameters ?? {}).length === 0 ? [required('parameters', 'must contain at least one key/value pair')] : []),
   ],
   update: {
     validate: (attributes, previous) => [
-      ...immutable('driverName', attributes.driverName, previous.driverName),
-      ...immutable('parameters', attributes.parameters, previous.parameters),
+      ...(['driverName', 'parameters'] as const).flatMap((name) =>
+        semanticEqual(attributes[name], previous[name]) ? [] : [forbiddenField(name, `updates to ${name} are forbidden.`)],
+      ),
     ],
   },
   columns: [nameColumn(), column('DriverName', (attributes) => attributes.driverName), ageColumn()],
@@ -132,7 +134,7 @@ function validateCsiNode({ spec }: CSINode): FieldError[] {
     const errors = [...validateDriverName(driver.name, `${at}.name`), ...requiredString(`${at}.nodeID`, driver.nodeID)]
     if (names.has(driver.name)) errors.push(duplicate(`${at}.name`, driver.name))
     names.add(driver.name)
-    for (const key of driver.topologyKeys ?? []) errors.push(...invalids(at, key, qualifiedName(key)))
+    for (const key of driver.topologyKeys ?? []) errors.push(...(key === '' ? [required(at)] : []), ...invalids(at, key, qualifiedName(key)))
     return errors
   })
 }
@@ -143,6 +145,15 @@ export const csiNodeStrategy: ResourceStrategy<CSINode> = {
   hasGeneration: false,
   allowUnconditionalUpdate: false,
   validate: validateCsiNode,
+  update: {
+    // What a driver says of the node stays, but how much it can take.
+    validate: ({ spec }, { spec: old }) =>
+      (old.drivers ?? []).flatMap(({ allocatable: _, ...before }) =>
+        (spec.drivers ?? [])
+          .filter(({ name }) => name === before.name)
+          .flatMap(({ allocatable: __, ...driver }) => immutable('spec.drivers', driver, before)),
+      ),
+  },
   columns: [nameColumn(), column('Drivers', ({ spec }) => spec.drivers?.length ?? 0, { type: 'integer' }), ageColumn()],
 }
 
@@ -163,6 +174,12 @@ export const csiStorageCapacityStrategy: ResourceStrategy<CSIStorageCapacity> = 
   },
 }
 
+function volumeNameProblems(name: string | undefined): FieldError[] {
+  if (name === undefined) return []
+  const at = 'spec.source.persistentVolumeName'
+  return [...(name === '' ? [required(at, 'must specify non empty persistentVolumeName')] : []), ...invalids(at, name, dns1123Subdomain(name))]
+}
+
 /** Rules for volume attachments: what is attached where never changes. */
 export const volumeAttachmentStrategy: ResourceStrategy<VolumeAttachment> = {
   type: volumeattachments,
@@ -176,7 +193,8 @@ export const volumeAttachmentStrategy: ResourceStrategy<VolumeAttachment> = {
     ...(spec.source.persistentVolumeName === undefined && spec.source.inlineVolumeSpec === undefined
       ? [required('spec.source', 'must specify exactly one of inlineVolumeSpec and persistentVolumeName')]
       : []),
-    ...(spec.nodeName ? invalids('spec.nodeName', spec.nodeName, dns1123Subdomain(spec.nodeName)) : [required('spec.nodeName')]),
+    ...volumeNameProblems(spec.source.persistentVolumeName),
+    ...invalids('spec.nodeName', spec.nodeName, dns1123Subdomain(spec.nodeName)),
   ],
   update: { prepare: keepStatus, validate: (attachment, previous) => immutable('spec', attachment.spec, previous.spec) },
   status: statusUpdate(),

@@ -28,13 +28,21 @@ export function validateWorkloadSelector(selector: LabelSelector | undefined, fi
 export function validateRunningTemplate(
   template: PodTemplateSpec | undefined,
   selector: LabelSelector | undefined,
-  options: { readonly field: string; readonly owner: string; readonly rules: PodRules },
+  options: {
+    readonly field: string
+    readonly owner: string
+    readonly rules: PodRules
+    /** What is said of a selector that cannot be read, besides why; absent: nothing. */
+    readonly unreadable?: string | undefined
+  },
 ): FieldError[] {
   const { field, owner, rules } = options
   if (template === undefined) return [required(field)]
   const errors: FieldError[] = []
   const labels = template.metadata?.labels
-  if (selector !== undefined && !isEmptySelector(selector) && !selectorMatches(selector, labels)) {
+  const isReadable = validateLabelSelector(selector, '').length === 0
+  if (!isReadable && options.unreadable !== undefined) errors.push(invalidValue('spec.selector', selector, options.unreadable))
+  if (isReadable && selector !== undefined && !isEmptySelector(selector) && !selectorMatches(selector, labels)) {
     errors.push(invalidValue(`${field}.metadata.labels`, labels, '`selector` does not match template `labels`'))
   }
   errors.push(...validatePodTemplate(template, field, rules))
