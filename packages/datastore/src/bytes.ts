@@ -39,3 +39,11 @@ export function prefixRange(prefix: Bytes): KeyRange {
 export function toBinaryString(bytes: Bytes): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
+
+/**
+ * Gives an array's memory back at once, when its buffer holds nothing else. Left to the collector, large short-lived buffers make V8 collect the
+ * whole heap every some megabytes. Afterwards the array, and every view of it, is empty: only who owns it alone may do so.
+ */
+export function releaseBytes({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
+}

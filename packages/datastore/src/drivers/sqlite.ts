@@ -13,12 +13,12 @@ import type {
   WriteRequest,
 } from '../engine/backend.ts'
 import { sizeOfRequest } from '../engine/commit-queue.ts'
+import { unpackItems } from '../engine/packed-list.ts'
+import type { PackedItems, PackedList } from '../engine/packed-list.ts'
 import { ByteReader, ByteWriter } from './byte-stream.ts'
 import { readBatchResult, readEvent, writeItem, writeRequest } from './sqlite/codec.ts'
 import { Checkpointer } from './sqlite/checkpointer.ts'
 import type { Call, CommitAnswer, CompactAnswer, ReaderCall, WorkerSettings, WriterCall } from './sqlite/messages.ts'
-import { unpackItems } from './sqlite/packed-items.ts'
-import type { PackedItems } from './sqlite/packed-items.ts'
 import type { ListEnd, LogPageMessage } from './sqlite/reader.ts'
 import { WorkerThread } from './sqlite/worker-thread.ts'
 
@@ -103,11 +103,21 @@ class SqliteBackend implements Backend {
 
   async list(request: ListRequest): Promise<ListResult> {
     const items: KeyValue[] = []
+    const end = await this.#readParts(request, (part) => void items.push(...unpackItems(part)))
+    return { ...end, items }
+  }
+
+  async listPacked(request: ListRequest): Promise<PackedList> {
+    const parts: PackedItems[] = []
+    const end = await this.#readParts(request, (part) => void parts.push(part))
+    return { ...end, parts }
+  }
+
+  async #readParts(request: ListRequest, onPart: (part: PackedItems) => void): Promise<Omit<ListResult, 'items'>> {
     const call: ReaderCall = { method: 'list', request: { ...request, range: ownRange(request.range) } }
-    const onPart = (part: PackedItems): void => void items.push(...unpackItems(part))
     const { last, ...end } = (await this.#reader.call(call, [], onPart)) as ListEnd
     if (last !== undefined) onPart(last)
-    return { ...end, items }
+    return end
   }
 
   async readLog(request: LogRequest): Promise<LogPage> {

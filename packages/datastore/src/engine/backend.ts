@@ -4,6 +4,7 @@
  */
 import type { Bytes, KeyRange, KeyValue, Lease, ListResult, Txn, TxnResult, WatchEvent } from '../contract.ts'
 import type { DatastoreError } from '../errors.ts'
+import type { PackedList } from './packed-list.ts'
 
 /** One entry of the commit queue. */
 export type WriteRequest =
@@ -143,6 +144,8 @@ export interface Backend extends AsyncDisposable {
    */
   commit(batch: { readonly id: string; readonly requests: readonly WriteRequest[] }): Promise<BatchResult>
   list(request: ListRequest): Promise<ListResult>
+  /** The same; absent where it would not be cheaper. */
+  listPacked?(request: ListRequest): Promise<PackedList>
   /** Throws `Compacted` when `from` is below the compact revision. */
   readLog(request: LogRequest): Promise<LogPage>
   /** Frees the space of some history below the compact revision; true when more is left. Bounded to some milliseconds. */

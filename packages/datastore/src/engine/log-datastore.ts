@@ -22,11 +22,12 @@ import type {
 } from '../contract.ts'
 import { DatastoreError } from '../errors.ts'
 import { abortable } from './abortable.ts'
-import type { Backend, WriteOutcome, WriteRequest } from './backend.ts'
+import type { Backend, ListRequest, WriteOutcome, WriteRequest } from './backend.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { Compactor } from './compactor.ts'
 import { LeaseExpiry, steadyNow } from './lease-expiry.ts'
 import { NewestPosition } from './newest-position.ts'
+import type { ListsPacked, PackedLister } from './packed-list.ts'
 import { checkKey, checkRange, checkRequest, checkRevision, checkWhole, defaultLimits } from './validate.ts'
 import type { RequestLimits } from './validate.ts'
 import { WatchHub } from './watch-hub.ts'
@@ -39,7 +40,7 @@ export interface LogDatastoreOptions {
 }
 
 /** A datastore on a backend that stores the log: one commit queue, one tail for all watches, lease expiry and compaction. */
-export class LogDatastore implements Datastore {
+export class LogDatastore implements ListsPacked {
   readonly #backend: Backend
   readonly #limits: RequestLimits
   readonly #hub: WatchHub
@@ -98,11 +99,26 @@ export class LogDatastore implements Datastore {
   }
 
   async list(range: KeyRange, options: ListOptions = {}): Promise<ListResult> {
-    const { revision, limit = 0, keysOnly = false, countOnly = false, signal } = options
+    return this.#list(range, options, (request) => this.#backend.list(request))
+  }
+
+  /** Passes what the backend has packed on. */
+  get listPacked(): PackedLister | undefined {
+    const backend = this.#backend
+    const { listPacked } = backend
+    if (listPacked === undefined) return undefined
+    return (range, options = {}) => this.#list(range, options, (request) => listPacked.call(backend, request))
+  }
+
+  async #list<T extends { readonly revision: number }>(
+    range: KeyRange,
+    { revision, limit = 0, keysOnly = false, countOnly = false, signal }: ListOptions,
+    list: (request: ListRequest) => Promise<T>,
+  ): Promise<T> {
     checkRange(range)
     checkRevision(revision)
     checkWhole('The limit', limit, 0)
-    const result = await this.#read(signal, () => this.#backend.list({ range, revision, limit, keysOnly, countOnly }))
+    const result = await this.#read(signal, () => list({ range, revision, limit, keysOnly, countOnly }))
     this.#newestRead = Math.max(this.#newestRead, result.revision)
     return result
   }

@@ -11,12 +11,13 @@ import { createServer as createTcpServer } from 'node:net'
 import type { Server as NetServer, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import type { Logger } from '@k3s/lifecycle'
+import { releaseBytes } from '../bytes.ts'
 import { admit } from './authority.ts'
 import { etcdErrors, GrpcError, grpcCodes, toGrpcError } from './grpc-error.ts'
 import { finishFrame, framePrefixBytes, openGrpcStream, readFrameLength } from './grpc-stream.ts'
 import type { GrpcStream } from './grpc-stream.ts'
 
-/** One method: a unary one takes a message and answers a frame, that is a message after {@link framePrefixBytes} bytes of headroom. */
+/** One method: a unary one takes a message and answers a frame, that is a message after {@link framePrefixBytes} bytes of headroom, which is the server's from then on. */
 export type GrpcMethod =
   | { readonly kind: 'unary'; readonly answer: (message: Buffer) => Promise<Buffer> }
   | { readonly kind: 'stream'; readonly serve: (stream: GrpcStream) => Promise<void> }
@@ -258,7 +259,10 @@ function respond(stream: ServerHttp2Stream, frame: Buffer): void {
   if (stream.closed || stream.destroyed) return
   stream.on('wantTrailers', () => stream.sendTrailers(okTrailers))
   stream.respond(okHeaders, { waitForTrailers: true })
-  stream.end(finishFrame(frame))
+  // Called when the frame is with the system, and not before; after an error it is the collector's.
+  stream.end(finishFrame(frame), (error?: Error | null) => {
+    if (!error) releaseBytes(frame)
+  })
 }
 
 function refuse(stream: ServerHttp2Stream, error: GrpcError): void {

@@ -2,9 +2,12 @@ import type { Bytes } from '../contract.ts'
 import { isDatastoreError } from '../errors.ts'
 import { enums } from '../etcd/messages.ts'
 import type { Message, MessageInput } from '../etcd/messages.ts'
+import { listsPacked } from '../engine/packed-list.ts'
+import { encode } from '../etcd/codec.ts'
+import { encodePackedRange } from '../etcd/packed-range.ts'
 import { etcdErrors } from './grpc-error.ts'
 import type { Member } from './member.ts'
-import { checkRangeRequest, finishRange, toListOptions, toRange } from './ranges.ts'
+import { checkRangeRequest, finishRange, isPlain, toListOptions, toRange } from './ranges.ts'
 import { checkPut, checkTxn, keepsSomething, toPut, toTxn, toTxnResponse } from './txns.ts'
 
 /** etcd's KV service. */
@@ -17,11 +20,18 @@ export class KvService {
     this.#maxTxnOperations = maxTxnOperations
   }
 
-  async range(request: Message<'RangeRequest'>): Promise<MessageInput<'RangeResponse'>> {
+  /** Answers with an encoded `RangeResponse` after `headroom` bytes: lists are most of what a server sends. */
+  async range(request: Message<'RangeRequest'>, headroom: number): Promise<Buffer> {
     checkRangeRequest(request)
     const { datastore } = this.#member
-    const list = await datastore.list(toRange(request.key, request.rangeEnd), toListOptions(request))
-    return { header: this.#member.header(list.revision), ...finishRange(request, list) }
+    const [range, options] = [toRange(request.key, request.rangeEnd), toListOptions(request)]
+    const listPacked = isPlain(request) && listsPacked(datastore) ? datastore.listPacked : undefined
+    if (listPacked !== undefined) {
+      const list = await listPacked(range, options)
+      return encodePackedRange(this.#member.header(list.revision), list, headroom)
+    }
+    const list = await datastore.list(range, options)
+    return encode('RangeResponse', { header: this.#member.header(list.revision), ...finishRange(request, list) }, headroom)
   }
 
   async put(request: Message<'PutRequest'>): Promise<MessageInput<'PutResponse'>> {

@@ -45,7 +45,8 @@ export function createMethods(member: Member, options: MethodOptions): (path: st
     table.set(methods[name].path, { kind: 'stream', serve })
   }
 
-  unary('range', (request) => kv.range(request))
+  const range = async (message: Buffer): Promise<Buffer> => kv.range(decode('RangeRequest', message), framePrefixBytes)
+  table.set(methods.range.path, { kind: 'unary', answer: range })
   unary('put', (request) => kv.put(request))
   unary('deleteRange', (request) => kv.deleteRange(request))
   unary('txn', (request) => kv.txn(request))

@@ -20,7 +20,7 @@ export function checkRangeRequest({ key, sortOrder, sortTarget }: Message<'Range
 /** How a datastore is asked for what a request wants; {@link finishRange} does the rest. */
 export function toListOptions(request: Message<'RangeRequest'>): Omit<ListOptions, 'signal'> {
   const { limit, revision, keysOnly, countOnly } = request
-  const needsAll = isSorted(request) || isFiltered(request)
+  const needsAll = !isPlain(request)
   return {
     ...(revision > 0 && { revision }),
     ...(limit > 0 && !needsAll && { limit }),
@@ -31,7 +31,7 @@ export function toListOptions(request: Message<'RangeRequest'>): Omit<ListOption
 
 /** Follows etcd's executeRange: filter, sort, cut, in this order; `count` is of the whole range. */
 export function finishRange(request: Message<'RangeRequest'>, list: ListResult): Omit<MessageInput<'RangeResponse'>, 'header'> {
-  if (!isSorted(request) && !isFiltered(request)) return { kvs: list.items, more: list.more, count: list.count }
+  if (isPlain(request)) return { kvs: list.items, more: list.more, count: list.count }
   const { limit, keysOnly, sortOrder } = request
   let kvs = isFiltered(request) ? list.items.filter((item) => isWanted(request, item)) : list.items
   if (isSorted(request)) {
@@ -43,6 +43,11 @@ export function finishRange(request: Message<'RangeRequest'>, list: ListResult):
   if (more) kvs = kvs.slice(0, limit)
   if (keysOnly) kvs = kvs.map((item) => ({ ...item, value: emptyBytes }))
   return { kvs, more, count: list.count }
+}
+
+/** Whether a list of the datastore is the answer as it is. */
+export function isPlain(request: Message<'RangeRequest'>): boolean {
+  return !isSorted(request) && !isFiltered(request)
 }
 
 /** A list is in ascending order of its keys already. */

@@ -53,6 +53,19 @@ export class WireWriter {
     this.bytes(value)
   }
 
+  /** As {@link WireWriter.taggedBytes}, of a part of `from`; it makes no array. */
+  taggedSlice(tag: number, from: Buffer, start: number, end: number): void {
+    this.buffer[this.#at++] = tag
+    this.number(end - start)
+    this.#at += from.copy(this.buffer, this.#at, start, end)
+  }
+
+  /** Bytes as they are. */
+  raw(value: Uint8Array): void {
+    this.buffer.set(value, this.#at)
+    this.#at += value.length
+  }
+
   /** A varint of 64 bits. */
   bigint(value: bigint): void {
     // In two halves, which are numbers: arithmetic with bigints allocates.
@@ -69,8 +82,7 @@ export class WireWriter {
   /** A length, then bytes. */
   bytes(value: Uint8Array): void {
     this.number(value.length)
-    this.buffer.set(value, this.#at)
-    this.#at += value.length
+    this.raw(value)
   }
 
   /** A length, then the text in UTF-8, of which `length` is the number of bytes. */

@@ -1,5 +1,5 @@
 import type { ListRequest, LogRequest, RestoredLease } from '../../engine/backend.ts'
-import type { PackedItems } from './packed-items.ts'
+import type { PackedItems } from '../../engine/packed-list.ts'
 
 /** What a worker is started with. */
 export interface WorkerSettings {

@@ -4,29 +4,22 @@
  */
 import { emptyBytes } from '../../bytes.ts'
 import type { KeyRange, KeyValue } from '../../contract.ts'
+import type { PackedItems } from '../../engine/packed-list.ts'
 import type { StoreListOptions } from '../../engine/store.ts'
 import { findItem, itemSource } from './store.ts'
 import type { Statements } from './store.ts'
 
 /** Rows of the first part, when nothing is known of their size: 96 MiB if each is as large as a request may be. */
 const firstRows = 64
-/** Bytes of a part, as far as the size of earlier rows tells: who keeps one item keeps its part. */
-const partBytes = 256 * 1024
+/** Bytes of a part, as far as the size of earlier rows tells: who keeps one item keeps its part. Larger ones cost more a byte, for memory that is new. */
+const partBytes = 128 * 1024
 const maxRows = 4096
-
-/** Some items, in byte order of their keys. */
-export interface PackedItems {
-  /** Key and value of one item after the other. */
-  readonly bytes: Uint8Array<ArrayBuffer>
-  /** The numbers of one item after the other, as JSON: the lengths of key and value, create and mod revision, version, lease (a text if not 0). */
-  readonly numbers: string
-}
 
 /** Makes a query for items, in order, one that gives one row: {@link PackedItems}, the last key, and how many they are. */
 function packedQuery(items: string): string {
-  return `select cast(group_concat(key || value, '') as blob),
-    '[' || group_concat(length(key) || ',' || length(value) || ',' || created || ',' || revision || ',' || version || ',' || coalesce('"' || lease || '"', 0)) || ']',
-    max(key), count(*) from (${items})`
+  const lists = ['length(key)', 'length(value)', 'created', 'revision', 'version', `coalesce('"' || lease || '"', 0)`]
+  const numbers = lists.map((list) => `group_concat(${list})`).join(" || '],[' || ")
+  return `select cast(group_concat(key || value, '') as blob), '[[' || ${numbers} || ']]', max(key), count(*) from (${items})`
 }
 
 /**
@@ -65,7 +58,7 @@ function packItem({ key, value, createRevision, modRevision, version, leaseId }:
   bytes.set(key)
   bytes.set(value, key.length)
   const lease = leaseId === 0n ? 0 : `"${leaseId}"`
-  return { bytes, numbers: `[${key.length},${value.length},${createRevision},${modRevision},${version},${lease}]` }
+  return { bytes, numbers: `[[${key.length}],[${value.length}],[${createRevision}],[${modRevision}],[${version}],[${lease}]]` }
 }
 
 /** The key that comes next in byte order. */
@@ -80,25 +73,4 @@ function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = bytes
   const isOwn = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length
   return isOwn ? new Uint8Array(buffer) : Uint8Array.from(bytes)
-}
-
-export function unpackItems({ bytes, numbers }: PackedItems): KeyValue[] {
-  const fields = JSON.parse(numbers) as readonly (number | string)[] // made by packedQuery
-  const items: KeyValue[] = []
-  let position = 0
-  for (let index = 0; index < fields.length; index += 6) {
-    const keyEnd = position + Number(fields[index])
-    const end = keyEnd + Number(fields[index + 1])
-    const lease = fields[index + 5]
-    items.push({
-      key: bytes.subarray(position, keyEnd),
-      value: bytes.subarray(keyEnd, end),
-      createRevision: Number(fields[index + 2]),
-      modRevision: Number(fields[index + 3]),
-      version: Number(fields[index + 4]),
-      leaseId: typeof lease === 'string' ? BigInt(lease) : 0n,
-    })
-    position = end
-  }
-  return items
 }

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads'
+import type { PackedItems } from '../../engine/packed-list.ts'
 import { DatastoreError } from '../../errors.ts'
 import { ByteReader } from '../byte-stream.ts'
 import { readError } from './codec.ts'
-import type { PackedItems } from './packed-items.ts'
 import type { Answer, Call, CallMessage, Loaded, WorkerSettings } from './messages.ts'
 
 interface PendingCall {
