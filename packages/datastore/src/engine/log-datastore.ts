@@ -3,7 +3,6 @@ import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
 import type {
   Bytes,
   CallOptions,
-  Datastore,
   DatastoreLimits,
   DatastoreStatus,
   GetResult,

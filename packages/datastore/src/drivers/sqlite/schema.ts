@@ -68,7 +68,7 @@ const migrations: Readonly<Record<number, string>> = {
 /** A database file that this process alone writes to. */
 export interface OwnedFile {
   readonly database: SqlDatabase
-  /** Closes and opens the connection anew: after a failed commit, when its state is not to be trusted. */
+  /** Closes and opens the connection anew: after a failed commit, when its state is not to be trusted. After a failure it may be called again. */
   reopen(): SqlDatabase
   close(): void
 }
@@ -82,16 +82,19 @@ export function openOwnedFile(engine: SqlEngine, path: string): OwnedFile {
   const lockPath = `${path}.lock`
   const lock = takeLock(engine, path, lockPath)
   try {
-    let database = openWriter(engine, path)
+    const first = openWriter(engine, path)
+    let database: SqlDatabase | undefined = first
     return {
-      database,
+      database: first,
       reopen() {
-        database.close()
-        database = openWriter(engine, path)
-        return database
+        database?.close()
+        database = undefined
+        const opened = openWriter(engine, path)
+        database = opened
+        return opened
       },
       close() {
-        database.close()
+        database?.close()
         lock.close()
       },
     }

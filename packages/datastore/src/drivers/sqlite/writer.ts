@@ -6,7 +6,7 @@ import { ByteReader, ByteWriter } from '../byte-stream.ts'
 import { readItem, readRequest, writeBatchResult } from './codec.ts'
 import { sqliteCode } from './database.ts'
 import type { SqlDatabase, SqlEngine } from './database.ts'
-import type { CommitAnswer, CompactAnswer } from './messages.ts'
+import type { CommitAnswer, CompactAnswer, LogSize } from './messages.ts'
 import { checkComplete, SqliteRestore } from './restore.ts'
 import { checkpoint, openOwnedFile, readNumber } from './schema.ts'
 import type { OwnedFile } from './schema.ts'
@@ -33,6 +33,8 @@ export class Writer {
   #gavePagesBack = false
   /** Whether the store may differ from the file, because a transaction has failed. */
   #mustLoad = false
+  /** The connection was closed after a failed commit, and could not be opened again yet. */
+  #mustReopen = false
 
   /** `toRestore`: a file whose restore was not finished is not refused. */
   constructor(engine: SqlEngine, path: string, { toRestore }: { readonly toRestore: boolean }) {
@@ -61,6 +63,7 @@ export class Writer {
     const requests = from.list(() => readRequest(from))
     let result: BatchResult
     let change: ReturnType<SqliteStore['save']>
+    this.#ensureOpen()
     try {
       this.#statements.of('begin immediate').run()
       if (this.#mustLoad) this.#store.load()
@@ -86,15 +89,15 @@ export class Writer {
     const known = new Map(strings.map((string, number) => [string, number]))
     const to = new ByteWriter({ capacity: 1024 + 256 * requests.length, known })
     writeBatchResult(to, result)
-    return { result: to.finish(), log: checkpoint(this.#statements, 'noop') }
+    return { result: to.finish(), log: this.#logSize() }
   }
 
   /**
    * Copies the rest of a large write-ahead log into the file. While the checkpointer copies beside a busy writer, the log never is copied
-   * whole, and only then it starts anew with the next write.
+   * whole, and only then it starts anew with the next write. A disk that fails now is asked again after the next write.
    */
   keepLogSmall(): void {
-    if (checkpoint(this.#statements, 'noop').bytes >= maxLogBytes) checkpoint(this.#statements)
+    if (this.#logSize().bytes >= maxLogBytes) this.#logSize('passive')
   }
 
   /**
@@ -104,6 +107,7 @@ export class Writer {
    */
   compactSlice(): CompactAnswer {
     const deadline = performance.now() + sliceMs
+    this.#ensureOpen()
     const of = (sql: string): ReturnType<Statements['of']> => this.#statements.of(sql)
     // Losing a slice in a crash costs nothing, so it waits for no fsync of its own.
     this.#database.exec('pragma synchronous = normal')
@@ -127,7 +131,7 @@ export class Writer {
       const isMore = !isDone || this.#vacuumSlice()
       const hasShrunk = !isMore && this.#gavePagesBack
       if (hasShrunk) this.#gavePagesBack = false
-      return { isMore, hasShrunk, log: checkpoint(this.#statements, 'noop') }
+      return { isMore, hasShrunk, log: this.#logSize() }
     } catch (error) {
       this.#rollBack()
       throw failedCommit(this.#path, error)
@@ -177,6 +181,34 @@ export class Writer {
     return superfluous() > 0
   }
 
+  /** The log's size, after a checkpoint if that is asked for; as if empty when the disk fails, which is no failure of what was done before. */
+  #logSize(mode: 'passive' | 'noop' = 'noop'): LogSize {
+    try {
+      return checkpoint(this.#statements, mode)
+    } catch (error) {
+      if (sqliteCode(error) === undefined) throw error
+      return { bytes: 0, copiedBytes: 0 }
+    }
+  }
+
+  #ensureOpen(): void {
+    if (!this.#mustReopen) return
+    try {
+      this.#reopen()
+    } catch (error) {
+      throw new DatastoreError('Unavailable', `Cannot write to datastore "${this.#path}": it could not be opened again`, { cause: error })
+    }
+  }
+
+  #reopen(): void {
+    this.#mustReopen = true
+    this.#database = this.#file.reopen()
+    this.#mustReopen = false
+    this.#mustLoad = true
+    this.#statements = new Statements(this.#database)
+    this.#store = new SqliteStore(this.#statements)
+  }
+
   #rollBack(): void {
     try {
       this.#database.exec('rollback')
@@ -191,9 +223,7 @@ export class Writer {
    */
   #wasCommitted(change: ReturnType<SqliteStore['save']>, cause: unknown): boolean {
     try {
-      this.#database = this.#file.reopen()
-      this.#statements = new Statements(this.#database)
-      this.#store = new SqliteStore(this.#statements)
+      this.#reopen()
       const isBusy = readNumber(this.#database, 'pragma wal_checkpoint(truncate)') !== 0
       if (isBusy) throw new Error('A reader holds the write-ahead log')
       this.#store.load()
