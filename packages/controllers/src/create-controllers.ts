@@ -1,6 +1,10 @@
 import type { Client, InformerFactory } from '@k3s/client'
 import { noLogger, systemClock, type Clock, type Logger, type MetricsRegistry, type Service } from '@k3s/lifecycle'
+import { createCertificateApprovingController } from './certificates/approving-controller.ts'
+import { createCertificateCleanerController } from './certificates/cleaner-controller.ts'
+import { createCertificateSigningController, type CertificateSigningOptions } from './certificates/signing-controller.ts'
 import { createCloudNodeController } from './cloud-node/cloud-node-controller.ts'
+import { createClusterRoleAggregationController } from './clusterrole-aggregation/clusterrole-aggregation-controller.ts'
 import { createCronJobController } from './cronjob/cronjob-controller.ts'
 import { createDaemonSetController } from './daemonset/daemonset-controller.ts'
 import { createDeploymentController } from './deployment/deployment-controller.ts'
@@ -24,7 +28,11 @@ import { createRootCaPublisher } from './serviceaccount/root-ca-publisher.ts'
 import { createServiceAccountController } from './serviceaccount/serviceaccount-controller.ts'
 import { createTokenSecretController, type TokenSecretOptions } from './serviceaccount/token-secret-controller.ts'
 import { createStatefulSetController } from './statefulset/statefulset-controller.ts'
-import { createClaimProtectionController, createVolumeProtectionController } from './storage-protection/storage-protection-controllers.ts'
+import {
+  createAttributesClassProtectionController,
+  createClaimProtectionController,
+  createVolumeProtectionController,
+} from './storage-protection/storage-protection-controllers.ts'
 import { createTaintEvictionController } from './taint-eviction/taint-eviction-controller.ts'
 import { createTtlAfterFinishedController } from './ttl-after-finished/ttl-after-finished-controller.ts'
 
@@ -50,10 +58,15 @@ const users = {
   'resourcequota-controller': 'resourcequota-controller',
   'persistentvolumeclaim-protection-controller': 'pvc-protection-controller',
   'persistentvolume-protection-controller': 'pv-protection-controller',
+  'volumeattributesclass-protection-controller': 'volumeattributesclass-protection-controller',
   'endpoints-controller': 'endpoint-controller',
   'endpointslice-controller': 'endpointslice-controller',
   'endpointslice-mirroring-controller': 'endpointslicemirroring-controller',
   'token-cleaner-controller': 'token-cleaner',
+  'certificatesigningrequest-signing-controller': 'certificate-controller',
+  'certificatesigningrequest-approving-controller': 'certificate-controller',
+  'certificatesigningrequest-cleaner-controller': 'certificate-controller',
+  'clusterrole-aggregation-controller': 'clusterrole-aggregation-controller',
   'garbage-collector-controller': 'generic-garbage-collector',
   'node-ipam-controller': 'node-controller',
   'node-lifecycle-controller': 'node-controller',
@@ -71,6 +84,8 @@ export interface ControllersOptions {
   readonly signToken?: TokenSecretOptions['signToken'] | undefined
   /** Needed by the controller that gives nodes their pod addresses. */
   readonly nodeIpam?: NodeIpamOptions | undefined
+  /** Needed by the controller that signs certificate requests. */
+  readonly certificateSigning?: CertificateSigningOptions | undefined
   /** True runs the cloud controller of K3s; default false. */
   readonly cloudNode?: boolean | undefined
   readonly namespace?: NamespaceControllerOptions | undefined
@@ -120,7 +135,7 @@ export function createControllers(given: CreateControllers): Service {
     metrics: given.metrics,
     recorder: given.recorder,
   })
-  const { rootCa, signToken, nodeIpam, disabled = [] } = options
+  const { rootCa, signToken, nodeIpam, certificateSigning, disabled = [] } = options
   const makers: Readonly<Record<ControllerName, ((context: ControllerContext) => Service) | undefined>> = {
     'namespace-controller': (context) => createNamespaceController(context, options.namespace),
     'serviceaccount-controller': createServiceAccountController,
@@ -141,10 +156,16 @@ export function createControllers(given: CreateControllers): Service {
     'resourcequota-controller': (context) => createResourceQuotaController(context, options.resourceQuota),
     'persistentvolumeclaim-protection-controller': createClaimProtectionController,
     'persistentvolume-protection-controller': createVolumeProtectionController,
+    'volumeattributesclass-protection-controller': createAttributesClassProtectionController,
     'endpoints-controller': createEndpointsController,
     'endpointslice-controller': (context) => createEndpointSliceController(context, options.endpointSlice),
     'endpointslice-mirroring-controller': createEndpointSliceMirroringController,
     'token-cleaner-controller': createBootstrapTokenCleaner,
+    'certificatesigningrequest-signing-controller':
+      certificateSigning === undefined ? undefined : (context) => createCertificateSigningController(context, certificateSigning),
+    'certificatesigningrequest-approving-controller': createCertificateApprovingController,
+    'certificatesigningrequest-cleaner-controller': createCertificateCleanerController,
+    'clusterrole-aggregation-controller': createClusterRoleAggregationController,
     'garbage-collector-controller': (context) => createGarbageCollector(context, options.garbageCollector),
     'node-ipam-controller': nodeIpam === undefined ? undefined : (context) => createNodeIpamController(context, nodeIpam),
     'node-lifecycle-controller': (context) => createNodeLifecycleController(context, options.nodeLifecycle),

@@ -4,8 +4,12 @@ it('exports what is meant to be public', async () => {
   expect(Object.keys(await import('@k3s/controllers')).toSorted()).toMatchInlineSnapshot(`
     [
       "createBootstrapTokenCleaner",
+      "createCertificateApprovingController",
+      "createCertificateCleanerController",
+      "createCertificateSigningController",
       "createClaimProtectionController",
       "createCloudNodeController",
+      "createClusterRoleAggregationController",
       "createControllers",
       "createCronJobController",
       "createDaemonSetController",

@@ -44,6 +44,14 @@ export function controlPlaneServices(given: ControlPlaneServicesOptions): readon
         options: {
           rootCa: tls.serverCa.cert,
           signToken: given.signSecretToken,
+          certificateSigning: {
+            cas: {
+              'kubernetes.io/kube-apiserver-client': () => tls.clientCa,
+              'kubernetes.io/kube-apiserver-client-kubelet': () => tls.clientCa,
+              'kubernetes.io/kubelet-serving': () => tls.serverCa,
+              'kubernetes.io/legacy-unknown': () => tls.serverCa,
+            },
+          },
           nodeIpam: { clusterCidrs: [options.cluster.clusterCidr], excludedCidrs: [options.cluster.serviceCidr] },
           cloudNode: options.runs.cloudController,
         },

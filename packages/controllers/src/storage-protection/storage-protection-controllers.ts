@@ -1,5 +1,13 @@
 import { hasReason, objectKey, type KubernetesObject, type ResourceType } from '@k3s/api'
-import { persistentvolumeclaims, persistentvolumes, pods, type Pod } from '@k3s/api/types/core/v1'
+import {
+  persistentvolumeclaims,
+  persistentvolumes,
+  pods,
+  type PersistentVolume,
+  type PersistentVolumeClaim,
+  type Pod,
+} from '@k3s/api/types/core/v1'
+import { volumeattributesclasses } from '@k3s/api/types/storage/v1'
 import type { Client } from '@k3s/client'
 import type { Service } from '@k3s/lifecycle'
 import type { ControllerContext } from '../kit/context.ts'
@@ -9,6 +17,7 @@ import { isPodTerminal } from '../kit/pods.ts'
 
 const claimFinalizer = 'kubernetes.io/pvc-protection'
 const volumeFinalizer = 'kubernetes.io/pv-protection'
+const attributesClassFinalizer = 'kubernetes.io/vac-protection'
 
 /** Index function: pods by the claims that they use. */
 function byClaim({ metadata, spec }: Pod): readonly string[] {
@@ -97,6 +106,56 @@ export function createVolumeProtectionController(context: ControllerContext): Se
       if (volume === undefined) return
       if (volume.metadata.deletionTimestamp === undefined) return protect(client, persistentvolumes, volume, volumeFinalizer, signal)
       if (volume.status?.phase !== 'Bound') await unprotect(client, persistentvolumes, volume, volumeFinalizer, signal)
+    },
+  })
+}
+
+/** Index function: claims by the attributes classes that they ask for, have, or are on the way to. */
+function byAttributesClass({ spec, status }: PersistentVolumeClaim): readonly string[] {
+  const names = [
+    spec.volumeAttributesClassName,
+    status?.currentVolumeAttributesClassName,
+    status?.modifyVolumeStatus?.targetVolumeAttributesClassName,
+  ]
+  return [...new Set(names.filter((name) => name !== undefined && name !== ''))]
+}
+
+/** Index function: the attributes class of a volume. */
+function attributesClassOf({ spec }: PersistentVolume): readonly string[] {
+  return spec.volumeAttributesClassName === undefined || spec.volumeAttributesClassName === '' ? [] : [spec.volumeAttributesClassName]
+}
+
+/** Keeps VolumeAttributesClasses that are being deleted until no volume and no claim names them. */
+export function createAttributesClassProtectionController(context: ControllerContext): Service {
+  const { client, informers } = context
+  const classInformer = informers.informer(volumeattributesclasses)
+  const claimInformer = informers.informer(persistentvolumeclaims)
+  const volumeInformer = informers.informer(persistentvolumes)
+  const index = 'volumeAttributesClass'
+  claimInformer.addIndex(index, byAttributesClass)
+  volumeInformer.addIndex(index, attributesClassOf)
+  return controllerService({
+    name: 'volumeattributesclass-protection',
+    context,
+    informers: [classInformer, claimInformer, volumeInformer],
+    watch: (queue) => [
+      enqueueOn(classInformer, queue, ({ metadata }) => [metadata.name]),
+      claimInformer.addHandler({
+        update: (previous) => byAttributesClass(previous).forEach((name) => queue.add(name)),
+        delete: (claim) => byAttributesClass(claim).forEach((name) => queue.add(name)),
+      }),
+      volumeInformer.addHandler({
+        update: (previous) => attributesClassOf(previous).forEach((name) => queue.add(name)),
+        delete: (volume) => attributesClassOf(volume).forEach((name) => queue.add(name)),
+      }),
+    ],
+    async reconcile(name, signal) {
+      const attributesClass = classInformer.lister.get(name)
+      if (attributesClass === undefined) return
+      const isLeaving = attributesClass.metadata.deletionTimestamp !== undefined
+      if (!isLeaving) return protect(client, volumeattributesclasses, attributesClass, attributesClassFinalizer, signal)
+      const isUsed = claimInformer.lister.byIndex(index, name).length > 0 || volumeInformer.lister.byIndex(index, name).length > 0
+      if (!isUsed) await unprotect(client, volumeattributesclasses, attributesClass, attributesClassFinalizer, signal)
     },
   })
 }
