@@ -4,6 +4,7 @@ import { invariant } from '@k3s/lifecycle'
 import { builtInAdmission } from './admission/built-in.ts'
 import { extensionPlugins } from './admission/extensions.ts'
 import type { ApiServerOptions, ServerParts } from './api-server.ts'
+import { keepPolicyStatus } from './admission/policies/policy-status.ts'
 import type { Authenticator, Authorizer } from './auth/auth.ts'
 import { mastersAuthorizer, unionAuthorizer } from './auth/authorizers.ts'
 import { bootstrapPolicy, type BootstrapPolicy } from './auth/bootstrap/policy.ts'
@@ -51,6 +52,7 @@ export interface BuiltInParts extends Pick<
 export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
   const { serviceAccounts } = options
   let made: BuiltIns | undefined
+  let known: ServerParts | undefined
   const of = (parts: ServerParts): BuiltIns => (made ??= makeBuiltIns(options, parts))
   return {
     authenticators: (parts) => {
@@ -59,6 +61,7 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
     },
     authorizers: (parts) => of(parts).authorizers,
     admission: (parts) => {
+      known = parts
       const { authorizer, rbac } = of(parts)
       return builtInAdmission({
         authorizer,
@@ -88,6 +91,8 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
     extraPaths: (path) => (made === undefined ? undefined : issuerDocument(made.serviceAccountTokens, path, serviceAccounts)),
     prepare: async (server, signal) => {
       const client = createClient(server.transport(serverUser))
+      // It runs until the server closes, and never rejects.
+      if (known !== undefined) void keepPolicyStatus({ ...known, client }, signal)
       const writer: PolicyWriter = {
         get: (type, at) => client.resource(type).get(at.name, { namespace: at.namespace }),
         create: (type, object) => client.resource(type).create(object),

@@ -126,7 +126,8 @@ describe('validating webhooks', () => {
     const cluster = await startBuiltIn()
     const hooks = await startWebhooks()
     await cluster.client.resource(namespaces).create({ metadata: { name: 'watched', labels: { watch: 'yes' } }, spec: {} })
-    const rules = [{ ...configMapRule, resources: ['*/*'], apiGroups: ['*'], operations: ['CREATE'] }]
+    const everything = { ...configMapRule, resources: ['*/*'], apiGroups: ['*'], operations: ['CREATE'] }
+    const rules = [everything]
     await validate(
       cluster,
       'a',
@@ -140,7 +141,7 @@ describe('validating webhooks', () => {
         ],
         failurePolicy: 'Ignore',
       }),
-      hooks.webhook('by-scope', '/scope', { rules: [{ ...rules[0]!, scope: 'Cluster', resources: ['namespaces'] }] }),
+      hooks.webhook('by-scope', '/scope', { rules: [{ ...everything, scope: 'Cluster', resources: ['namespaces'] }] }),
     )
     const paths = async (work: () => Promise<unknown>): Promise<string[]> => {
       const before = hooks.calls.length
@@ -482,12 +483,10 @@ describe('webhooks behind services', () => {
       },
     })
     const hooks = await startWebhooks({}, { sans: ['hook.default.svc'] })
-    await cluster.client
-      .resource(services)
-      .create({
-        metadata: { name: 'hook', namespace: 'default' },
-        spec: { ports: [{ port: 443, targetPort: 8443 }], selector: { a: 'b' } },
-      })
+    await cluster.client.resource(services).create({
+      metadata: { name: 'hook', namespace: 'default' },
+      spec: { ports: [{ port: 443, targetPort: 8443 }], selector: { a: 'b' } },
+    })
     await cluster.client.resource(endpointslices).create({
       metadata: { name: 'hook-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'hook' } },
       addressType: 'IPv4',

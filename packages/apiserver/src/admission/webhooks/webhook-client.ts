@@ -1,4 +1,4 @@
-import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
+import { Agent, request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { Duplex } from 'node:stream'
@@ -105,8 +105,8 @@ function serverName(hostname: string): { readonly servername?: string } {
 function dialingAgent(dial: (signal: AbortSignal) => Promise<Duplex>, tls: { readonly ca?: string; readonly servername: string }): Agent {
   const agent = new Agent({ keepAlive: true, timeout: idleConnectionMs })
   agent.createConnection = (options, callback) => {
-    const { signal } = options as RequestOptions // the request's own
-    const opening = dial(signal ?? new AbortController().signal).then((socket) => {
+    // The request's own.
+    const opening = dial(options.signal ?? new AbortController().signal).then((socket) => {
       const secure = tlsConnect({ socket, ALPNProtocols: ['http/1.1'], ...tls })
       // When the stream below ends without a word, so does the connection.
       socket.once('close', () => secure.destroy())

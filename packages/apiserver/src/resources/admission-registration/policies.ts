@@ -137,7 +137,9 @@ function validateValidating({ metadata, spec }: ValidatingAdmissionPolicy): Fiel
 function validateMutation(mutation: Mutation, field: string, expressions: PolicyExpressions): FieldError[] {
   const { patchType = '', applyConfiguration, jsonPatch } = mutation
   if (patchType !== 'JSONPatch' && patchType !== 'ApplyConfiguration')
-    return patchType === '' ? [required(`${field}.patchType`)] : [notSupported(`${field}.patchType`, patchType, ['ApplyConfiguration', 'JSONPatch'])]
+    return patchType === ''
+      ? [required(`${field}.patchType`)]
+      : [notSupported(`${field}.patchType`, patchType, ['ApplyConfiguration', 'JSONPatch'])]
   const errors = expressions.mutation(mutation, field)
   const isJson = patchType === 'JSONPatch'
   const [wanted, other] = isJson ? [jsonPatch, applyConfiguration] : [applyConfiguration, jsonPatch]
