@@ -117,7 +117,7 @@ function byAttributesClass({ spec, status }: PersistentVolumeClaim): readonly st
     status?.currentVolumeAttributesClassName,
     status?.modifyVolumeStatus?.targetVolumeAttributesClassName,
   ]
-  return [...new Set(names.filter((name) => name !== undefined && name !== ''))]
+  return [...new Set(names.flatMap((name) => name || []))]
 }
 
 /** Index function: the attributes class of a volume. */
