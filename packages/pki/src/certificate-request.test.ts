@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createCa, createCertificateRequest, generateKey, grantCertificateRequest, readCertificateRequest } from './index.ts'
+import { createCa, createCertificateRequest, generateKey, grantCertificateRequest, isSelfSigned, readCertificateRequest } from './index.ts'
 
 const pemOf = (der: Uint8Array): string =>
   `-----BEGIN CERTIFICATE REQUEST-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`
@@ -95,6 +95,7 @@ describe('grantCertificateRequest()', () => {
     const der = Buffer.from(await createCertificateRequest(await generateKey(), { commonName: 'a' }))
     der[der.indexOf('a', der.indexOf(Buffer.from([0x55, 0x04, 0x03])))] = 'b'.codePointAt(0) ?? 0
     expect(readCertificateRequest(der).commonName).toBe('b')
+    expect(isSelfSigned(der)).toBe(false)
     await expect(grantCertificateRequest(ca, der, { usages: [], notBefore: new Date(), notAfter: new Date() })).rejects.toThrow('signature')
   })
 

@@ -11,6 +11,7 @@ it('exports nothing by accident', async () => {
       "generateKey",
       "generatePassword",
       "grantCertificateRequest",
+      "isSelfSigned",
       "isSignedBy",
       "issueCertificate",
       "needsRenewal",

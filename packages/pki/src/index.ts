@@ -12,5 +12,5 @@ export {
 } from './certificate.ts'
 export type { JoinToken } from './token.ts'
 export { caHash, formatToken, generatePassword, parseToken } from './token.ts'
-export { certificateEnd, grantCertificateRequest, readCertificateRequest } from './certificate-request.ts'
+export { certificateEnd, grantCertificateRequest, isSelfSigned, readCertificateRequest } from './certificate-request.ts'
 export type { CertificateRequestInfo, GrantOptions } from './certificate-request.ts'

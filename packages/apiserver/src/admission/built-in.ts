@@ -34,7 +34,7 @@ export function builtInAdmission(options: BuiltInAdmissionOptions): readonly Adm
     namespaceLifecycle,
     limitRanger,
     serviceAccountPlugin(random),
-    nodeRestriction,
+    nodeRestriction(authorizer),
     taintNodesByCondition,
     podSecurity,
     priority,

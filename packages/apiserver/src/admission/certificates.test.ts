@@ -1,9 +1,9 @@
 import { type CertificateSigningRequest, certificatesigningrequests } from '@k3s/api/types/certificates/v1'
 import { clusterrolebindings, clusterroles } from '@k3s/api/types/rbac/v1'
+import { createCertificateRequest, generateKey } from '@k3s/pki'
 import { describe, expect, it } from 'vitest'
 import { runAdmission } from '../../test/run-admission.ts'
 import { stored, type Stored } from '../../test/strategy-runs.ts'
-import { organizationsOf } from './certificates.ts'
 
 const apiGroup = 'rbac.authorization.k8s.io'
 
@@ -20,20 +20,14 @@ const signerRights = (verbs: readonly string[], resourceNames: readonly string[]
   }),
 ]
 
-/** The part of a certificate request that names an organization, in PEM and base64. */
-const requestOf = (...organizations: readonly string[]): string => {
-  const der = Buffer.concat(
-    organizations.flatMap((name) => [Buffer.from([0x06, 0x03, 0x55, 0x04, 0x0a, 0x0c, name.length]), Buffer.from(name)]),
-  )
-  const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${der.toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`
+/** A certificate request for these organizations, in PEM and base64. */
+const requestOf = async (...organizations: readonly string[]): Promise<string> => {
+  const der = await createCertificateRequest(await generateKey(), { commonName: 'ada', organizations })
+  const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`
   return Buffer.from(pem).toString('base64')
 }
 
-const csr = (
-  signerName: string,
-  status: CertificateSigningRequest['status'] = {},
-  request = requestOf('dev'),
-): CertificateSigningRequest => ({
+const csr = (signerName: string, status: CertificateSigningRequest['status'] = {}, request = ''): CertificateSigningRequest => ({
   metadata: { name: 'c' },
   spec: { signerName, request, usages: ['client auth'] },
   status,
@@ -89,8 +83,10 @@ describe('CertificateSigning', () => {
 })
 
 describe('CertificateSubjectRestriction', () => {
-  const create = (signer: string, ...organizations: readonly string[]) =>
-    runAdmission(certificatesigningrequests, csr(signer, {}, requestOf(...organizations)), { only: ['CertificateSubjectRestriction'] })
+  const create = async (signer: string, ...organizations: readonly string[]) =>
+    runAdmission(certificatesigningrequests, csr(signer, {}, await requestOf(...organizations)), {
+      only: ['CertificateSubjectRestriction'],
+    })
 
   it('gives nobody a client certificate of system:masters', async () => {
     await expect(create('kubernetes.io/kube-apiserver-client', 'dev', 'system:masters')).rejects.toMatchObject({
@@ -102,8 +98,11 @@ describe('CertificateSubjectRestriction', () => {
     await expect(create('example.com/a', 'system:masters')).resolves.toBeDefined()
   })
 
-  it('reads the organizations of a request', () => {
-    expect(organizationsOf(requestOf('dev', 'system:masters'))).toEqual(['dev', 'system:masters'])
-    expect(organizationsOf('no request')).toEqual([])
+  it('gives nothing for what it cannot read', async () => {
+    const odd = csr('kubernetes.io/kube-apiserver-client', {}, Buffer.from('no request').toString('base64'))
+    await expect(runAdmission(certificatesigningrequests, odd, { only: ['CertificateSubjectRestriction'] })).rejects.toMatchObject({
+      code: 403,
+      message: expect.stringContaining('failed to parse CSR: PEM block type must be CERTIFICATE REQUEST') as string,
+    })
   })
 })

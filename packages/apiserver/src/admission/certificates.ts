@@ -1,27 +1,10 @@
 import { certificatesigningrequests } from '@k3s/api/types/certificates/v1'
+import { readCertificateRequest } from '@k3s/pki'
 import type { Authorizer } from '../auth/auth.ts'
 import { maySign } from '../resources/certificate-signing-requests/strategy.ts'
 import { semanticEqual } from '../validation/equality.ts'
-import type { AdmissionPlugin } from './admission.ts'
+import type { AdmissionPlugin, AdmissionRequest } from './admission.ts'
 import { objectOf, oldObjectOf, refusal } from './requests.ts'
-
-/** DER of the object identifier of an organization name, 2.5.4.10. */
-const organizationId = Buffer.from([0x06, 0x03, 0x55, 0x04, 0x0a])
-
-/** The organizations in the subject of a certificate request, PEM in base64. Reads the DER by its tags: an identifier is followed by its value. */
-export function organizationsOf(request: string): string[] {
-  const pem = Buffer.from(request, 'base64').toString()
-  const body = /-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----([\s\S]*?)-----END/.exec(pem)?.[1] ?? ''
-  const der = Buffer.from(body, 'base64')
-  const names: string[] = []
-  for (let at = der.indexOf(organizationId); at >= 0; at = der.indexOf(organizationId, at + 1)) {
-    const start = at + organizationId.length
-    const length = der[start + 1] ?? 0
-    // Names of 128 bytes and more have a longer length; none that we look for has.
-    if (length < 0x80) names.push(der.subarray(start + 2, start + 2 + length).toString())
-  }
-  return names
-}
 
 /** Approving a request for a signer needs the verb `approve` on it. */
 export function certificateApproval(authorizer: Authorizer): AdmissionPlugin {
@@ -59,8 +42,16 @@ export const certificateSubjectRestriction: AdmissionPlugin = {
   validate(request): void {
     const object = objectOf(request, certificatesigningrequests, ['CREATE'])
     if (object?.spec.signerName !== 'kubernetes.io/kube-apiserver-client') return
-    if (organizationsOf(object.spec.request).includes('system:masters')) {
+    if (organizationsOf(request, object.spec.request).includes('system:masters')) {
       throw refusal(request, 'use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed')
     }
   },
+}
+
+function organizationsOf(request: AdmissionRequest, asked: string): readonly string[] {
+  try {
+    return readCertificateRequest(Buffer.from(asked, 'base64').toString()).organizations
+  } catch (error) {
+    throw refusal(request, `failed to parse CSR: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }

@@ -2,12 +2,24 @@ import { forbidden, notFound } from '@k3s/api'
 import type { TokenRequest } from '@k3s/api/types/authentication/v1'
 import { certificatesigningrequests } from '@k3s/api/types/certificates/v1'
 import { leases } from '@k3s/api/types/coordination/v1'
-import { type Node, nodes, persistentvolumeclaims, type Pod, pods, serviceaccounts } from '@k3s/api/types/core/v1'
+import {
+  type Node,
+  nodes,
+  persistentvolumeclaims,
+  type PersistentVolumeClaim,
+  type Pod,
+  pods,
+  serviceaccounts,
+} from '@k3s/api/types/core/v1'
 import { resourceslices } from '@k3s/api/types/resource/v1'
 import { csinodes } from '@k3s/api/types/storage/v1'
+import { readCertificateRequest } from '@k3s/pki'
+import type { Authorizer } from '../auth/auth.ts'
 import { nodeOf } from '../auth/node/node-identity.ts'
 import { semanticEqual } from '../validation/equality.ts'
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts'
+import { apiReferenceOf } from './mirror-pod-references.ts'
+import { audienceProblem } from './node-token-audience.ts'
 import { isFor, objectOf, oldObjectOf, refusal } from './requests.ts'
 
 const mirrorAnnotation = 'kubernetes.io/config.mirror'
@@ -57,36 +69,14 @@ function checkNode(request: AdmissionRequest, name: string): void {
     if (labels.length > 0) throw refusal(request, `node "${name}" is not allowed to set the following labels: ${labels.join(', ')}`)
     return
   }
+  const { configSource } = node.spec ?? {}
+  if (configSource !== undefined && !semanticEqual(configSource, previous.spec?.configSource))
+    throw refusal(request, `node "${name}" is not allowed to update configSource to a new non-nil configSource`)
   if (!semanticEqual(node.spec?.taints, previous.spec?.taints)) throw refusal(request, `node "${name}" is not allowed to modify taints`)
   if (!semanticEqual(node.metadata.ownerReferences, previous.metadata.ownerReferences)) {
     throw refusal(request, `node "${name}" is not allowed to modify ownerReferences`)
   }
   if (labels.length > 0) throw refusal(request, `is not allowed to modify labels: ${labels.join(', ')}`)
-}
-
-/** A mirror pod refers to nothing in the API. */
-function referenceOfMirror(pod: Pod): string | undefined {
-  if (pod.spec.serviceAccountName) return 'serviceaccounts'
-  const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])]
-  const env = containers.flatMap((container) => container.env ?? [])
-  const envFrom = containers.flatMap((container) => container.envFrom ?? [])
-  const volumes = pod.spec.volumes ?? []
-  if (
-    volumes.some(({ secret }) => secret !== undefined) ||
-    envFrom.some(({ secretRef }) => secretRef !== undefined) ||
-    env.some(({ valueFrom }) => valueFrom?.secretKeyRef !== undefined)
-  ) {
-    return 'secrets'
-  }
-  if (
-    volumes.some(({ configMap }) => configMap !== undefined) ||
-    envFrom.some(({ configMapRef }) => configMapRef !== undefined) ||
-    env.some(({ valueFrom }) => valueFrom?.configMapKeyRef !== undefined)
-  ) {
-    return 'configmaps'
-  }
-  if (volumes.some(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined)) return 'persistentvolumeclaims'
-  return (pod.spec.resourceClaims ?? []).length > 0 ? 'resourceclaims' : undefined
 }
 
 function checkNewPod(request: AdmissionRequest, pod: Pod, name: string): void {
@@ -104,9 +94,9 @@ function checkNewPod(request: AdmissionRequest, pod: Pod, name: string): void {
   if (owner.controller !== true) throw refusal(request, `${node} can only create pods with a controller owner reference set to itself`)
   if (owner.blockOwnerDeletion === true) throw refusal(request, `${node} must not set blockOwnerDeletion on an owner reference`)
   const found = request.scope.objects.get(nodes, '', name)
-  if (found === undefined) throw refusal(request, `error looking up node ${name} to verify uid: node "${name}" not found`)
+  if (found === undefined) throw notFound(nodes, name)
   if (found.metadata.uid !== owner.uid) throw refusal(request, `node ${name} UID mismatch: expected ${owner.uid} got ${found.metadata.uid}`)
-  const resource = referenceOfMirror(pod)
+  const resource = apiReferenceOf(pod)
   if (resource !== undefined) throw refusal(request, `${node} can not create pods that reference ${resource}`)
 }
 
@@ -132,6 +122,8 @@ function checkPod(request: AdmissionRequest, name: string): void {
       if (pod !== undefined && !semanticEqual(pod.status?.resourceClaimStatuses, previous.status?.resourceClaimStatuses)) {
         throw refusal(request, `${node} cannot update resource claim statues`)
       }
+      if (pod !== undefined && !semanticEqual(pod.status?.extendedResourceClaimStatus, previous.status?.extendedResourceClaimStatus))
+        throw refusal(request, `${node} cannot update extended resource claim status`)
       return
     }
     case 'eviction':
@@ -142,9 +134,9 @@ function checkPod(request: AdmissionRequest, name: string): void {
   }
 }
 
-function checkToken(request: AdmissionRequest, name: string): void {
-  // The body of a token request.
-  const reference = (request.object as TokenRequest | undefined)?.spec.boundObjectRef
+async function checkToken(request: AdmissionRequest, name: string, authorizer: Authorizer): Promise<void> {
+  const token = request.object as TokenRequest | undefined // the body of a token request
+  const reference = token?.spec.boundObjectRef
   const refuse = (why: string): Error => forbidden(serviceaccounts, request.name, why)
   if (reference?.apiVersion !== 'v1' || reference.kind !== 'Pod' || !reference.name) throw refuse('node requested token not bound to a pod')
   if (!reference.uid) throw refuse('node requested token with a pod binding without a uid')
@@ -156,73 +148,80 @@ function checkToken(request: AdmissionRequest, name: string): void {
     )
   }
   if (pod.spec.nodeName !== name) throw refuse('node requested token bound to a pod scheduled on a different node')
+  const { user, objects } = request.scope
+  const problem = token === undefined ? undefined : await audienceProblem(token, { pod, account: request.name, user, objects, authorizer })
+  if (problem !== undefined) throw refuse(problem)
 }
 
-/** What a claim's status may not say is not looked at: kubelets write sizes and conditions only. */
+/** Kubelets write sizes and conditions only. */
 function checkClaim(request: AdmissionRequest, name: string): void {
   if (request.subresource !== 'status') throw refusal(request, 'may only update PVC status')
   const claim = objectOf(request, persistentvolumeclaims, ['UPDATE'], 'status')
   const previous = oldObjectOf(request, persistentvolumeclaims)
   if (claim === undefined || previous === undefined) throw refusal(request, `unexpected operation "${request.operation}"`)
-  const bare = ({ metadata, spec, status }: typeof claim): unknown => ({
-    labels: metadata.labels,
-    annotations: metadata.annotations,
-    spec,
-    status: { accessModes: status?.accessModes, phase: status?.phase },
-  })
-  if (!semanticEqual(bare(claim), bare(previous))) {
+  if (!semanticEqual(withoutSizes(claim), withoutSizes(previous)))
     throw refusal(request, `node "${name}" is not allowed to update fields other than status.quantity and status.conditions`)
+}
+
+function withoutSizes({ metadata, spec, status = {} }: PersistentVolumeClaim): unknown {
+  const { resourceVersion: _version, managedFields: _managed, ...keptMetadata } = metadata
+  const {
+    capacity: _capacity,
+    conditions: _conditions,
+    allocatedResourceStatuses: _statuses,
+    allocatedResources: _allocated,
+    ...kept
+  } = status
+  return { metadata: keptMetadata, spec, status: kept }
+}
+
+const nodeSigners = ['kubernetes.io/kubelet-serving', 'kubernetes.io/kube-apiserver-client-kubelet']
+
+function checkCertificateRequest(request: AdmissionRequest, name: string): void {
+  const asked = objectOf(request, certificatesigningrequests, ['CREATE'])
+  if (asked === undefined || !nodeSigners.includes(asked.spec.signerName)) return
+  const wanted = `system:node:${name}`
+  if (commonNameOf(request, asked.spec.request) !== wanted) throw refusal(request, `can only create a node CSR with CN=${wanted}`)
+}
+
+function commonNameOf(request: AdmissionRequest, asked: string): string {
+  try {
+    return readCertificateRequest(Buffer.from(asked, 'base64').toString()).commonName
+  } catch (error) {
+    throw refusal(request, `unable to parse csr: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 
-/** Narrows what a kubelet may write to its own node, its pods, and tokens for them. */
-export const nodeRestriction: AdmissionPlugin = {
-  name: 'NodeRestriction',
-  validate(request): void {
-    const name = nodeOf(request.scope.user)
-    if (name === undefined) return
-    if (name === '') throw refusal(request, `could not determine node from user "${request.scope.user.name}"`)
-    const given = request.name || request.object?.metadata.name || ''
-    if (isFor(request, pods, request.subresource)) checkPod(request, name)
-    else if (isFor(request, nodes, request.subresource)) checkNode(request, name)
-    else if (isFor(request, persistentvolumeclaims, request.subresource)) checkClaim(request, name)
-    else if (isFor(request, serviceaccounts, 'token') && request.operation === 'CREATE') checkToken(request, name)
-    else if (isFor(request, leases)) {
-      if (request.namespace !== 'kube-node-lease')
-        throw refusal(request, 'can only access leases in the "kube-node-lease" system namespace')
-      if (given !== name) throw refusal(request, 'can only access node lease with the same name as the requesting node')
-    } else if (isFor(request, csinodes) && given !== name)
-      throw refusal(request, 'can only access CSINode with the same name as the requesting node')
-    else if (isFor(request, resourceslices)) {
-      const slice = objectOf(request, resourceslices, ['CREATE']) ?? oldObjectOf(request, resourceslices)
-      const verb = request.operation === 'DELETE' ? 'delete' : 'create'
-      if (slice !== undefined && slice.spec.nodeName !== name)
-        throw refusal(request, `can only ${verb} ResourceSlice with the same NodeName as the requesting node`)
-    } else if (isFor(request, certificatesigningrequests) && request.operation === 'CREATE') {
-      const asked = objectOf(request, certificatesigningrequests, ['CREATE'])
-      const isNodeSigner = ['kubernetes.io/kubelet-serving', 'kubernetes.io/kube-apiserver-client-kubelet'].includes(
-        asked?.spec.signerName ?? '',
-      )
-      if (asked !== undefined && isNodeSigner && !commonNameIs(asked.spec.request, `system:node:${name}`)) {
-        throw refusal(request, `can only create a node CSR with CN=system:node:${name}`)
-      }
-    }
-  },
+function checkSlice(request: AdmissionRequest, name: string): void {
+  const made = objectOf(request, resourceslices, ['CREATE'])
+  if (made !== undefined && made.spec.nodeName !== name)
+    throw refusal(request, 'can only create ResourceSlice with the same NodeName as the requesting node')
+  const previous = oldObjectOf(request, resourceslices)
+  if (request.operation === 'DELETE' && previous !== undefined && previous.spec.nodeName !== name)
+    throw refusal(request, 'can only delete ResourceSlice with the same NodeName as the requesting node')
 }
 
-/** DER of the object identifier of a common name, 2.5.4.3. */
-const commonNameId = Buffer.from([0x06, 0x03, 0x55, 0x04, 0x03])
-
-/** Whether the first common name in a certificate request (PEM in base64) is `name`. */
-function commonNameIs(request: string, name: string): boolean {
-  const pem = Buffer.from(request, 'base64').toString()
-  const der = Buffer.from(/-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----([\s\S]*?)-----END/.exec(pem)?.[1] ?? '', 'base64')
-  const at = der.indexOf(commonNameId)
-  if (at < 0) return false
-  const start = at + commonNameId.length
-  // Names of up to 255 bytes: a short length, or one byte after 0x81.
-  const isLong = der[start + 1] === 0x81
-  const length = (isLong ? der[start + 2] : der[start + 1]) ?? 0
-  const from = start + (isLong ? 3 : 2)
-  return der.subarray(from, from + length).toString() === name
+/** Narrows what a kubelet may write to its own node, its pods, and tokens for them. */
+export function nodeRestriction(authorizer: Authorizer): AdmissionPlugin {
+  return {
+    name: 'NodeRestriction',
+    async validate(request): Promise<void> {
+      const name = nodeOf(request.scope.user)
+      if (name === undefined) return
+      if (name === '') throw refusal(request, `could not determine node from user "${request.scope.user.name}"`)
+      const given = request.name || request.object?.metadata.name || ''
+      if (isFor(request, pods, request.subresource)) checkPod(request, name)
+      else if (isFor(request, nodes, request.subresource)) checkNode(request, name)
+      else if (isFor(request, persistentvolumeclaims, request.subresource)) checkClaim(request, name)
+      else if (isFor(request, serviceaccounts, 'token') && request.operation === 'CREATE') await checkToken(request, name, authorizer)
+      else if (isFor(request, leases)) {
+        if (request.namespace !== 'kube-node-lease')
+          throw refusal(request, 'can only access leases in the "kube-node-lease" system namespace')
+        if (given !== name) throw refusal(request, 'can only access node lease with the same name as the requesting node')
+      } else if (isFor(request, csinodes)) {
+        if (given !== name) throw refusal(request, 'can only access CSINode with the same name as the requesting node')
+      } else if (isFor(request, resourceslices)) checkSlice(request, name)
+      else if (isFor(request, certificatesigningrequests)) checkCertificateRequest(request, name)
+    },
+  }
 }

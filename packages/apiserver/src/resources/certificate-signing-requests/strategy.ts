@@ -4,6 +4,7 @@ import {
   type CertificateSigningRequestCondition,
   certificatesigningrequests,
 } from '@k3s/api/types/certificates/v1'
+import { isSelfSigned } from '@k3s/pki'
 import type { AccessAttributes, Authorizer, UserInfo } from '../../auth/auth.ts'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, RequestScope, ResourceStrategy, Subresource } from '../../registry/strategy.ts'
@@ -60,12 +61,20 @@ function validateConditions(request: CertificateSigningRequest): FieldError[] {
   })
 }
 
+/** Why a request, PEM in base64, cannot be signed by anybody. */
+function requestProblem(asked: string): string | undefined {
+  try {
+    return isSelfSigned(Buffer.from(asked, 'base64').toString()) ? undefined : 'x509: signature does not match the key of the request'
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
 function validate(request: CertificateSigningRequest): FieldError[] {
   const { spec } = request
   const errors: FieldError[] = []
-  const pem = Buffer.from(spec.request ?? '', 'base64').toString()
-  if (!/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(pem))
-    errors.push(invalidValue('spec.request', spec.request, 'PEM block type must be CERTIFICATE REQUEST'))
+  const problem = requestProblem(spec.request ?? '')
+  if (problem !== undefined) errors.push(invalidValue('spec.request', spec.request, problem))
   const list = spec.usages ?? []
   if (list.length === 0) errors.push(required('spec.usages'))
   for (const [index, usage] of list.entries()) {
