@@ -30,6 +30,8 @@ export interface LoadOptions {
   readonly keys: number
   readonly valueBytes: number
   readonly prefix: string
+  /** When the load is given up, milliseconds since the epoch; what was measured by then stays. */
+  readonly deadlineMs: number
 }
 
 /** What a client knows of a key that it owns. */
@@ -52,6 +54,7 @@ export async function runLoad(store: Datastore, options: LoadOptions, onResult: 
   for (const workload of options.workloads) {
     if (workload !== 'create' && objects.length === 0) objects = await fill({ store, options, workload, errors: 0, firstError: undefined })
     for (const count of options.clients.filter((clients) => workload !== 'list-all' || clients <= maxFullLists)) {
+      if (Date.now() >= options.deadlineMs) throw new Error('Its share of the time is over')
       round++
       const shared: Shared = { store, options, workload, errors: 0, firstError: undefined }
       const clients = Array.from({ length: count }, (_, number) => new Client(shared, round * 1_000_000 + number))

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
-const kineVersion = 'v0.17.5'
+/** Of the kine that is built. */
+export const kineVersion = 'v0.17.5'
 const etcdVersion = 'v3.6.16'
 
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'k3s-datastore-bench')

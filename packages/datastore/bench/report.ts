@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { workloads } from './load.ts'
-import type { LoadResult, Workload } from './load.ts'
+import { kineVersion } from './peers.ts'
+import type { LoadOptions, LoadResult, Workload } from './load.ts'
 
 export interface Measurement extends LoadResult {
   readonly target: string
@@ -14,8 +15,8 @@ const titles: Readonly<Record<Workload, string>> = {
   create: 'Create',
   update: 'Update, on a condition',
   get: 'Get',
-  list: 'List 500 of 10,000',
-  'list-all': 'List all 10,000',
+  list: 'List 500 keys',
+  'list-all': 'List all keys',
   watch: 'Updates with 10 watchers',
   mixed: 'Mixed, as of a cluster, with 10 watchers',
 }
@@ -54,15 +55,17 @@ export function table(measurements: readonly Measurement[]): string {
     .join('\n')
 }
 
-export function writeDocs(measurements: readonly Measurement[], seconds: number): void {
+/** `seconds` and `keys` are those of the load. */
+export function writeDocs(measurements: readonly Measurement[], { seconds, keys }: Pick<LoadOptions, 'seconds' | 'keys'>): void {
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, Node ${process.versions.node}`
   const text = `# Benchmarks of the datastore
 
 Made by \`cd packages/datastore && node --conditions=@k3s/source bench/datastore.ts --write\` on ${new Date().toISOString().slice(0, 10)}: ${machine}.
-Each row is ${seconds} s of load, on a store that begins empty, for all but creates filled with 10,000 keys. Values are of 1,000 bytes.
+Each row is ${seconds} s of load, on a store that begins empty, for all but creates filled with ${keys.toLocaleString('en')} keys. Values are of 1,000 bytes.
 
 - **in-process**: the load calls the library in the same process; there is no network and no gRPC.
-- **etcd API**: our server of the etcd v3 API, **kine** and **etcd** in processes of their own, under one and the same Go program (\`bench/etcd-load\`) on loopback.
+- **etcd API**: our server of the etcd v3 API, **kine** and **etcd** in processes of their own, under one and the same Go program (\`bench/etcd-load\`) on loopback. kine is ${kineVersion}.
+- A row that is missing took longer than the run had for its target. With 500 clients no full lists are asked for.
 - All share the machine's processors with their load. Each answered write is on disk; only kine on SQLite answers before that.
 - *Lost* are answered writes that were not there 5 s after the load; *stale* those that were not there at once; *missed* events that a watcher was not sent.
 - With watchers, the times are those from the sending of a write to its event; in the mixed load they are those of the operations.

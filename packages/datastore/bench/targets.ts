@@ -1,5 +1,5 @@
 /** What is measured: datastores in this process, and servers of the etcd API, ours and others. Each starts empty and durable, on the same disk. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -75,9 +75,14 @@ export function makeTargets({ load, kine, etcd, newEtcd }: Peers): readonly Targ
     return { dsn: server.dsn, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
   }
   if (etcd !== undefined) targets.push({ name: 'in-process etcd driver', start: () => inProcess(ownEtcd) })
-  for (const [name, program] of [['etcd of the machine', etcd] as const, ['etcd 3.6', newEtcd] as const])
-    if (program !== undefined && load !== undefined) targets.push({ name, start: () => served(load, noStorage, etcdCommand(program)) })
+  for (const program of [etcd, newEtcd])
+    if (program !== undefined && load !== undefined)
+      targets.push({ name: `etcd ${versionOf(program)}`, start: () => served(load, noStorage, etcdCommand(program)) })
   return targets
+}
+
+function versionOf(etcd: string): string {
+  return /etcd Version: (\S+)/.exec(spawnSync(etcd, ['--version'], { encoding: 'utf8' }).stdout)?.[1] ?? ''
 }
 
 async function noStorage(): Promise<Storage> {
@@ -153,12 +158,15 @@ async function isListening(port: number): Promise<boolean> {
 }
 
 async function runProgram(program: string, port: number, options: LoadOptions, onResult: (result: LoadResult) => void): Promise<void> {
-  const { workloads, clients, seconds, keys, valueBytes, prefix } = options
+  const { workloads, clients, seconds, keys, valueBytes, prefix, deadlineMs } = options
   const flags = { workloads: workloads.join(','), clients: clients.join(','), seconds, keys, 'value-bytes': valueBytes, prefix }
   const args = Object.entries(flags).map(([name, value]) => `-${name}=${value}`)
   const child = spawn(program, [`-endpoint=http://127.0.0.1:${port}`, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = new Promise((resolve) => child.once('close', resolve))
+  const timer = setTimeout(() => child.kill('SIGKILL'), deadlineMs - Date.now())
   for await (const line of createInterface(child.stdout)) onResult(JSON.parse(line) as LoadResult) // printed as one
   const code = await ended
+  clearTimeout(timer)
+  if (child.signalCode === 'SIGKILL') throw new Error('Its share of the time is over')
   if (code !== 0) throw new Error(`The load ended with ${String(code)}`)
 }
