@@ -44,10 +44,16 @@ for (const name of typeNames()) {
     entries.push([field.name, found.get(field.name) ?? found.get(`_${field.name}`) ?? found.get(`$${field.name}`) ?? ''])
   result[name] = Object.fromEntries(entries.filter(([, text]) => text !== ''))
 }
-// The declarations have no text for fields that are structs: that of the struct stands in.
+const conventions = 'https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md'
+const metadataTexts: Readonly<Record<string, string>> = {
+  'meta/v1.ObjectMeta': `Standard object's metadata. More info: ${conventions}#metadata`,
+  'meta/v1.ListMeta': `Standard list metadata. More info: ${conventions}#types-kinds`,
+}
+// The declarations have no text for fields that are structs: that of the struct stands in, but for metadata, which every kind has.
 for (const [name, texts] of Object.entries(result))
   for (const { name: field, value } of typeSchema(name)?.fields ?? []) {
-    const text = value.kind === 'ref' ? result[value.type.name]?.[''] : undefined
+    if (value.kind !== 'ref') continue
+    const text = (field === 'metadata' ? metadataTexts[value.type.name] : undefined) ?? result[value.type.name]?.['']
     if (text !== undefined) texts[field] ??= text
   }
 writeFileSync(join(import.meta.dirname, '../src/generated/descriptions.json'), JSON.stringify(result))
