@@ -92,16 +92,18 @@ function plot(measurements: readonly Measurement[]): string {
   for (const workload of workloads) {
     const rows = measurements.filter((measurement) => measurement.workload === workload)
     if (rows.length === 0) continue
-    const most = Math.max(...rows.map(perSecond))
+    // What is in memory would leave nothing to be seen of the others: it is cut off.
+    const most = Math.max(...rows.filter(({ target }) => rows.length === 1 || !target.endsWith('memory')).map(perSecond))
     parts.push(`<text x="0" y="${y}" font-weight="bold">${titles[workload]}</text>`)
     y += 8
     for (const row of rows) {
-      const width = Math.max(1, (perSecond(row) / most) * (panelWidth - labelWidth - 70))
+      const isCut = perSecond(row) > most
+      const width = Math.max(1, Math.min(1, perSecond(row) / most) * (panelWidth - labelWidth - 70))
       const colour = colours.find(([begin]) => row.target.startsWith(begin))?.[1] ?? '#777777'
       parts.push(
         `<text x="${labelWidth - 6}" y="${y + 13}" text-anchor="end">${row.target}</text>`,
         `<rect x="${labelWidth}" y="${y + 2}" width="${width.toFixed(1)}" height="${barHeight - 4}" fill="${colour}"/>`,
-        `<text x="${(labelWidth + width + 5).toFixed(1)}" y="${y + 13}">${round(perSecond(row))}</text>`,
+        `<text x="${(labelWidth + width + 5).toFixed(1)}" y="${y + 13}">${isCut ? '» ' : ''}${round(perSecond(row))}</text>`,
       )
       y += barHeight
     }

@@ -51,6 +51,8 @@ export function makeTargets({ load, kine, etcd, newEtcd }: Peers): readonly Targ
   const targets: Target[] = [
     { name: 'in-process memory', start: () => inProcess(async () => ({ dsn: 'memory:', [Symbol.asyncDispose]: async () => {} })) },
   ]
+  // The slowest come last, so that they have all the time that the others leave.
+  const kines: Target[] = []
   for (const [name, makeStorage] of Object.entries(storages)) {
     targets.push({ name: `in-process ${name}`, start: () => inProcess(makeStorage) })
     if (load === undefined) continue
@@ -68,7 +70,7 @@ export function makeTargets({ load, kine, etcd, newEtcd }: Peers): readonly Targ
       `--listen-address=tcp://127.0.0.1:${port}`,
       '--metrics-bind-address=0',
     ]
-    if (kine !== undefined) targets.push({ name: `kine ${name}`, start: () => served(load, makeStorage, theirs) })
+    if (kine !== undefined) kines.push({ name: `kine ${name}`, start: () => served(load, makeStorage, theirs) })
   }
   const ownEtcd = async (): Promise<Storage> => {
     const server = await startEtcd({ isDurable: true })
@@ -78,7 +80,7 @@ export function makeTargets({ load, kine, etcd, newEtcd }: Peers): readonly Targ
   for (const program of [etcd, newEtcd])
     if (program !== undefined && load !== undefined)
       targets.push({ name: `etcd ${versionOf(program)}`, start: () => served(load, noStorage, etcdCommand(program)) })
-  return targets
+  return [...targets, ...kines]
 }
 
 function versionOf(etcd: string): string {
