@@ -12,7 +12,6 @@ import type { Authenticator, Authorizer, UserInfo } from './auth/auth.ts'
 import type { CertificateBundle } from './authentication/client-certificate.ts'
 import type { RequestHeaderOptions } from './authentication/request-header.ts'
 import type { HttpRequest, HttpResponse } from './http/send-answer.ts'
-import type { InFlightLimits } from './pipeline/in-flight-limiter.ts'
 import type { ObjectReader, ResourceOperations, ResourceStrategy } from './registry/strategy.ts'
 
 /** What `/version` says; the defaults are Kubernetes 1.36.3. */
@@ -62,6 +61,8 @@ export interface AdvertisedEndpoint {
   readonly port: number
   /** First address of the service network. */
   readonly serviceIp: string
+  /** Networks of the services, the one of the default family first: what the ServiceCIDR `kubernetes` says. None is kept without. */
+  readonly serviceCidrs?: readonly string[] | undefined
 }
 
 /** How this server joins others to itself. */
@@ -79,6 +80,8 @@ export interface ApiServerOptions {
   readonly metricsText?: (() => Promise<{ readonly contentType: string; readonly text: string }>) | undefined
   /** Field descriptions for OpenAPI documents; default: those that came with `@k3s/api`. A bundle names the copy that it carries. */
   readonly descriptionsFile?: URL | string | undefined
+  /** Code of the thread that reads YAML; default: the file that came with this package. A bundle names its own. */
+  readonly yamlWorkerUrl?: URL | undefined
   readonly clock?: Clock | undefined
   /** Uniform in [0, 1); for generated names and spread time-outs. */
   readonly random?: (() => number) | undefined
@@ -105,7 +108,10 @@ export interface ApiServerOptions {
   readonly eventTtlSeconds?: number | undefined
   /** Milliseconds between compactions of the datastore; default five minutes, 0 for none. What is kept is between one and two intervals long. */
   readonly compactionIntervalMs?: number | undefined
-  readonly inFlight?: InFlightLimits | undefined
+  /** Requests that are worked on at once: the sum is what priority levels divide among themselves. Default 400 and 200. */
+  readonly inFlight?: { readonly maxReads: number; readonly maxWrites: number } | undefined
+  /** Serves `/debug/api_priority_and_fairness/`; default false. */
+  readonly debugPaths?: boolean | undefined
   /** Work that must be done before the server is ready, after its system namespaces exist: bootstrap objects and the like. */
   readonly prepare?: ((server: Pick<ApiServer, 'transport' | 'objects' | 'operations'>, signal: AbortSignal) => Promise<void>) | undefined
   /** Answers for paths that are no resources, asked after our own: token issuer documents and the like. Undefined: not mine. */

@@ -1,7 +1,11 @@
 import type { ApiServerOptions } from './api-server.ts'
 import { ensureSystemNamespaces } from './bootstrap/system-namespaces.ts'
+import { keepDefaultServiceCidr } from './bootstrap/default-service-cidr.ts'
 import { keepKubernetesService } from './bootstrap/kubernetes-service.ts'
 import { compactPeriodically } from './compaction.ts'
+import type { FlowControl } from './flow-control/flow-control.ts'
+import { followFlowObjects } from './flow-control/follow-flow-objects.ts'
+import { flowObjects, keepFlowObjects } from './flow-control/keep-flow-objects.ts'
 import type { ApiCore } from './pipeline/api-core.ts'
 
 // Kubernetes' own interval: chunked lists and watches go back at least this long.
@@ -10,18 +14,26 @@ const defaultCompactionIntervalMs = 5 * 60_000
 const reconcileIntervalMs = 10_000
 
 /** Starts what the server does by itself. `ready` resolves when requests may come, and rejects when what must exist cannot be made; `ended` resolves after an abort. */
-export function startBackground(work: { readonly core: ApiCore; readonly options: ApiServerOptions; readonly signal: AbortSignal }): {
+export function startBackground(work: {
+  readonly core: ApiCore
+  readonly options: ApiServerOptions
+  readonly flowControl: FlowControl
+  readonly signal: AbortSignal
+}): {
   readonly ready: Promise<void>
   readonly ended: Promise<void>
 } {
-  const { core, options, signal } = work
+  const { core, options, flowControl, signal } = work
   const { clock, logger } = core
   const following = core.feed.follow(signal)
+  const controlling = followFlowObjects(core, flowControl, signal)
   const interval = options.compactionIntervalMs ?? defaultCompactionIntervalMs
   const compacting = interval === 0 ? Promise.resolve() : compactPeriodically({ core, intervalMs: interval, signal })
   const ensure = async (): Promise<void> => {
-    await ensureSystemNamespaces(core)
-    if (options.advertised !== undefined) await keepKubernetesService(core, options.advertised)
+    await Promise.all([ensureSystemNamespaces(core), keepFlowObjects(core)])
+    if (options.advertised === undefined) return
+    await keepKubernetesService(core, options.advertised)
+    if (options.advertised.serviceCidrs !== undefined) await keepDefaultServiceCidr(core, options.advertised.serviceCidrs)
   }
   const reconcile = async (): Promise<void> => {
     for (;;) {
@@ -35,5 +47,12 @@ export function startBackground(work: { readonly core: ApiCore; readonly options
       })
     }
   }
-  return { ready: ensure(), ended: Promise.all([following, compacting, reconcile()]).then(() => {}) }
+  const begin = async (): Promise<void> => {
+    await ensure()
+    // The first request is already judged by what was just made.
+    await core.feed.waitForNewest(signal)
+    const { schemas, levels } = flowObjects(core)
+    flowControl.configure(schemas, levels)
+  }
+  return { ready: begin(), ended: Promise.all([following, controlling, compacting, reconcile()]).then(() => {}) }
 }

@@ -11,6 +11,7 @@ import { clientCertificateAuthenticator } from './authentication/client-certific
 import { requestHeaderAuthenticator } from './authentication/request-header.ts'
 import { startBackground } from './background.ts'
 import { ConnectProxy } from './connect/connect-proxy.ts'
+import { FlowControl } from './flow-control/flow-control.ts'
 import { createRequestHandler } from './http/fastify-handler.ts'
 import { HttpFront } from './http/http-front.ts'
 import { trivialConverter } from './custom-resources/conversion/converter.ts'
@@ -19,10 +20,10 @@ import { webhookConverter } from './custom-resources/conversion/webhook-converte
 import { CustomResources, type CustomResourcesOptions } from './custom-resources/custom-resources.ts'
 import { definitionStrategy } from './custom-resources/definition/strategy.ts'
 import { listen, type OwnListening } from './http/listen.ts'
+import { YamlReader } from './http/yaml-reader.ts'
 import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
 import type { ApiCore } from './pipeline/api-core.ts'
 import type { CallPipeline } from './pipeline/handle-call.ts'
-import { InFlightLimiter } from './pipeline/in-flight-limiter.ts'
 import { EventLeases } from './registry/event-leases.ts'
 import { createObjectReader } from './registry/object-reader.ts'
 import type { RegistryContext } from './registry/registry-context.ts'
@@ -34,6 +35,8 @@ import { CacheFeed } from './watch-cache/cache-feed.ts'
 // Upstream's --event-ttl.
 const defaultEventTtlSeconds = 3600
 const defaultGraceMs = 10_000
+// Upstream's --max-requests-inflight and --max-mutating-requests-inflight.
+const defaultInFlightLimits = { maxReads: 400, maxWrites: 200 }
 
 /**
  * Makes an API server and resolves when it answers: its caches are filled and the system namespaces exist.
@@ -46,14 +49,15 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   setMaxListeners(0, stopping.signal)
   const { core, parts, pipeline } = assemble(options, stopping.signal)
   const { objects, operations } = core
-  const front = makeFront(options, pipeline, parts, stopping.signal)
+  const yaml = new YamlReader({ workerUrl: options.yamlWorkerUrl })
+  const front = makeFront(options, { pipeline, parts, yaml, closing: stopping.signal })
   const transport: ApiServer['transport'] = (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal })
   await core.feed.load(stopping.signal)
   // Before anything is answered: what was defined is served from the start.
   const customResources = new CustomResources({ core, converterOf: converterOf(options, core) })
   const custom = customResources.start(stopping.signal)
   const aggregation = pipeline.aggregator?.start(stopping.signal)
-  const background = startBackground({ core, options, signal: stopping.signal })
+  const background = startBackground({ core, options, flowControl: pipeline.flowControl, signal: stopping.signal })
   try {
     await background.ready
     await options.prepare?.({ transport, objects, operations }, stopping.signal)
@@ -131,12 +135,22 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
     options.aggregation === undefined
       ? undefined
       : new Aggregator({ core, connector: options.nodeConnector, proxyCertificate: options.aggregation.proxyCertificate })
+  const { maxReads, maxWrites } = options.inFlight ?? defaultInFlightLimits
+  const flowControl = new FlowControl({
+    clock,
+    metrics: options.metrics ?? noMetrics,
+    totalSeats: maxReads + maxWrites,
+    loadOf: (info) => {
+      const cache = table.find(info)?.storage?.cache
+      return cache === undefined ? undefined : { objects: cache.objects.size, watchers: cache.listeners }
+    },
+  })
   const pipeline: CallPipeline = {
     core,
     aggregator,
     authorizers: fromParts(options.authorizers, parts),
-    limiter: new InFlightLimiter(options.inFlight),
-    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted, aggregator }),
+    flowControl,
+    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted, flowControl, aggregator }),
   }
   return { core, parts, pipeline }
 }
@@ -148,11 +162,20 @@ function converterOf({ nodeConnector }: ApiServerOptions, { objects, random }: A
 }
 
 /** The side that HTTP requests come in by: who asks, and how the answers are counted. */
-function makeFront(options: ApiServerOptions, pipeline: CallPipeline, parts: ServerParts, closing: AbortSignal): HttpFront {
+function makeFront(
+  options: ApiServerOptions,
+  {
+    pipeline,
+    parts,
+    yaml,
+    closing,
+  }: { readonly pipeline: CallPipeline; readonly parts: ServerParts; readonly yaml: YamlReader; readonly closing: AbortSignal },
+): HttpFront {
   const { metrics = noMetrics } = options
   const now = (): number => parts.clock.now()
   return new HttpFront({
     pipeline,
+    yaml,
     authenticators: [
       ...(options.requestHeader === undefined ? [] : [requestHeaderAuthenticator(options.requestHeader, now)]),
       ...(options.clientCa === undefined ? [] : [clientCertificateAuthenticator(options.clientCa, now)]),

@@ -5,24 +5,28 @@ import type { Socket } from 'node:net'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import type { Counter, Histogram, Logger } from '@k3s/lifecycle'
 import { authenticate } from '../authentication/authenticate.ts'
+import { separateHeaders } from '../authentication/header-values.ts'
 import { impersonate } from '../authentication/impersonate.ts'
-import type { Authenticator, Credentials, UserInfo } from '../auth/auth.ts'
+import type { AccessAttributes, Authenticator, Credentials, UserInfo } from '../auth/auth.ts'
 import { reportError, toStatusError } from '../errors.ts'
 import type { ApiCall } from '../pipeline/api-call.ts'
-import { handleCall, type CallPipeline } from '../pipeline/handle-call.ts'
+import type { FlowClass } from '../flow-control/flow-control.ts'
+import { attributesOf, handleCall, type CallPipeline } from '../pipeline/handle-call.ts'
 import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
 import type { ConnectProxy } from '../connect/connect-proxy.ts'
 import { handleUpgrade } from './handle-upgrade.ts'
 import { readBody } from './read-body.ts'
 import { agentName, parseDurationMs, splitTarget } from './request-parts.ts'
-import { isTrueParameter, type RequestInfo } from './request-info.ts'
+import { isTrueParameter, parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { sendAnswer, sendError, type HttpRequest, type HttpResponse, type SendContext } from './send-answer.ts'
+import type { YamlReader } from './yaml-reader.ts'
 
 export interface HttpFrontOptions {
   readonly pipeline: CallPipeline
   readonly authenticators: readonly Authenticator[]
   readonly allowAnonymous: boolean
   readonly connect: ConnectProxy
+  readonly yaml: YamlReader
   readonly logger: Logger
   readonly durations: Histogram
   readonly requests: Counter
@@ -74,9 +78,13 @@ export class HttpFront {
     const auditId = auditIdOf(request)
     const warnings: string[] = []
     // Node sends each element of a list as a header of its own; its types know that of few names only.
+    let flow: FlowClass | undefined
     const headers = (): OutgoingHttpHeaders => ({
       'audit-id': auditId,
       'cache-control': 'no-cache, private',
+      ...(flow === undefined
+        ? {}
+        : { 'x-kubernetes-pf-flowschema-uid': flow.schemaUid, 'x-kubernetes-pf-prioritylevel-uid': flow.levelUid }),
       ...(warnings.length === 0 ? {} : { warning: warnings.map(formatWarning) as unknown as string }),
     })
     const stop = new AbortController()
@@ -99,9 +107,10 @@ export class HttpFront {
         path,
         query,
         headers: request.headers,
-        readBody: () => readBody(request, signal),
+        readBody: () => readBody(request, signal, this.#options.yaml),
         signal,
         warn: (message) => void (warnings.includes(message) || warnings.push(message)),
+        classified: (of) => (flow = of),
         userAgent: agentName(request.headers['user-agent']),
       }
       const user = await this.identify(request, signal)
@@ -121,7 +130,7 @@ export class HttpFront {
       if (isGone) return
       const status = toStatusError(error)
       reportError(status, logger, { method: request.method, path: request.url?.split('?', 1)[0], auditId })
-      sendError({ response, headers }, status)
+      sendError({ request, response, headers }, status)
     } finally {
       clearTimeout(timer)
       // A request whose body nobody read would keep the connection busy.
@@ -154,12 +163,16 @@ export class HttpFront {
       if (connection !== undefined) this.#certificates.set(connection, known)
     }
     const credentials: Credentials = {
-      headers: request.headers,
+      headers: separateHeaders(request.headers, request.rawHeaders),
       clientCertificate: known.der,
       remoteAddress: socketOf(request)?.remoteAddress,
     }
     const user = await authenticate(authenticators, credentials, { allowAnonymous, signal })
-    return impersonate(user, credentials.headers, pipeline.authorizers)
+    const asked = (): Omit<AccessAttributes, 'user'> => {
+      const { path, query } = splitTarget(request.url ?? '/')
+      return attributesOf(parseRequestInfo(request.method ?? 'GET', path, query))
+    }
+    return impersonate(user, credentials.headers, { authorizers: pipeline.authorizers, request: asked })
   }
 }
 

@@ -1,9 +1,12 @@
 import type { Aggregator } from '../aggregation/aggregator.ts'
 import type { ApiServerOptions } from '../api-server.ts'
 import { discoveryHandler } from '../discovery/discovery.ts'
+import { flowDebugHandler } from '../flow-control/debug-handler.ts'
+import type { FlowControl } from '../flow-control/flow-control.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import type { NonResourceHandler } from '../pipeline/handle-call.ts'
 import { healthHandler } from './health.ts'
+import { metricsHandler } from './metrics-handler.ts'
 import { openApiHandler } from './open-api.ts'
 import { versionOf } from './version.ts'
 
@@ -11,12 +14,13 @@ export interface NonResourceOptions {
   readonly core: ApiCore
   readonly options: ApiServerOptions
   readonly isStopping: () => boolean
+  readonly flowControl: FlowControl
   /** What other servers serve; absent: nothing is aggregated. */
   readonly aggregator?: Aggregator | undefined
 }
 
 /** Handlers for everything that is no resource, in the order in which they are asked. */
-export function nonResourceHandlers({ core, options, isStopping, aggregator }: NonResourceOptions): readonly NonResourceHandler[] {
+export function nonResourceHandlers({ core, options, isStopping, flowControl, aggregator }: NonResourceOptions): readonly NonResourceHandler[] {
   const version = `${JSON.stringify(versionOf(options.version), undefined, 2)}\n`
   return [
     discoveryHandler(core, aggregator),
@@ -26,11 +30,8 @@ export function nonResourceHandlers({ core, options, isStopping, aggregator }: N
       path === '/version' || path === '/version/'
         ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: version }
         : undefined,
-    async (_call, { path }) => {
-      if (path !== '/metrics' || options.metricsText === undefined) return undefined
-      const { contentType, text } = await options.metricsText()
-      return { type: 'bytes', code: 200, contentType, bytes: text }
-    },
+    metricsHandler(core, options, flowControl),
+    ...(options.debugPaths === true ? [flowDebugHandler(flowControl)] : []),
     (_call, { path }) =>
       path === '/'
         ? { type: 'bytes', code: 200, contentType: 'application/json', bytes: JSON.stringify({ paths: knownPaths(core) }) }

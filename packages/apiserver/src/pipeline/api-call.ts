@@ -1,4 +1,5 @@
 import type { RequestBody } from '../codec.ts'
+import type { FlowClass } from '../flow-control/flow-control.ts'
 
 /** One request, from the wire or from this process. */
 export interface ApiCall {
@@ -16,6 +17,8 @@ export interface ApiCall {
   warn(message: string): void
   /** Adds a note to the audit event of the request; absent when nobody keeps them. */
   readonly annotate?: ((key: string, value: string) => void) | undefined
+  /** Told, before the request runs or is turned away, by which flow schema and priority level. */
+  readonly classified?: ((flow: FlowClass) => void) | undefined
   /** Product name of the client, for field managers. */
   readonly userAgent: string
 }

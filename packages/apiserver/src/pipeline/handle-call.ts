@@ -1,13 +1,13 @@
 import type { Aggregator } from '../aggregation/aggregator.ts'
-import type { Authorizer, UserInfo } from '../auth/auth.ts'
-import { pathNotFound } from '../errors.ts'
+import type { AccessAttributes, Authorizer, UserInfo } from '../auth/auth.ts'
+import { PathNotServed, pathNotFound } from '../errors.ts'
+import type { FlowControl } from '../flow-control/flow-control.ts'
 import { parseRequestInfo, type RequestInfo } from '../http/request-info.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCall } from './api-call.ts'
 import type { ApiCore } from './api-core.ts'
 import { authorize } from './authorize.ts'
 import { dispatchResource } from './dispatch-resource.ts'
-import type { InFlightLimiter } from './in-flight-limiter.ts'
 
 /** Answers requests on paths that are no resources; undefined: not mine. */
 export type NonResourceHandler = (call: ApiCall, info: RequestInfo) => Promise<Answer | undefined> | Answer | undefined
@@ -16,7 +16,7 @@ export type NonResourceHandler = (call: ApiCall, info: RequestInfo) => Promise<A
 export interface CallPipeline {
   readonly core: ApiCore
   readonly authorizers: readonly Authorizer[]
-  readonly limiter: InFlightLimiter
+  readonly flowControl: FlowControl
   readonly nonResource: readonly NonResourceHandler[]
   /** Passes on what another server answers. */
   readonly aggregator?: Aggregator | undefined
@@ -29,26 +29,21 @@ export async function handleCall(
   user: UserInfo,
 ): Promise<{ readonly answer: Answer; readonly info: RequestInfo }> {
   const info = parseRequestInfo(call.method, call.path, call.query)
-  const release = pipeline.limiter.enter(info, user)
+  // Who runs at once is not made to wait for a promise.
+  const entry = pipeline.flowControl.admit(info, user, call)
+  const release = typeof entry === 'function' ? entry : await entry
   try {
-    await authorize(pipeline.authorizers, {
-      user,
-      verb: info.verb,
-      isResource: info.isResource,
-      group: info.group,
-      version: info.version,
-      resource: info.resource,
-      subresource: info.subresource,
-      namespace: info.namespace,
-      name: info.name,
-      path: call.path,
-      fieldSelector: info.fieldSelector,
-      labelSelector: info.labelSelector,
-    })
+    await authorize(pipeline.authorizers, { ...attributesOf(info), user })
     return { answer: await answerOf(pipeline, call, info, user), info }
   } finally {
     release()
   }
+}
+
+/** What a request wants to do, for authorizers. */
+export function attributesOf(info: RequestInfo): Omit<AccessAttributes, 'user'> {
+  const { verb, isResource, group, version, resource, subresource, namespace, name, path, fieldSelector, labelSelector } = info
+  return { verb, isResource, group, version, resource, subresource, namespace, name, path, fieldSelector, labelSelector }
 }
 
 async function answerOf(pipeline: CallPipeline, call: ApiCall, info: RequestInfo, user: UserInfo): Promise<Answer> {
@@ -65,5 +60,12 @@ async function answerOf(pipeline: CallPipeline, call: ApiCall, info: RequestInfo
     const answer = await handler(call, info)
     if (answer !== undefined) return answer
   }
-  throw pathNotFound()
+  throw isBelowServedGroup(pipeline, info) ? pathNotFound() : new PathNotServed()
+}
+
+/** Where upstream answers with Statuses: below `/api` and the groups that are served. */
+function isBelowServedGroup({ core }: CallPipeline, { path }: RequestInfo): boolean {
+  const [, root, group = ''] = path.split('/')
+  if (root === 'api') return true
+  return root === 'apis' && core.table.groups.some((served) => served.group === group)
 }

@@ -71,6 +71,11 @@ export class WatchCache {
     return present?.revision === object.revision ? present : object
   }
 
+  /** How many listen to changes: watches, mostly. */
+  get listeners(): number {
+    return this.#listeners.size
+  }
+
   /** Calls `listener` after each batch of events. Returns how to stop. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
