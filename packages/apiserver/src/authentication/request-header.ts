@@ -1,4 +1,5 @@
 import type { Authenticator, Credentials } from '../auth/auth.ts'
+import { extraOf, firstValue, valuesOf } from './header-values.ts'
 import { ClientCertificateVerifier, subjectValues, type CertificateBundle } from './client-certificate.ts'
 
 /** How a front proxy names the user for whom it asks; upstream's `--requestheader-*`. */
@@ -21,7 +22,7 @@ export function requestHeaderAuthenticator(options: RequestHeaderOptions, now: (
     name: 'requestheader',
     authenticate({ headers, clientCertificate }: Credentials) {
       if (clientCertificate === undefined) return Promise.resolve(undefined)
-      const name = firstOf(headers, options.usernameHeaders)
+      const name = firstValue(headers, options.usernameHeaders)
       if (name === undefined) return Promise.resolve(undefined)
       const certificate = verifier.verify(clientCertificate)
       if (certificate === undefined) return Promise.resolve(undefined)
@@ -30,50 +31,11 @@ export function requestHeaderAuthenticator(options: RequestHeaderOptions, now: (
       return Promise.resolve({
         user: {
           name,
-          uid: firstOf(headers, options.uidHeaders ?? []),
-          groups: options.groupHeaders.flatMap((header) => allOf(headers[header])),
+          uid: firstValue(headers, options.uidHeaders ?? []),
+          groups: options.groupHeaders.flatMap((header) => valuesOf(headers, header)),
           extra: extraOf(headers, options.extraHeaderPrefixes),
         },
       })
     },
-  }
-}
-
-type Headers = Credentials['headers']
-
-function allOf(value: Headers[string]): readonly string[] {
-  return value === undefined ? [] : typeof value === 'string' ? splitJoined(value) : value
-}
-
-/** Node joins repeated headers with commas; group names have none. */
-function splitJoined(value: string): readonly string[] {
-  return value.split(',').map((part) => part.trim())
-}
-
-function firstOf(headers: Headers, names: readonly string[]): string | undefined {
-  for (const name of names) {
-    const value = headers[name]
-    const first = typeof value === 'string' ? value : value?.[0]
-    if (first !== undefined && first !== '') return first
-  }
-  return undefined
-}
-
-/** Extra attributes: the header's name behind the prefix is the key, percent-decoded and in lower case. */
-export function extraOf(headers: Headers, prefixes: readonly string[]): Readonly<Record<string, readonly string[]>> | undefined {
-  const extra: Record<string, readonly string[]> = {}
-  for (const [header, value] of Object.entries(headers)) {
-    const prefix = prefixes.find((candidate) => header.startsWith(candidate))
-    if (prefix === undefined) continue
-    extra[decodeKey(header.slice(prefix.length))] = allOf(value)
-  }
-  return Object.keys(extra).length === 0 ? undefined : extra
-}
-
-function decodeKey(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text // as upstream: a key that cannot be decoded is taken as it is
   }
 }
