@@ -71,13 +71,13 @@ describe('HTTPS', () => {
       name: 'test',
       authorize: ({ user, verb, name }) => {
         asked.push(`${user.name} ${verb} ${name}`)
-        return { decision: user.name === 'jane' || verb === 'impersonate' ? 'allow' : 'noOpinion', reason: '' }
+        return { decision: user.name === 'jane' || verb.startsWith('impersonate') ? 'allow' : 'noOpinion', reason: '' }
       },
     }
     const server = await startHttps({ authorizers: [authorizer] })
     const user = await issueCertificate(server.ca, { commonName: 'joe', usages: ['client'] })
     expect((await ask(server, maps, { ...user, headers: { 'impersonate-user': 'jane' } })).status).toBe(200)
-    expect(asked).toEqual(['joe impersonate jane', 'jane list '])
+    expect(asked).toEqual(['joe impersonate-on:user-info:list ', 'joe impersonate:user-info jane', 'jane list '])
     expect((await ask(server, maps, { ...user, headers: { 'impersonate-group': 'x' } })).status).toBe(400)
   })
 
@@ -272,11 +272,12 @@ describe('paths that are no resources', () => {
           kind: 'APIResourceList',
           groupVersion: `${name}/${version}`,
         })
-    expect((await get('/apis/nothing/v1')).json()).toMatchObject({
+    expect((await get('/apis/apps/v9')).json()).toMatchObject({
       kind: 'Status',
       code: 404,
       message: 'the server could not find the requested resource',
     })
+    expect(await get('/apis/nothing/v1')).toMatchObject({ statusCode: 404, body: '404 page not found\n' })
   })
 
   it('aggregates discovery and answers 304 to a known ETag', async () => {
@@ -331,8 +332,10 @@ describe('paths that are no resources', () => {
     expect(answer.json()).toMatchObject({ kind: 'Status', code: 400 })
   })
 
-  it('keeps the kubernetes Service when it is told its address', async () => {
-    const { server } = await startServer({ advertised: { address: '192.0.2.1', port: 6443, serviceIp: '10.43.0.1' } })
+  it('keeps the kubernetes Service and ServiceCIDR when it is told its address and ranges', async () => {
+    const { server } = await startServer({
+      advertised: { address: '192.0.2.1', port: 6443, serviceIp: '10.43.0.1', serviceCidrs: ['10.43.0.0/16'] },
+    })
     const transport = server.transport(admin)
     const get = async (path: string): Promise<unknown> => (await transport.request({ method: 'GET', path })).body
     expect(await get('/api/v1/namespaces/default/services/kubernetes')).toMatchObject({
@@ -344,6 +347,10 @@ describe('paths that are no resources', () => {
     expect(await get('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes')).toMatchObject({
       addressType: 'IPv4',
       endpoints: [{ addresses: ['192.0.2.1'] }],
+    })
+    expect(await get('/apis/networking.k8s.io/v1/servicecidrs/kubernetes')).toMatchObject({
+      spec: { cidrs: ['10.43.0.0/16'] },
+      status: { conditions: [{ type: 'Ready', status: 'True', reason: '', message: 'Kubernetes default Service CIDR is ready' }] },
     })
   })
 })

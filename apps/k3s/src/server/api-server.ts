@@ -73,7 +73,12 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
       dial: (node, port) => dial(node, port),
       kubeletTls: () => ({ cert: tls.apiserver.cert, key: tls.apiserver.key, ca: tls.serverCa.cert }),
     },
-    advertised: { address: given.advertiseAddress, port: options.advertisePort, serviceIp: addressOf(cluster.serviceCidr, 1) },
+    advertised: {
+      address: given.advertiseAddress,
+      port: options.advertisePort,
+      serviceIp: addressOf(cluster.serviceCidr, 1),
+      serviceCidrs: [cluster.serviceCidr],
+    },
   })
   return { server, signSecretToken: (account, secret) => parts.signSecretToken(account, secret) }
 }
