@@ -141,9 +141,11 @@ export class Normaliser {
           : time,
       )
       .replaceAll(tokenPattern, '<token>')
+      .replaceAll(/resourceVersion: "\d+"/g, 'resourceVersion: "<version>"')
       .replaceAll(/ResourceVersion in object meta: \d+/g, 'ResourceVersion in object meta: <version>')
       .replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'kube-api-access-<suffix>')
       .replaceAll(/(current: |too old resource version: |ResourceVersion in record \()\d+/g, '$1<version>')
+      .replaceAll(/(too old resource version: <version>) \(\d+\)/g, '$1')
     if (this.#prefix !== '')
       text = text.replaceAll(
         new RegExp(`(${RegExp.escape(this.#prefix.replaceAll(this.#run, 'RUN'))})[bcdfghjklmnpqrstvwxz2456789]{5}`, 'g'),

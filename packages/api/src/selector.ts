@@ -20,30 +20,28 @@ export interface FieldRequirement {
 
 const token = /\s*(==|!=|=|!|\(|\)|,|<|>|[^\s=!(),<>]+)/y
 
-function bad(selector: string, why: string): StatusError {
-  return new StatusError('BadRequest', `unable to parse requirement: ${why}`, {
-    details: { causes: [{ field: 'labelSelector', message: selector }] },
-  })
-}
+const bad = (why: string): StatusError => new StatusError('BadRequest', `unable to parse requirement: ${why}`)
 
 const namePattern = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/
 const prefixPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 
-function checkKey(selector: string, key: string): void {
+function checkKey(key: string): void {
   const slash = key.indexOf('/')
   const name = slash < 0 ? key : key.slice(slash + 1)
+  if (name.includes('/'))
+    throw bad(
+      `<nil>: Invalid value: ${JSON.stringify(key)}: a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
+    )
   if (name.length > 63 || !namePattern.test(name) || (slash >= 0 && (slash > 253 || !prefixPattern.test(key.slice(0, slash))))) {
     throw bad(
-      selector,
       `<nil>: Invalid value: ${JSON.stringify(key)}: name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
     )
   }
 }
 
-function checkValue(selector: string, key: string, value: string): void {
+function checkValue(key: string, value: string): void {
   if (value !== '' && (value.length > 63 || !namePattern.test(value))) {
     throw bad(
-      selector,
       `values[0][${key}]: Invalid value: ${JSON.stringify(value)}: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`,
     )
   }
@@ -58,7 +56,7 @@ export function parseLabelSelector(text: string): Selector {
   token.lastIndex = 0
   for (const end = text.trimEnd().length; token.lastIndex < end;) {
     const match = token.exec(text)
-    if (match?.[1] === undefined) throw bad(text, `found unexpected text in ${JSON.stringify(text)}`)
+    if (match?.[1] === undefined) throw bad(`found unexpected text in ${JSON.stringify(text)}`)
     tokens.push(match[1])
   }
   const requirements: Requirement[] = []
@@ -68,48 +66,48 @@ export function parseLabelSelector(text: string): Selector {
     let next = tokens[at++]
     const isNegated = next === '!'
     if (isNegated) next = tokens[at++]
-    if (!isWord(next)) throw bad(text, `found '${next ?? ''}', expected: !, identifier, or 'end of string'`)
+    if (!isWord(next)) throw bad(`found '${next ?? ''}', expected: ${isNegated ? 'identifier' : "!, identifier, or 'end of string'"}`)
     const key = next
-    checkKey(text, key)
+    checkKey(key)
     const operator = tokens[at]
     if (isNegated || operator === undefined || operator === ',') {
       requirements.push({ key, operator: isNegated ? '!' : 'exists', values: [] })
     } else if (operator === 'in' || operator === 'notin') {
-      if (tokens[++at] !== '(') throw bad(text, `found '${tokens[at] ?? ''}' expected: '('`)
+      if (tokens[++at] !== '(') throw bad(`found '${tokens[at] ?? ''}' expected: '('`)
       const values: string[] = []
       at++
       // An absent word between commas is the empty value, as upstream: `a in (,b)`.
       for (let pending = true; ;) {
         const word = tokens[at++]
         if (isWord(word)) {
-          checkValue(text, key, word)
+          checkValue(key, word)
           values.push(word)
           pending = false
         } else if (word === ',' || word === ')') {
           if (pending) values.push('')
           pending = true
           if (word === ')') break
-        } else throw bad(text, `found '${word ?? ''}', expected: ',', ')' or identifier`)
+        } else throw bad(`found '${word ?? ''}', expected: ',' or ')'`)
       }
       requirements.push({ key, operator, values })
     } else if (operator === '=' || operator === '==' || operator === '!=') {
       const word = tokens[++at]
       const value = isWord(word) ? word : ''
       if (isWord(word)) at++
-      checkValue(text, key, value)
+      checkValue(key, value)
       requirements.push({ key, operator: operator === '!=' ? 'notin' : 'in', values: [value] })
     } else if (operator === '<' || operator === '>') {
       const value = tokens[++at]
       at++
-      if (value === undefined || !/^-?\d+$/.test(value)) throw bad(text, `for 'Gt', 'Lt' operators, the value must be an integer`)
+      if (value === undefined || !/^-?\d+$/.test(value)) throw bad(`for 'Gt', 'Lt' operators, the value must be an integer`)
       requirements.push({ key, operator: operator === '>' ? 'gt' : 'lt', values: [value] })
     } else {
-      throw bad(text, `found '${operator}', expected: in, notin, =, ==, !=, gt, lt`)
+      throw bad(`found '${operator}', expected: in, notin, =, ==, !=, gt, lt`)
     }
     if (at < tokens.length) {
-      if (tokens[at] !== ',') throw bad(text, `found '${tokens[at] ?? ''}', expected: ',' or 'end of string'`)
+      if (tokens[at] !== ',') throw new StatusError('BadRequest', `found '${tokens[at] ?? ''}', expected: ',' or 'end of string'`)
       at++
-      if (at === tokens.length) throw bad(text, `found '', expected: identifier after ','`)
+      if (at === tokens.length) throw bad(`found '', expected: identifier after ','`)
     }
   }
   return requirements
@@ -215,11 +213,13 @@ export function parseFieldSelector(text: string): readonly FieldRequirement[] {
   }
   terms.push(term)
   return terms
-    .filter((part) => part !== '')
+    .filter((part) => part !== '' && part !== '=')
     .map((part) => {
       const match = /^((?:\\.|[^\\=!])*)(!=|==|=)((?:\\.|[^\\])*)$/s.exec(part)
       if (match === null) throw new StatusError('BadRequest', `invalid selector: '${text}'; can't understand '${part}'`)
       const [, field = '', operator = '', value = ''] = match
+      if (/(?:^|[^\\])(?:\\\\)*=/.test(value))
+        throw new StatusError('BadRequest', 'invalid field selector: unescaped character in value: 61')
       return { field, isEqual: operator !== '!=', value: value.replace(/\\(.)/gs, '$1') }
     })
 }

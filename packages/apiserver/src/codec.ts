@@ -23,7 +23,12 @@ import { invalidValue } from './validation/field-error.ts'
 
 /** A body as it came: bytes from the wire, or an object from a client in this process. */
 export type RequestBody =
-  | { readonly bytes: Buffer; readonly contentType: string }
+  | {
+      readonly bytes: Buffer
+      readonly contentType: string
+      /** Present when `bytes` are JSON, whatever the type says: the document was YAML, and has these duplicate keys. */
+      readonly fromYaml?: { readonly duplicates: readonly string[] } | undefined
+    }
   /** Not ours to change. */
   | { readonly object: unknown; readonly contentType: string }
 
@@ -125,6 +130,7 @@ function decode(body: RequestBody, expected: ExpectedKind, schema: TypeSchema | 
     const wanted = apiVersionOf(expected)
     // As upstream: what a body leaves out is taken from the path.
     const [version, kind] = [head.apiVersion === '' ? wanted : head.apiVersion, head.kind === '' ? expected.kind : head.kind]
+    if (version.split('/').length > 2) throw badRequest(`unexpected GroupVersion string: ${version}`)
     if (version !== wanted || kind !== expected.kind) throw wrongKind(version, kind, expected)
     return schema
   }
@@ -139,9 +145,17 @@ function decode(body: RequestBody, expected: ExpectedKind, schema: TypeSchema | 
   switch (mediaTypeOf(body.contentType)) {
     case '':
     case jsonType:
-      return decodeJson(jsonText(body.bytes), pick)
-    case yamlType:
-      return decodeYaml(yamlText(body.bytes), pick)
+      return recognised(body.bytes, expected, () => {
+        const text = jsonText(body.bytes)
+        // As upstream, whose decoder leaves an empty object alone then.
+        return decodeJson(text.trim() === 'null' ? '{}' : text, pick)
+      })
+    case yamlType: {
+      const { bytes, fromYaml } = body
+      return recognised(bytes, expected, () =>
+        fromYaml === undefined ? decodeYaml(yamlText(bytes), pick) : decodeFromYaml(bytes, fromYaml.duplicates, pick),
+      )
+    }
     case protobufType:
       return { object: decodeProtobuf(body.bytes, pick), fieldErrors: [] }
     default:
@@ -149,11 +163,47 @@ function decode(body: RequestBody, expected: ExpectedKind, schema: TypeSchema | 
   }
 }
 
+/** What cannot be told from its head is shown by its beginning, as upstream does. */
+function recognised(bytes: Buffer, expected: ExpectedKind, read: () => Decoded): Decoded {
+  try {
+    return read()
+  } catch (error) {
+    if (!hasReason(error, 'BadRequest')) throw error
+    const why = unrecognised(bytes, error.message)
+    if (why === undefined) throw error
+    throw badRequest(`the object provided is unrecognized (must be of type ${expected.kind}): ${why} (${summaryOf(bytes)})`)
+  }
+}
+
+const headPattern = /(json: cannot unmarshal \w+ into Go struct field )\w+\.TypeMeta(\.(?:kind|apiVersion) of type string)$/
+
+function unrecognised(bytes: Buffer, message: string): string | undefined {
+  const head = headPattern.exec(message)
+  if (head !== null) return `couldn't get version/kind; json parse error: ${head[1] ?? ''}${head[2] ?? ''}`
+  if (message.startsWith("couldn't get version/kind; "))
+    return bytes.length === 0 ? "couldn't get version/kind; json parse error: unexpected end of JSON input" : message
+  return message.startsWith('unexpected GroupVersion string: ') ? message : undefined
+}
+
+function summaryOf(bytes: Buffer): string {
+  if (bytes.length === 0) return '<empty>'
+  const rest = bytes.length > 30 ? ' ...' : ''
+  return `${bytes.subarray(0, 30).toString(bytes[0] === 0x7b ? 'utf8' : 'hex')}${rest}`
+}
+
+function decodeFromYaml(bytes: Buffer, duplicates: readonly string[], pick: SchemaPicker): Decoded {
+  const { object, fieldErrors } = decodeJson(jsonText(bytes), pick)
+  return { object, fieldErrors: [...duplicates, ...fieldErrors] }
+}
+
 /** Reads a DeleteOptions body, which clients send in their own or in the meta group's version; undefined for one without content. */
 export function decodeOptions(body: RequestBody): JsonObject | undefined {
   const schema = schemaOf('v1', 'DeleteOptions') ?? typeSchema('meta/v1.DeleteOptions')
-  const pick: SchemaPicker = ({ kind }) => {
-    if (kind !== '' && kind !== 'DeleteOptions') throw badRequest(`the body of the request is a ${kind} and no DeleteOptions`)
+  const pick: SchemaPicker = ({ apiVersion, kind }) => {
+    if (kind !== '' && kind !== 'DeleteOptions')
+      throw badRequest(
+        `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/runtime/scheme.go:111"`,
+      )
     return schema
   }
   if ('object' in body) {
@@ -165,13 +215,23 @@ export function decodeOptions(body: RequestBody): JsonObject | undefined {
   switch (mediaTypeOf(body.contentType)) {
     case '':
     case jsonType:
-      return decodeJson(jsonText(body.bytes), pick).object
+      return unwrapped(() => decodeJson(jsonText(body.bytes), pick).object)
     case yamlType:
-      return decodeYaml(yamlText(body.bytes), pick).object
+      return (body.fromYaml === undefined ? decodeYaml(yamlText(body.bytes), pick) : decodeFromYaml(body.bytes, [], pick)).object
     case protobufType:
       return decodeProtobuf(body.bytes, pick)
     default:
       throw unsupportedMediaType([jsonType, yamlType, protobufType])
+  }
+}
+
+/** Options are read by themselves: nobody says what they should have been. */
+function unwrapped(read: () => JsonObject): JsonObject {
+  try {
+    return read()
+  } catch (error) {
+    if (!hasReason(error, 'BadRequest')) throw error
+    throw badRequest(error.message.replace(/^DeleteOptions in version "[^"]*" cannot be handled as a DeleteOptions: /, ''))
   }
 }
 
@@ -180,7 +240,6 @@ export function unsupportedMediaType(supported: readonly string[]): StatusError 
   return new StatusError(
     'UnsupportedMediaType',
     `the body of the request was in an unknown format - accepted media types include: ${supported.join(', ')}`,
-    { details: {} },
   )
 }
 
@@ -190,11 +249,16 @@ function wrongKind(apiVersion: string, kind: string, expected: ExpectedKind): St
     return badRequest(
       `${kind} in version ${JSON.stringify(apiVersion.slice(apiVersion.indexOf('/') + 1))} cannot be handled as a ${expected.kind}: no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
     )
-  const slash = apiVersion.indexOf('/')
-  const [group, version] = [slash < 0 ? '' : apiVersion.slice(0, slash), apiVersion.slice(slash + 1)]
-  if (group !== expected.group || version !== expected.version)
+  const [group, version] = splitVersion(apiVersion)
+  if (kind === expected.kind && group === expected.group)
     return badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${apiVersionOf(expected)})`)
+  const internal = expected.group === '' || expected.group === 'events.k8s.io' ? 'core' : expected.group.split('.')[0]
   return badRequest(
-    `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${expected.kind}: converting (${group === '' ? version : `${group}.${version}`}.${kind}) to (${expected.group}.${expected.kind}): unknown conversion`,
+    `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${expected.kind}: converting (${version}.${kind}) to (${internal}.${expected.kind}): unknown conversion`,
   )
+}
+
+function splitVersion(apiVersion: string): readonly [string, string] {
+  const slash = apiVersion.indexOf('/')
+  return [slash < 0 ? '' : apiVersion.slice(0, slash), apiVersion.slice(slash + 1)]
 }

@@ -43,11 +43,19 @@ export function unavailable(what: string, cause: unknown): StatusError {
   return new StatusError('ServiceUnavailable', `${what} is unavailable: ${why}`, { cause, retryAfterSeconds: 1 })
 }
 
-export function methodNotAllowed(subject: ErrorSubject, verb: string): StatusError {
-  const what = subject.group === undefined || subject.group === '' ? subject.resource : `${subject.resource}.${subject.group}`
-  return new StatusError('MethodNotAllowed', `${verb} is not supported on resources of kind "${what}"`, {
-    details: { ...(subject.group ? { group: subject.group } : {}), kind: subject.resource },
-  })
+/** Upstream's answer to a method that a path does not take. */
+export function methodNotAllowed(): StatusError {
+  return new StatusError('MethodNotAllowed', 'the server does not allow this method on the requested resource', { details: {} })
+}
+
+/** A path below nothing that is served: answered by upstream before it knows of Statuses, in plain text. */
+export class PathNotServed extends StatusError {
+  constructor() {
+    super('NotFound', 'the server could not find the requested resource', { details: {} })
+  }
+
+  /** What goes over the wire instead of a Status. */
+  readonly text: string = '404 page not found\n'
 }
 
 /** Upstream's answer to a path that nothing serves. */

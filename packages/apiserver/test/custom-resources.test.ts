@@ -92,6 +92,21 @@ describe('custom resources', () => {
     expect(forced.json()).toMatchObject({ spec: { size: 2, tags: ['x', 'y'] } })
   })
 
+  it('are told of keys that stand twice in what is applied', async () => {
+    const api = await start()
+    await api.define(widgets())
+    const text = 'apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: a\nspec:\n  size: 1\n  size: 2\n'
+    const duplicate = 'error converting YAML to JSON: yaml: unmarshal errors:\n  line 7: key "size" already set in map'
+    const apply = (validation: string) =>
+      api.send('PATCH', `${widgetsPath}/a?fieldManager=m&fieldValidation=${validation}`, text, 'application/apply-patch+yaml')
+    const strict = await apply('Strict')
+    expect([strict.status, strict.json()['message']]).toEqual([400, `error strict decoding YAML: ${duplicate}`])
+    const warned = await apply('Warn')
+    expect(warned.json()).toMatchObject({ spec: { size: 2 } })
+    expect(warned.headers['warning']).toContain('already set in map')
+    expect((await apply('Ignore')).headers['warning']).toBeUndefined()
+  })
+
   it('tolerate what was invalid before and did not change', async () => {
     const api = await start()
     await api.define(widgets())
@@ -128,7 +143,7 @@ describe('custom resources', () => {
     )
     await api.send('PATCH', `${widgetsPath}/a`, { metadata: { finalizers: null } }, 'application/merge-patch+json')
     await expect.poll(async () => (await api.send('GET', `${definitionsPath}/widgets.example.com`)).status, { timeout: 10_000 }).toBe(404)
-    expect((await api.send('GET', widgetsPath)).json()['message']).toBe('the server could not find the requested resource')
+    expect((await api.send('GET', widgetsPath)).text).toBe('404 page not found\n')
     expect(JSON.parse((await api.send('GET', '/apis')).text)).not.toMatchObject({
       groups: expect.arrayContaining([{ name: 'example.com' }]),
     })

@@ -108,7 +108,6 @@ describe('a watch over a WebSocket that does not come about', () => {
   it.each([
     ['another protocol', 'Upgrade: x'],
     ['no key', 'Upgrade: websocket'],
-    ['nothing to accept', 'Upgrade: websocket\r\nAccept: text/css'],
   ])('is closed: %s', async (_what, header) => {
     const close = vi.spyOn(ResourceWatch.prototype, 'close')
     onTestFinished(() => close.mockRestore())

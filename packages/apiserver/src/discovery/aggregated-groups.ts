@@ -10,7 +10,7 @@ export function aggregatedGroups(table: ResourceTable, remote: RemoteVersions | 
     apiVersion: 'apidiscovery.k8s.io/v2',
     metadata: {},
     items: groups.map(({ group, versions }) => ({
-      metadata: group === '' ? { creationTimestamp: null } : { name: group, creationTimestamp: null },
+      metadata: group === '' ? {} : { name: group, creationTimestamp: null },
       versions: versions.map((version) => versionEntry(table, version)),
     })),
   }
@@ -22,10 +22,17 @@ function versionEntry(table: ResourceTable, { group, version, remote }: MergedVe
   return { version, ...(resources.length === 0 ? {} : { resources }), freshness }
 }
 
+/** Upstream's has no version for the core group. */
+const responseKind = ({ group, version, kind }: Pick<ServedResource['info'], 'group' | 'version' | 'kind'>): object => ({
+  group,
+  version: group === '' ? '' : version,
+  kind,
+})
+
 function resourceEntry({ info }: ServedResource): object {
   return {
     resource: info.resource,
-    responseKind: { group: info.group, version: info.version, kind: info.kind },
+    responseKind: responseKind(info),
     scope: info.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: info.singular,
     verbs: info.verbs,
@@ -36,7 +43,7 @@ function resourceEntry({ info }: ServedResource): object {
       : {
           subresources: info.subresources.map(({ name, group, version, kind, verbs }) => ({
             subresource: name,
-            responseKind: { group, version, kind },
+            responseKind: responseKind({ group, version, kind }),
             verbs,
           })),
         }),

@@ -34,7 +34,7 @@ export function resourceListDocument(table: ResourceTable, group: string, versio
   if (resources.length === 0) return undefined
   return {
     kind: 'APIResourceList',
-    apiVersion: 'v1',
+    ...(group === '' ? {} : { apiVersion: 'v1' }),
     groupVersion: group === '' ? version : `${group}/${version}`,
     resources: resources.flatMap((served) => [mainEntry(served), ...subresourceEntries(served)]),
   }

@@ -9,6 +9,7 @@ import type { IncludeObject } from '../table/table.ts'
 import { encodeList, encodeObject, type EncodeOptions } from './encode.ts'
 import { negotiate, type Negotiated } from './negotiate.ts'
 import { streamWatch, type WatchSink } from './watch-stream.ts'
+import { PathNotServed } from '../errors.ts'
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest
 export type HttpResponse = ServerResponse | Http2ServerResponse
@@ -44,7 +45,7 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
       return
     }
     case 'list': {
-      const negotiated = negotiate(accept, { transformable: true })
+      const negotiated = negotiate(accept, { transformable: true, isList: true })
       await sendBody(context, 200, negotiated, encodeList(answer.served, answer.page, encodeOptions(context, negotiated)))
       return
     }
@@ -67,16 +68,23 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
 }
 
 /** Writes a Status. Does nothing when the answer has begun already: then the connection is cut. */
-export function sendError({ response, headers }: Pick<SendContext, 'response' | 'headers'>, error: StatusError): void {
+export function sendError(
+  { request, response, headers }: Pick<SendContext, 'response' | 'headers'> & Partial<Pick<SendContext, 'request'>>,
+  error: StatusError,
+): void {
   if (response.headersSent) {
     response.destroy()
     return
   }
-  const body = Buffer.from(`${JSON.stringify(error.toStatus())}\n`)
+  const isPlain = error instanceof PathNotServed
+  const isYaml = !isPlain && /^application\/yaml\b/.test(request?.headers.accept ?? '')
+  const body = Buffer.from(
+    isPlain ? error.text : isYaml ? stringify(error.toStatus(), { version: '1.1' }) : `${JSON.stringify(error.toStatus())}\n`,
+  )
   const retry = error.details?.retryAfterSeconds
   const all: OutgoingHttpHeaders = {
     ...headers(),
-    'content-type': 'application/json',
+    'content-type': isPlain ? 'text/plain; charset=utf-8' : isYaml ? 'application/yaml' : 'application/json',
     'content-length': body.length,
     ...(retry === undefined ? {} : { 'retry-after': String(retry) }),
     ...(error.reason === 'Unauthorized' ? { 'www-authenticate': 'Basic realm="kubernetes-master"' } : {}),
@@ -91,7 +99,8 @@ function encodeOptions({ query, now }: SendContext, { representation }: Negotiat
   return { representation, includeObject, now }
 }
 
-async function sendBody(context: SendContext, code: number, { mediaType }: Negotiated, json: Buffer): Promise<void> {
+async function sendBody(context: SendContext, code: number, { mediaType, version }: Negotiated, encoded: Buffer): Promise<void> {
+  const json = version === 'v1beta1' ? Buffer.from(encoded.toString('utf8').replace('"meta.k8s.io/v1"', '"meta.k8s.io/v1beta1"')) : encoded
   // JSON is YAML, too: writing long YAML would hold up everybody else for a second.
   if (mediaType === 'application/json' || json.length > maxYamlBytes) return send(context, code, { 'content-type': mediaType }, json)
   const text = stringify(JSON.parse(json.toString('utf8')), { version: '1.1' })

@@ -6,15 +6,20 @@ import { toServed, toStored } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
+import type { PatchDocument } from './apply-patch.ts'
 import { resetFieldsOf } from './field-tracking.ts'
 import { scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
-/** Server-side apply: merges by ownership of fields, and creates the object when there is none. `value` is the applied configuration. */
-export async function handleApply(core: ApiCore, request: ResourceRequest, value: unknown, options: WriteOptions): Promise<Answer> {
+/** Server-side apply: merges by ownership of fields, and creates the object when there is none. The document is the applied configuration. */
+export async function handleApply(
+  core: ApiCore,
+  request: ResourceRequest,
+  document: PatchDocument,
+  options: WriteOptions,
+): Promise<Answer> {
   const { info, served } = request
+  const { value } = document
   const storage = storageOf(request)
-  if (!options.hasFieldManager)
-    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [required('fieldManager', 'is required for apply patch')])
   if (!isObject(value)) throw badRequest('error decoding patch: the configuration must be an object')
   const patch = named(value, request)
   const patchVersion = metadataOf(patch)['resourceVersion']
@@ -31,6 +36,8 @@ export async function handleApply(core: ApiCore, request: ResourceRequest, value
       patch,
       force: options.force,
     })
+    // As upstream: what is wrong with owners is told before what is wrong with the text.
+    checkDuplicates(document, request, options)
     const merged = decodePatched(object, served.type, { fieldValidation: 'Ignore', warn: () => {}, coerce: served.custom?.coerce })
     if (!hasVersion) delete merged.metadata.resourceVersion
     return toStored(served, merged)
@@ -60,6 +67,14 @@ export async function handleApply(core: ApiCore, request: ResourceRequest, value
         }),
   })
   return { type: 'stored', code: result.isCreated ? 201 : 200, served, object: result.object }
+}
+
+/** Of an applied document only keys that stand twice are told: unknown fields are refused by its schema. */
+function checkDuplicates({ duplicates }: PatchDocument, { call }: ResourceRequest, { fieldValidation }: WriteOptions): void {
+  if (duplicates.length === 0 || fieldValidation === 'Ignore') return
+  const messages = duplicates.map((duplicate) => `error converting YAML to JSON: ${duplicate}`)
+  if (fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${messages.join(', ')}`)
+  for (const message of messages) call.warn(message)
 }
 
 function metadataOf(patch: JsonObject): JsonObject {

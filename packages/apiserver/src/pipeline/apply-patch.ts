@@ -1,5 +1,14 @@
-import { badRequest, isStatusError, jsonMergePatch, parseYaml, schemaOf, StatusError, strategicMergePatch, type JsonObject } from '@k3s/api'
-import { isJson, jsonText, yamlText } from '../body-text.ts'
+import {
+  badRequest,
+  isStatusError,
+  jsonMergePatch,
+  readYamlText,
+  schemaOf,
+  StatusError,
+  strategicMergePatch,
+  type JsonObject,
+} from '@k3s/api'
+import { jsonText, parsedJson, yamlText } from '../body-text.ts'
 import { mediaTypeOf, unsupportedMediaType, type RequestBody } from '../codec.ts'
 import { isObject } from '../json.ts'
 import { applyJsonPatch } from './json-patch.ts'
@@ -11,6 +20,8 @@ export interface PatchDocument {
   readonly kind: PatchKind
   /** Of `json` an array of operations, else an object. */
   readonly value: unknown
+  /** Keys of an applied YAML document that were there more than once, in upstream's words. */
+  readonly duplicates: readonly string[]
 }
 
 const kinds: Readonly<Record<string, PatchKind>> = {
@@ -26,33 +37,49 @@ const maxOperations = 10_000
 /** Reads a patch body. `supportsStrategic` is false for custom resources. Throws UnsupportedMediaType, BadRequest and RequestEntityTooLarge. */
 export function readPatch(body: RequestBody, options: { readonly supportsStrategic: boolean }): PatchDocument {
   const kind = kinds[mediaTypeOf(body.contentType)]
-  if (kind === undefined || (kind === 'strategic' && !options.supportsStrategic))
+  if (kind === undefined) throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type', { details: {} })
+  if (kind === 'strategic' && !options.supportsStrategic)
     throw unsupportedMediaType(Object.keys(kinds).filter((type) => options.supportsStrategic || kinds[type] !== 'strategic'))
-  const value = 'object' in body ? body.object : parse(kind, body.bytes)
-  if (kind !== 'json') {
-    if (!isObject(value)) throw badRequest(`error decoding patch: the patch must be an object`)
-    return { kind, value }
-  }
+  const { value, duplicates } =
+    'object' in body ? { value: body.object, duplicates: [] } : parse(kind, body.bytes, body.fromYaml?.duplicates)
+  if (kind !== 'json') return { kind, value: documentOf(kind, value), duplicates }
+  if (value === null) return { kind, value: [], duplicates }
   if (!Array.isArray(value)) throw badRequest('error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch')
   if (value.length > maxOperations)
     throw new StatusError(
       'RequestEntityTooLarge',
       `Request entity too large: The allowed maximum operations in a JSON patch is ${maxOperations}, got ${value.length}`,
     )
-  return { kind, value }
+  return { kind, value, duplicates }
 }
 
-function parse(kind: PatchKind, bytes: Buffer): unknown {
-  if (kind === 'apply') {
+/** A patch that is an object; null is an empty one for some. */
+function documentOf(kind: Exclude<PatchKind, 'json'>, value: unknown): unknown {
+  if (isObject(value)) return value
+  if (kind === 'merge') throw badRequest(value === null ? 'Invalid JSON Patch' : 'error decoding patch: the patch must be an object')
+  if (value === null || value === undefined) {
+    if (kind === 'strategic') return {}
+    throw badRequest('invalid object type: /, Kind=')
+  }
+  const found = `json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type map[string]interface {}`
+  throw badRequest(kind === 'strategic' ? found : `error decoding YAML: error unmarshaling JSON: while decoding JSON: ${found}`)
+}
+
+/** `duplicates` is given when the bytes were YAML but are JSON already. */
+function parse(kind: PatchKind, bytes: Buffer, duplicates: readonly string[] | undefined): Pick<PatchDocument, 'value' | 'duplicates'> {
+  if (kind === 'apply' && duplicates === undefined) {
     const text = yamlText(bytes)
     // kubectl sends JSON as YAML.
-    return isJson(text) ? JSON.parse(text) : parseYaml(text)
+    const value = parsedJson(text)
+    return value === undefined ? readYamlText(text) : { value, duplicates: [] }
   }
   try {
-    return JSON.parse(jsonText(bytes))
+    return { value: JSON.parse(jsonText(bytes)), duplicates: duplicates ?? [] }
   } catch (error) {
     if (isStatusError(error)) throw error
-    throw badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`)
+    const why = error instanceof Error ? error.message : String(error)
+    if (kind === 'strategic') throw badRequest(/end of JSON|position/.test(why) ? 'unexpected end of JSON input' : why)
+    throw badRequest(`error decoding patch: ${why}`)
   }
 }
 

@@ -21,7 +21,7 @@ export async function connectSubresource(core: ApiCore, request: ResourceRequest
   await core.feed.waitForNewest(call.signal)
   const connect: ConnectRequest = { info, query: call.query, objects: core.objects, random: core.random }
   if (info.subresource === 'log') {
-    if (info.verb !== 'get') throw methodNotAllowed(served.type, info.verb)
+    if (info.verb !== 'get') throw methodNotAllowed()
     const target = logTarget(connect)
     // A pod without a node has written nothing yet.
     return target === undefined ? { type: 'bytes', code: 200, contentType: 'text/plain', bytes: '' } : { type: 'connect', target }
@@ -29,10 +29,9 @@ export async function connectSubresource(core: ApiCore, request: ResourceRequest
   if (info.subresource === 'proxy') {
     const redirect = slashRedirect(request)
     if (redirect !== undefined) return redirect
-  } else if (info.verb !== 'get' && info.verb !== 'create') throw methodNotAllowed(served.type, info.verb)
-  const target = targetOf(connect)
+  } else if (info.verb !== 'get' && info.verb !== 'create') throw methodNotAllowed()
   await checkAdmission(core, request)
-  return { type: 'connect', target }
+  return { type: 'connect', target: targetOf(connect) }
 }
 
 function targetOf(connect: ConnectRequest): ConnectTarget {

@@ -49,7 +49,7 @@ export async function handleDeleteCollection(core: ApiCore, request: ResourceReq
     for (let object = pending.shift(); object !== undefined; object = pending.shift()) {
       const { namespace, name } = object
       try {
-        await deleteObject(core.registry, { storage, namespace, name, options, scope: { ...scope, namespace } })
+        await deleteObject(core.registry, { storage, namespace, name, options, scope: { ...scope, namespace }, isOfCollection: true })
         deleted.push(object)
       } catch (error) {
         if (!hasReason(error, 'NotFound')) throw error // gone is what was asked for

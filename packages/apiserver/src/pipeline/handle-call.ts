@@ -12,7 +12,6 @@ import { dispatchResource } from './dispatch-resource.ts'
 /** Answers requests on paths that are no resources; undefined: not mine. */
 export type NonResourceHandler = (call: ApiCall, info: RequestInfo) => Promise<Answer | undefined> | Answer | undefined
 
-/** Answers requests on resources that another server serves; undefined: not mine. */
 export interface CallPipeline {
   readonly core: ApiCore
   readonly authorizers: readonly Authorizer[]

@@ -18,6 +18,8 @@ describe('applyJsonPatch()', () => {
     ['moves', { op: 'move', from: '/a/b', path: '/list/0' }, { a: { 'x/y~z': 1 }, list: ['c', 1, 2, 3] }],
     ['copies', { op: 'copy', from: '/list', path: '/a/b' }, { a: { b: [1, 2, 3], 'x/y~z': 1 } }],
     ['tests', { op: 'test', path: '/a', value: { 'x/y~z': 1, b: 'c' } }, {}],
+    ['replaces what is not there', { op: 'replace', path: '/none', value: 1 }, { none: 1 }],
+    ['adds nothing as null', { op: 'add', path: '/a/d' }, { a: { b: 'c', 'x/y~z': 1, d: null } }],
     ['tests for nothing', { op: 'test', path: '/none', value: null }, {}],
   ])('%s', (_what, operation, changed) => {
     const before = structuredClone(document)
@@ -31,9 +33,7 @@ describe('applyJsonPatch()', () => {
     [{ op: 'add', path: '/list/x', value: 1 }],
     [{ op: 'add', path: '/list/01', value: 1 }],
     [{ op: 'add', path: 'a', value: 1 }],
-    [{ op: 'add', path: '/a/d' }],
     [{ op: 'add', path: '/a/b/c', value: 1 }],
-    [{ op: 'replace', path: '/none', value: 1 }],
     [{ op: 'replace', path: '/list/3', value: 1 }],
     [{ op: 'remove', path: '/none' }],
     [{ op: 'remove', path: '/list/3' }],

@@ -8,6 +8,11 @@ export class FailedTest extends Error {
   override readonly name = 'FailedTest'
 }
 
+/** There is nothing where an operation looks. */
+class MissingPath extends Error {
+  override readonly name = 'MissingPath'
+}
+
 /**
  * Applies an RFC 6902 patch to a JSON value that is not changed; the result shares nothing with either argument. Follows evanphx/json-patch: indexes
  * below zero count from the end, and a `test` for null holds where nothing is. Each operation costs its path, its value and nothing of the rest of the
@@ -19,42 +24,52 @@ export function applyJsonPatch(operations: readonly unknown[], document: unknown
   let copied = 0
   for (const operation of operations) {
     if (!isObject(operation)) throw new Error('An operation is an object')
-    const { op } = operation
-    const path = pathOf(operation, 'path')
-    switch (op) {
-      case 'add':
-        add(holder, path, copyJson(valueOf(operation)))
-        break
-      case 'replace':
-        replace(holder, path, copyJson(valueOf(operation)))
-        break
-      case 'remove':
-        remove(holder, path)
-        break
-      case 'move': {
-        const from = pathOf(operation, 'from')
-        if (from.length < path.length && from.every((part, index) => part === path[index]))
-          throw new Error('Cannot move a value into itself')
-        const moved = get(holder, from)
-        remove(holder, from)
-        add(holder, path, moved)
-        break
-      }
-      case 'copy': {
-        const source = get(holder, pathOf(operation, 'from'))
-        copied += JSON.stringify(source).length
-        if (copied > maxCopiedLength) throw new Error(`The patch copies more than ${maxCopiedLength} characters`)
-        add(holder, path, copyJson(source))
-        break
-      }
-      case 'test':
-        test(holder, path, operation['value'] ?? null)
-        break
-      default:
-        throw new Error(`Unknown operation ${JSON.stringify(op)}`)
+    try {
+      copied += applyOne(holder, operation, maxCopiedLength - copied)
+    } catch (error) {
+      if (error instanceof MissingPath)
+        throw new Error(`${String(operation['op'])} operation does not apply: ${error.message}`, { cause: error })
+      throw error
     }
   }
   return holder['root']
+}
+
+/** Does one operation; answers with how much it copied, at most `maxLength`. */
+function applyOne(holder: Record<string, unknown>, operation: Readonly<Record<string, unknown>>, maxLength: number): number {
+  const { op } = operation
+  const path = pathOf(operation, 'path')
+  switch (op) {
+    case 'add':
+      add(holder, path, copyJson(valueOf(operation)))
+      return 0
+    case 'replace':
+      replace(holder, path, copyJson(valueOf(operation)))
+      return 0
+    case 'remove':
+      remove(holder, path)
+      return 0
+    case 'move': {
+      const from = pathOf(operation, 'from')
+      if (from.length < path.length && from.every((part, index) => part === path[index])) throw new Error('Cannot move a value into itself')
+      const moved = get(holder, from)
+      remove(holder, from)
+      add(holder, path, moved)
+      return 0
+    }
+    case 'copy': {
+      const source = get(holder, pathOf(operation, 'from'))
+      const { length } = JSON.stringify(source)
+      if (length > maxLength) throw new Error(`The patch copies more than ${maxCopiedLength} characters`)
+      add(holder, path, copyJson(source))
+      return length
+    }
+    case 'test':
+      test(holder, path, operation['value'] ?? null)
+      return 0
+    default:
+      throw new Error(`Unexpected kind: ${typeof op === 'string' ? op : 'unknown'}`)
+  }
 }
 
 type Path = readonly [string, ...string[]]
@@ -67,8 +82,7 @@ function pathOf(operation: Readonly<Record<string, unknown>>, field: 'path' | 'f
 }
 
 function valueOf(operation: Readonly<Record<string, unknown>>): unknown {
-  if (operation['value'] === undefined) throw new Error('value is missing')
-  return operation['value']
+  return operation['value'] ?? null
 }
 
 type Container = Record<string, unknown> | unknown[]
@@ -128,17 +142,18 @@ function add(holder: Container, path: Path, value: unknown): void {
 }
 
 function remove(holder: Container, path: Path): void {
-  get(holder, path)
   const [container, part] = placeOf(holder, path)
+  if (child(container, part) === undefined)
+    throw new Error(`error in remove for path: '${pointer(path)}': Unable to remove nonexistent key: ${part}: missing value`)
   if (Array.isArray(container)) container.splice(indexOf(part, container.length), 1)
   else delete container[part]
 }
 
 function test(holder: Container, path: Path, expected: unknown): void {
   const [container, part] = placeOf(holder, path)
-  if (!equalJson(child(container, part) ?? null, expected)) throw new FailedTest(`The test of ${JSON.stringify(pointer(path))} failed`)
+  if (!equalJson(child(container, part) ?? null, expected)) throw new FailedTest(`testing value ${pointer(path)} failed: test failed`)
 }
 
 const pointer = ([, ...parts]: Path): string => parts.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 
-const missing = (path: Path): Error => new Error(`Nothing is at ${JSON.stringify(pointer(path))}`)
+const missing = (path: Path): Error => new MissingPath(`doc is missing path: ${JSON.stringify(pointer(path))}: missing value`)

@@ -10,15 +10,14 @@ import { applyPatch, namedVersion, readPatch, type PatchDocument } from './apply
 import { fieldTracking } from './field-tracking.ts'
 import { checkNamespace } from './write-handlers.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
+import { headerOf } from './api-call.ts'
 
 /** PATCH of an object or of its status. */
 export async function handlePatch(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { info, served } = request
   const document = await readPatchOf(request)
-  const options = parseWriteOptions(request, 'PatchOptions')
-  if (document.kind === 'apply') return handleApply(core, request, document.value, options)
-  if (options.force !== undefined)
-    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [forbiddenField('force', 'may not be specified for non-apply patch')])
+  const options = parseWriteOptions(request, 'PatchOptions', document.kind === 'apply')
+  if (document.kind === 'apply') return handleApply(core, request, document, options)
   const result = await updateObject(core.registry, {
     storage: storageOf(request),
     namespace: info.namespace,
@@ -34,8 +33,7 @@ export async function handlePatch(core: ApiCore, request: ResourceRequest): Prom
 
 /** The patch document of a request. */
 export async function readPatchOf({ call, served }: Pick<ResourceRequest, 'call' | 'served'>): Promise<PatchDocument> {
-  const body = await call.readBody()
-  if (body === undefined) throw badRequest('the body of the request must not be empty')
+  const body = (await call.readBody()) ?? { bytes: Buffer.alloc(0), contentType: headerOf(call, 'content-type') ?? '' }
   return readPatch(body, { supportsStrategic: served.schema !== undefined })
 }
 

@@ -51,8 +51,8 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
   const sendsInitial = query.has('sendInitialEvents') ? isTrueParameter(query.get('sendInitialEvents')) : undefined
   const sendsBookmarks = isTrueParameter(query.get('allowWatchBookmarks'))
   const wanted = resourceVersion === '' ? 0 : parseResourceVersion(resourceVersion)
-  // A revision ahead of the cache is waited for, as upstream; without one the current state must be the newest.
-  if (wanted > 0) await core.feed.waitFor(wanted, call.signal)
+  // As upstream: a watch from a revision ahead of the cache begins when that comes; without one the current state must be the newest.
+  if (wanted > 0 && sendsInitial === true) await core.feed.waitFor(wanted, call.signal)
   else if (resourceVersion === '') await core.feed.waitForNewest(call.signal)
   const startsWithState = sendsInitial ?? wanted === 0
   const timeoutSeconds = parseCount(query, 'timeoutSeconds')
@@ -76,7 +76,7 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
 
 /** The selectors of a request on a collection. */
 export function selectionOf({ info, served, call }: ResourceRequest): Selection {
-  const { strategy, view } = storageOf({ served, info })
+  const { strategy, view } = storageOf({ served })
   return parseSelection(strategy, {
     namespace: info.namespace,
     labelSelector: call.query.get('labelSelector') ?? '',

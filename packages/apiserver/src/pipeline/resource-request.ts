@@ -1,9 +1,12 @@
-import { badRequest, invalid, StatusError } from '@k3s/api'
+import { badRequest, invalid } from '@k3s/api'
 import type { UserInfo } from '../auth/auth.ts'
 import type { FieldValidation } from '../codec.ts'
 import { isTrueParameter, type RequestInfo } from '../http/request-info.ts'
-import { parseDryRun } from '../registry/delete-options.ts'
-import { invalidValue, notSupported } from '../validation/field-error.ts'
+import { methodNotAllowed } from '../errors.ts'
+import { validateDryRun } from '../registry/delete-options.ts'
+import type { FieldError } from '../registry/strategy.ts'
+import { forbiddenField, notSupported, required } from '../validation/field-error.ts'
+import { validateFieldManager } from '../validation/object-meta.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
 import { writeScope, type WriteScope } from '../registry/write-scope.ts'
 import type { ListParameters } from '../watch-cache/list-objects.ts'
@@ -18,9 +21,6 @@ export interface ResourceRequest {
   readonly served: ServedResource
 }
 
-// Upstream's limit, in bytes.
-const maxFieldManagerLength = 128
-
 /** Options that all writes have. */
 export interface WriteOptions {
   readonly dryRun: boolean
@@ -31,25 +31,29 @@ export interface WriteOptions {
   readonly force: boolean | undefined
 }
 
-/** Reads and checks the query of a write. Throws Invalid. `kind` is that of upstream's options object, which errors name. */
+/**
+ * Reads and checks the query of a write. Throws Invalid. `kind` is that of upstream's options object, which errors name; `applies` says of a
+ * patch whether it is one to apply.
+ */
 export function parseWriteOptions(
   { call }: Pick<ResourceRequest, 'call'>,
   kind: 'CreateOptions' | 'UpdateOptions' | 'PatchOptions',
+  applies?: boolean,
 ): WriteOptions {
   const { query } = call
   const manager = query.get('fieldManager') ?? ''
-  const subject = { group: 'meta.k8s.io', kind }
-  if (Buffer.byteLength(manager) > maxFieldManagerLength)
-    throw invalid(subject, '', [
-      { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxFieldManagerLength} bytes`, field: 'fieldManager' },
-    ])
-  if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(manager))
-    throw invalid(subject, '', [invalidValue('fieldManager', manager, 'should only contain printable characters')])
   const validation = query.get('fieldValidation') ?? ''
-  if (validation !== '' && validation !== 'Strict' && validation !== 'Warn' && validation !== 'Ignore')
-    throw invalid(subject, '', [notSupported('fieldValidation', validation, ['', 'Ignore', 'Warn', 'Strict'])])
+  const isKnown = validation === '' || validation === 'Strict' || validation === 'Warn' || validation === 'Ignore'
+  const errors: FieldError[] = [
+    ...(applies === false && query.has('force') ? [forbiddenField('force', 'may not be specified for non-apply patch')] : []),
+    ...(applies === true && manager === '' ? [required('fieldManager', 'is required for apply patch')] : []),
+    ...validateFieldManager(manager, 'fieldManager'),
+    ...validateDryRun(query.getAll('dryRun')),
+    ...(isKnown ? [] : [notSupported('fieldValidation', validation, ['', 'Ignore', 'Strict', 'Warn'])]),
+  ]
+  if (errors.length > 0 || !isKnown) throw invalid({ group: 'meta.k8s.io', kind }, '', errors)
   return {
-    dryRun: parseDryRun(query.getAll('dryRun')),
+    dryRun: query.getAll('dryRun').length > 0,
     fieldManager: manager === '' ? call.userAgent : manager,
     hasFieldManager: manager !== '',
     fieldValidation: validation === '' ? 'Warn' : validation,
@@ -79,6 +83,7 @@ export function scopeOf(
 
 /** Throws BadRequest for numbers that are none. */
 export function parseListParameters({ call: { query } }: ResourceRequest): ListParameters {
+  parseCount(query, 'timeoutSeconds')
   return {
     resourceVersion: query.get('resourceVersion') ?? '',
     resourceVersionMatch: query.get('resourceVersionMatch') ?? '',
@@ -92,13 +97,12 @@ export function parseCount(query: URLSearchParams, name: string): number {
   const text = query.get(name) ?? ''
   if (text === '') return 0
   const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw badRequest(`invalid ${name}: ${JSON.stringify(text)} is no integer`)
+  if (!Number.isSafeInteger(value)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`)
   return Math.max(0, value)
 }
 
 /** The storage of the request's resource. Throws MethodNotAllowed when nothing of it is ever stored. */
-export function storageOf({ served, info }: Pick<ResourceRequest, 'served' | 'info'>): NonNullable<ServedResource['storage']> {
-  if (served.storage === undefined)
-    throw new StatusError('MethodNotAllowed', `${info.verb} is not supported on resources of kind "${served.type.resource}"`)
+export function storageOf({ served }: Pick<ResourceRequest, 'served'>): NonNullable<ServedResource['storage']> {
+  if (served.storage === undefined) throw methodNotAllowed()
   return served.storage
 }

@@ -10,7 +10,7 @@ import { checkNamespace, readObject } from './write-handlers.ts'
 export async function handleReview(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { served, info, call } = request
   const { strategy } = served
-  if (strategy.review === undefined) throw methodNotAllowed(served.type, info.verb)
+  if (strategy.review === undefined) throw methodNotAllowed()
   const options = parseWriteOptions(request, 'CreateOptions')
   const object = await readObject(request, options)
   checkNamespace(object, info.namespace, served.type.namespaced)

@@ -37,7 +37,7 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
       throw internalError(`the spec replicas field "${pathText(paths.spec)}" does not exist`)
     return { type: 'object', code: 200, object: scaleOf(shown, paths) }
   }
-  if (info.verb !== 'update' && info.verb !== 'patch') throw methodNotAllowed(served.type, info.verb)
+  if (info.verb !== 'update' && info.verb !== 'patch') throw methodNotAllowed()
   const options = parseWriteOptions(request, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions')
   const wanted = await readWanted(request)
   const tracking = fieldTracking(request, options, new Date(core.clock.now())).ofUpdate()

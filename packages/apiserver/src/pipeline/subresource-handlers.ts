@@ -22,7 +22,7 @@ export async function handleSubresource(core: ApiCore, request: ResourceRequest)
   const known = served.info.subresources.find(({ name }) => name === info.subresource)
   if (known === undefined || info.name === '') throw served.custom === undefined ? pathNotFound() : notFound(served.type, info.name)
   if (isConnectSubresource(info.subresource)) return connectSubresource(core, request)
-  if (!known.verbs.includes(info.verb)) throw methodNotAllowed(served.type, info.verb)
+  if (!known.verbs.includes(info.verb)) throw methodNotAllowed()
   const own = served.strategy.subresources?.[info.subresource]
   if (own !== undefined) return handleOwn(core, request, own)
   if (info.subresource === 'scale') return handleScale(core, request)
@@ -34,7 +34,7 @@ export async function handleSubresource(core: ApiCore, request: ResourceRequest)
     case 'patch':
       return handlePatch(core, request)
     default:
-      throw methodNotAllowed(served.type, info.verb)
+      throw methodNotAllowed()
   }
 }
 
@@ -42,7 +42,7 @@ export async function handleSubresource(core: ApiCore, request: ResourceRequest)
 async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: Subresource): Promise<Answer> {
   const { info, call, served } = request
   const verb = ownVerb(info.verb)
-  if (verb === undefined || !subresource.verbs.some((allowed) => allowed === verb)) throw methodNotAllowed(served.type, info.verb)
+  if (verb === undefined || !subresource.verbs.some((allowed) => allowed === verb)) throw methodNotAllowed()
   const options = parseWriteOptions(request, verb === 'patch' ? 'PatchOptions' : verb === 'create' ? 'CreateOptions' : 'UpdateOptions')
   const scope = scopeOf(core, request, options)
   const ask = async (asked: SubresourceRequest['verb'], body: KubernetesObject | undefined): Promise<KubernetesObject> => {

@@ -62,8 +62,7 @@ export async function readObject(
   { call, served, info }: ResourceRequest,
   options: { readonly fieldValidation: 'Strict' | 'Warn' | 'Ignore' },
 ): Promise<KubernetesObject> {
-  const body = await call.readBody()
-  if (body === undefined) throw badRequest('the body of the request must not be empty')
+  const body = (await call.readBody()) ?? { bytes: Buffer.alloc(0), contentType: '' }
   const subresource = served.info.subresources.find(({ name }) => name === info.subresource)
   const expected = subresource ?? served.type
   return decodeBody(body, expected, {

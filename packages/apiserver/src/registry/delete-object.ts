@@ -21,6 +21,8 @@ export interface DeleteRequest {
   readonly name: string
   readonly options: DeletionRequest
   readonly scope: WriteScope
+  /** One of many: admission is asked without a name, as upstream. */
+  readonly isOfCollection?: boolean | undefined
 }
 
 export interface DeleteResult {
@@ -75,7 +77,7 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
       type,
       subresource: '',
       namespace: request.namespace,
-      name: request.name,
+      name: request.isOfCollection === true ? '' : request.name,
       object: undefined,
       oldObject: previous,
       scope,

@@ -1,6 +1,6 @@
 import { badRequest, invalid } from '@k3s/api'
 import { isTrueParameter } from '../http/request-info.ts'
-import { forbiddenField, invalidValue, notSupported } from '../validation/field-error.ts'
+import { invalidValue, notSupported } from '../validation/field-error.ts'
 import type { FieldError } from './strategy.ts'
 
 export type PropagationPolicy = 'Orphan' | 'Background' | 'Foreground'
@@ -16,10 +16,8 @@ export interface DeletionRequest {
 }
 
 /** `dryRun` may be `All` and nothing else. */
-export function parseDryRun(values: readonly string[]): boolean {
-  const bad = values.find((value) => value !== 'All')
-  if (bad !== undefined) throw invalid({ group: 'meta.k8s.io', kind: 'CreateOptions' }, '', [notSupported('dryRun', values, ['All'])])
-  return values.length > 0
+export function validateDryRun(values: readonly string[]): FieldError[] {
+  return values.every((value) => value === 'All') ? [] : [notSupported('dryRun', values, ['All'])]
 }
 
 /** Options of a DELETE from its body (a DeleteOptions object, or nothing) or, when there is none, from its query. Throws BadRequest and Invalid. */
@@ -35,8 +33,8 @@ export function parseDeletion(body: Readonly<Record<string, unknown>> | undefine
     errors.push(invalidValue('propagationPolicy', propagationPolicy, 'orphanDependents and deletionPropagation cannot be both set'))
   if (propagationPolicy !== undefined && propagationPolicy !== null && !isPolicy(propagationPolicy))
     errors.push(notSupported('propagationPolicy', propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil']))
-  if (source['ignoreStoreReadErrorWithClusterBreakingPotential'] === true)
-    errors.push(forbiddenField('ignoreStoreReadErrorWithClusterBreakingPotential', 'is not supported'))
+  const dryRuns = Array.isArray(dryRun) ? dryRun.map(String) : []
+  errors.push(...validateDryRun(dryRuns))
   if (errors.length > 0) throw invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', errors)
   return {
     // Negative values mean one second, as upstream.
@@ -45,7 +43,7 @@ export function parseDeletion(body: Readonly<Record<string, unknown>> | undefine
     orphanDependents: typeof orphanDependents === 'boolean' ? orphanDependents : undefined,
     uid: typeof preconditions['uid'] === 'string' ? preconditions['uid'] : undefined,
     resourceVersion: typeof preconditions['resourceVersion'] === 'string' ? preconditions['resourceVersion'] : undefined,
-    dryRun: parseDryRun(Array.isArray(dryRun) ? dryRun.map(String) : []),
+    dryRun: dryRuns.length > 0,
   }
 }
 
@@ -54,7 +52,7 @@ function optionsOfQuery(query: URLSearchParams): Readonly<Record<string, unknown
   const policy = query.get('propagationPolicy')
   const orphan = query.get('orphanDependents')
   return {
-    ...(grace === null ? {} : { gracePeriodSeconds: Number(grace) }),
+    ...(grace === null ? {} : { gracePeriodSeconds: integerOf(grace) }),
     ...(policy === null ? {} : { propagationPolicy: policy }),
     ...(orphan === null ? {} : { orphanDependents: isTrueParameter(orphan) }),
     dryRun: query.getAll('dryRun'),
@@ -63,4 +61,9 @@ function optionsOfQuery(query: URLSearchParams): Readonly<Record<string, unknown
 
 function isPolicy(value: unknown): value is PropagationPolicy {
   return value === 'Orphan' || value === 'Background' || value === 'Foreground'
+}
+
+function integerOf(text: string): number {
+  if (!/^[-+]?\d+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`)
+  return Number(text)
 }

@@ -120,11 +120,12 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   const isUnchanged = equalJson(object, previous)
   if (!isUnchanged && isFinished(object, previous)) return deleteFinished(context, request, current, object)
   // What is stored in another version, or without today's defaults, is written anew even when nothing else changes.
-  if (isUnchanged && seen === current) return { object: seen, isCreated: false, isDeleted: false }
+  const isStale = isUnchanged && !scope.dryRun && (await context.isStoredAnew?.(resource.prefix + current.key)) === true
+  if (isUnchanged && !isStale && seen === current) return { object: seen, isCreated: false, isDeleted: false }
   const allocation = scope.skipsRules === true ? undefined : await strategy.allocate?.(object, previous, scope)
   try {
     const value = storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal)
-    if (isUnchanged && value.equals(current.value)) return { object: seen, isCreated: false, isDeleted: false }
+    if (isUnchanged && !isStale && value.equals(current.value)) return { object: seen, isCreated: false, isDeleted: false }
     if (scope.dryRun)
       return { object: await viewOf(storage, dryRunUpdate(storage, current, value), scope.signal), isCreated: false, isDeleted: false }
     const leaseId = storage.ttlSeconds === undefined ? undefined : await context.leases.leaseFor(storage.ttlSeconds)

@@ -2,8 +2,14 @@ import type { FieldError } from '../registry/strategy.ts'
 
 /** Upstream's field errors (apimachinery's field.Error): reason and wording. */
 
+/** As Go quotes: JSON but for control characters. */
+const quote = (text: string): string =>
+  JSON.stringify(text).replaceAll(/\\u00([01][0-9a-f])/g, (_, code: string) =>
+    code === '07' ? '\\a' : code === '0b' ? '\\v' : `\\x${code}`,
+  )
+
 const show = (value: unknown): string =>
-  typeof value === 'string' ? JSON.stringify(value) : value === null || value === undefined ? 'null' : JSON.stringify(value)
+  typeof value === 'string' ? quote(value) : value === null || value === undefined ? 'null' : JSON.stringify(value)
 
 export function required(field: string, detail = ''): FieldError {
   return { reason: 'FieldValueRequired', message: detail === '' ? 'Required value' : `Required value: ${detail}`, field }

@@ -17,6 +17,6 @@ describe('continue tokens', () => {
     ['no start', raw({ v: 'meta.k8s.io/v1', rv: 1, start: '' })],
     ['a way out of the prefix', raw({ v: 'meta.k8s.io/v1', rv: 1, start: '../secrets/' })],
   ])('are refused when they are %s', (_what, token) => {
-    expect(() => decodeContinue(token)).toThrow(/^continue key is not valid/)
+    expect(() => decodeContinue(token)).toThrow(/^invalid continue token: continue key is not valid/)
   })
 })

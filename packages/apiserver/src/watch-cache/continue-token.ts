@@ -14,7 +14,7 @@ export function encodeContinue({ revision, start }: ContinueToken): string {
 
 /** Throws BadRequest for anything that {@link encodeContinue} did not make. */
 export function decodeContinue(text: string): ContinueToken {
-  const bad = (why: string): Error => badRequest(`continue key is not valid${why}`)
+  const bad = (why: string): Error => badRequest(`invalid continue token: continue key is not valid${why}`)
   let token: unknown
   try {
     token = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
@@ -23,7 +23,7 @@ export function decodeContinue(text: string): ContinueToken {
   }
   if (typeof token !== 'object' || token === null) throw bad('')
   const { v, rv, start } = token as Readonly<Record<string, unknown>> // each is checked
-  if (v !== 'meta.k8s.io/v1') throw bad(': server does not recognize this encoded version')
+  if (v !== 'meta.k8s.io/v1') throw bad(`: server does not recognize this encoded version ${typeof v === 'string' ? v : ''}`)
   if (typeof rv !== 'number' || !Number.isSafeInteger(rv) || rv === 0 || rv < -1)
     throw bad(': incorrect encoded start resourceVersion (version meta.k8s.io/v1)')
   if (typeof start !== 'string' || start === '') throw bad(': encoded start key empty (version meta.k8s.io/v1)')

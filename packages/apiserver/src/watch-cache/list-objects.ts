@@ -3,10 +3,10 @@ import type { Datastore } from '@k3s/datastore'
 import { expiredList, staleContinueMessage, toStatusError } from '../errors.ts'
 import { forbiddenField, notSupported } from '../validation/field-error.ts'
 import type { FieldError } from '../registry/strategy.ts'
-import { parseResourceVersion } from '../resource-version.ts'
+import { parseListVersion } from '../resource-version.ts'
 import { CachedObject } from './cached-object.ts'
 import { rangeOf, type CacheFeed } from './cache-feed.ts'
-import { decodeContinue, encodeContinue } from './continue-token.ts'
+import { decodeContinue, encodeContinue, type ContinueToken } from './continue-token.ts'
 import type { StorageView } from '../registry/served-resource.ts'
 import type { Selection } from './selection.ts'
 import type { WatchCache } from './watch-cache.ts'
@@ -69,15 +69,16 @@ export async function listObjects(
   const { feed } = source
   const { resourceVersion, limit } = parameters
   if (parameters.continue !== '') {
+    const token = decodeContinue(parameters.continue)
     if (resourceVersion !== '' && resourceVersion !== '0')
       throw badRequest('specifying resource version is not allowed when using continue')
-    return continueList(source, selection, parameters, signal)
+    return continueList(source, selection, { ...token, limit }, signal)
   }
   if (resourceVersion === '') {
     await feed.waitForNewest(signal)
     return fromCache(source, selection, limit, '', signal)
   }
-  const wanted = parseResourceVersion(resourceVersion)
+  const wanted = parseListVersion(resourceVersion)
   // As upstream: whoever takes any version gets all of it, in one chunk.
   if (wanted === 0) return fromCache(source, selection, 0, '', signal)
   // As upstream: a limit without a match asks for exactly this version.
@@ -90,10 +91,9 @@ export async function listObjects(
 async function continueList(
   source: ListSource,
   selection: Selection,
-  { continue: token, limit }: ListParameters,
+  { revision, start, limit }: ContinueToken & Pick<ListParameters, 'limit'>,
   signal: AbortSignal,
 ): Promise<ListPage> {
-  const { revision, start } = decodeContinue(token)
   if (revision === -1) {
     await source.feed.waitForNewest(signal)
     return fromCache(source, selection, limit, start, signal)

@@ -170,8 +170,11 @@ export class ResourceWatch {
         )
       if (!this.#isPrepared(objectsOf(event), ahead)) return
       this.#position++
-      this.#revision = event.revision
-      this.#emit(items, event, event)
+      // A watch may begin at a version that is still to come.
+      if (event.revision > this.#options.revision || this.#options.initial !== undefined) {
+        this.#revision = event.revision
+        this.#emit(items, event, event)
+      }
       event = ring.at(this.#position)
     }
     if (event === undefined) this.#revision = Math.max(this.#revision, this.#options.feed.revision)
