@@ -66,6 +66,10 @@ export async function startWebhooks(
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const url = new URL(request.url ?? '', 'https://localhost')
+      if (request.method !== 'POST') {
+        response.writeHead(400).end()
+        return
+      }
       const review = JSON.parse(Buffer.concat(chunks).toString()) as Call['review'] // what the server sends
       calls.push({ path: url.pathname, query: url.search, review, connection: request.socket })
       const answer = answers[url.pathname] ?? (() => ({ allowed: true }))

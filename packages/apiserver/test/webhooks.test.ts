@@ -342,7 +342,9 @@ describe('webhooks that fail', () => {
     const cluster = await startBuiltIn()
     const hooks = await startWebhooks({
       '/status': (_review, { response }) => void response.writeHead(500).end('boom'),
-      '/redirect': (_review, { response }) => void response.writeHead(302, { location: '/ok' }).end(),
+      '/lost': (_review, { response }) => void response.writeHead(302).end(),
+      '/round': (_review, { response }) => void response.writeHead(307, { location: '/round' }).end(),
+      '/plain': (_review, { response }) => void response.writeHead(307, { location: 'http://127.0.0.1/' }).end(),
       '/text': (_review, { response }) => void response.end('no json'),
       '/empty': (_review, { response }) => void response.end('{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}'),
       '/uid': () => ({ uid: 'other', allowed: true }),
@@ -351,7 +353,7 @@ describe('webhooks that fail', () => {
       '/patch': () => patchOf({ op: 'add' }),
       '/cut': (_review, { response }) => void response.destroy(),
     })
-    const names = ['status', 'redirect', 'text', 'empty', 'uid', 'kind', 'huge', 'patch', 'cut']
+    const names = ['status', 'lost', 'round', 'plain', 'text', 'empty', 'uid', 'kind', 'huge', 'patch', 'cut']
     const by = (name: string, failurePolicy: string) => ({
       failurePolicy,
       objectSelector: { matchLabels: { by: name, policy: failurePolicy } },
@@ -381,8 +383,12 @@ describe('webhooks that fail', () => {
     }
     expect(said).toEqual({
       status: 'failed to call webhook: an error on the server ("boom") has prevented the request from succeeding',
-      redirect: 'failed to call webhook: the server responded with the status code 302 but did not return more information',
-      text: expect.stringMatching(/^failed to call webhook: couldn't get version\/kind; json parse error: /) as string,
+      lost: 'failed to call webhook: the server responded with the status code 302 but did not return more information',
+      round: `failed to call webhook: ${post(hooks.port, '/round').replace('?timeout=10s', '')}: stopped after 10 redirects`,
+      plain: 'failed to call webhook: Post "http://127.0.0.1/": unsupported protocol scheme "http"',
+      text: expect.stringMatching(
+        /^failed to call webhook: couldn't get version\/kind; json parse error: json: cannot unmarshal string/,
+      ) as string,
       empty: 'received invalid webhook response: webhook response was absent',
       uid: 'received invalid webhook response: expected response.uid=UID, got "other"',
       kind: 'received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /, Kind=',
@@ -463,9 +469,30 @@ describe('webhooks that fail', () => {
     expect(await message('refused')).toBe('dial tcp 127.0.0.1:1: connect: connection refused')
     expect(await message('untrusted')).toBe('tls: failed to verify certificate: x509: certificate signed by unknown authority')
     expect(await message('named')).toBe(
-      'tls: failed to verify certificate: x509: certificate is valid for elsewhere.example, not 127.0.0.1',
+      "tls: failed to verify certificate: x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs",
     )
     expect(await message('missing')).toBe('service "none" not found')
+  })
+})
+
+describe('webhooks that send elsewhere', () => {
+  it('are followed as Go follows them', async () => {
+    const cluster = await startBuiltIn()
+    const hooks = await startWebhooks({
+      '/moved': (_review, { response }) => void response.writeHead(307, { location: '/deny' }).end(),
+      '/found': (_review, { response }) => void response.writeHead(302, { location: '/deny' }).end(),
+      '/deny': deny,
+    })
+    const by = (name: string) => ({ objectSelector: { matchLabels: { by: name } } })
+    await validate(cluster, 'a', hooks.webhook('moved', '/moved', by('moved')), hooks.webhook('found', '/found', by('found')))
+    await expect(create(cluster, configMap('a', {}, { by: 'moved' }))).rejects.toMatchObject({
+      message: 'admission webhook "moved.example.com" denied the request: not today',
+    })
+    // Asked without a review, it cannot answer.
+    await expect(create(cluster, configMap('a', {}, { by: 'found' }))).rejects.toMatchObject({
+      code: 500,
+      message: expect.stringContaining('the server rejected our request for an unknown reason') as string,
+    })
   })
 })
 

@@ -25,7 +25,8 @@ export type Expr =
   | (Node & {
       readonly kind: 'struct'
       readonly name: string
-      readonly fields: readonly { readonly name: string; readonly value: Expr; readonly isOptional: boolean }[]
+      /** `offset` is that of the colon: problems of a field are shown there. */
+      readonly fields: readonly { readonly name: string; readonly offset: number; readonly value: Expr; readonly isOptional: boolean }[]
     })
   | Fold
 

@@ -119,6 +119,10 @@ class Checker {
 
   /** Type of a field; of an optional's field, an optional. */
   #field(type: CelType, expr: { readonly offset: number; readonly field: string }): CelType {
+    if (type.kind === 'opaque' && type.name.startsWith('kubernetes.authorization.')) {
+      this.#problem(expr.offset, `unexpected failed resolution of '${type.name}'`)
+      return dyn
+    }
     if (isOptional(type)) {
       const inner = this.#field(this.#substitution.resolve(type.parameters[0] ?? dyn), expr)
       return isOptional(inner) ? inner : optionalOf(inner)
@@ -251,11 +255,11 @@ class Checker {
       const value = this.visit(field.value)
       const wanted = type?.kind === 'object' ? type.fields.get(field.name) : undefined
       if (type?.kind === 'object' && wanted === undefined && type.isOpen !== true)
-        this.#problem(field.value.offset, `undefined field '${field.name}'`)
+        this.#problem(field.offset, `undefined field '${field.name}'`)
       const found = this.#unwrapped(value, field.isOptional)
       if (wanted !== undefined && !this.#substitution.assign([[wanted, found]]))
         this.#problem(
-          field.value.offset,
+          field.offset,
           `expected type of field '${field.name}' is '${formatType(wanted)}' but provided type is '${formatType(this.#substitution.ground(found))}'`,
         )
       return { ...field, value }

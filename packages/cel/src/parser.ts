@@ -33,7 +33,7 @@ export class Nodes {
   struct(
     offset: number,
     name: string,
-    fields: readonly { readonly name: string; readonly value: Expr; readonly isOptional: boolean }[],
+    fields: readonly { readonly name: string; readonly offset: number; readonly value: Expr; readonly isOptional: boolean }[],
   ): Expr {
     return { kind: 'struct', id: this.#next++, offset, name, fields }
   }
@@ -298,13 +298,13 @@ class Parser {
 
   #struct(name: string, { offset }: Token): Expr {
     this.#expect('{')
-    const fields: { name: string; value: Expr; isOptional: boolean }[] = []
+    const fields: { name: string; offset: number; value: Expr; isOptional: boolean }[] = []
     while (!this.#is('}')) {
       const isOptional = this.#accept('?') !== undefined
       const field = this.#next()
       if (field.kind !== 'ident') this.#fail(field, 'IDENTIFIER')
-      this.#expect(':')
-      fields.push({ name: field.text, value: this.#expr(), isOptional })
+      const { offset: colon } = this.#expect(':')
+      fields.push({ name: field.text, offset: colon, value: this.#expr(), isOptional })
       if (this.#accept(',') === undefined) break
     }
     this.#expect('}')

@@ -26,3 +26,9 @@ describe('expressions that make patches', () => {
     for (const source of ['Object{}', 'JSONPatch{}', 'jsonpatch.escapeKey("a")']) expect(() => plain.compile(source)).toThrow(CompileError)
   })
 })
+
+it('marks what is wrong with a field at its colon, as cel-go does', () => {
+  expect(() => environment.compile('[JSONPatch{op: 1}]')).toThrow(
+    "ERROR: <input>:1:14: expected type of field 'op' is 'string' but provided type is 'int'\n | [JSONPatch{op: 1}]\n | .............^",
+  )
+})

@@ -1,11 +1,11 @@
 import { apiVersionOf, isStatusError, mergeConfiguration, schemaOf, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { ListValue, MapValue, type Value } from '@k3s/cel'
-import { decodePatched } from '../../codec.ts'
 import { copyJson } from '../../json.ts'
 import { applyJsonPatch, FailedTest } from '../../pipeline/json-patch.ts'
 import type { ServedResource } from '../../registry/served-resource.ts'
 import { isObjectValue, jsonOf } from '../expressions/values.ts'
 import type { GroupVersionKind } from '../matching/catalog.ts'
+import { decodeChanged } from '../matching/decode-changed.ts'
 
 /** What is changed: an object in some version, and what is known of its kind. */
 export interface PatchTarget {
@@ -82,5 +82,5 @@ function typeProblems(value: Value | undefined, expected: string): string[] {
 
 function decode(value: JsonObject, { kind, served }: PatchTarget): KubernetesObject {
   const coerce = served?.type.kind === kind.kind ? served.custom?.coerce : undefined
-  return decodePatched(value, kind, { fieldValidation: 'Strict', warn: () => {}, coerce })
+  return decodeChanged(value, kind, { fieldValidation: 'Strict', coerce })
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { isObject } from '../../json.ts'
 
 /** A webhook could not be asked, or gave no answer that makes sense: what then happens is its failure policy's to say. */
@@ -72,6 +73,13 @@ export function describeFailure(error: unknown): string {
 
 function nameMismatch(error: Error): string {
   const { host = '', cert } = error as Error & { readonly host?: string; readonly cert?: { readonly subjectaltname?: string } } // node's error has both
-  const names = (cert?.subjectaltname ?? '').split(', ').map((name) => name.replace(/^[A-Za-z ]+:/, ''))
-  return `tls: failed to verify certificate: x509: certificate is valid for ${names.join(', ')}, not ${host}`
+  const head = 'tls: failed to verify certificate: x509: '
+  const namesOf = (kind: string): string[] =>
+    (cert?.subjectaltname ?? '').split(', ').flatMap((name) => (name.startsWith(`${kind}:`) ? [name.slice(kind.length + 1)] : []))
+  const isAddress = isIP(host) !== 0
+  const names = namesOf(isAddress ? 'IP Address' : 'DNS')
+  if (names.length > 0) return `${head}certificate is valid for ${names.join(', ')}, not ${host}`
+  return isAddress
+    ? `${head}cannot validate certificate for ${host} because it doesn't contain any IP SANs`
+    : `${head}certificate is not valid for any names, but wanted to match ${host}`
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { badRequest, isStatusError } from '@k3s/api'
 import { jsonText } from '../../body-text.ts'
+import { isObject } from '../../json.ts'
 import type { Attributes } from '../matching/attributes.ts'
 import { CallError } from './call-error.ts'
 import { readReview, rejection, reviewRequest, reviewVersionOf, type ReviewAnswer } from './review.ts'
@@ -43,13 +44,29 @@ export async function callWebhook(
   return result
 }
 
+const noObject =
+  'json: cannot unmarshal string into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+
+/** Reads an answer as client-go would: it need not say what it is, but it must be nothing else. */
 function parse(answer: string, name: string): unknown {
+  const fail = (why: string, cause?: unknown): CallError => new CallError(name, `failed to call webhook: ${why}`, { cause })
+  const isSyntax = (why: string, cause?: unknown): CallError => fail(`couldn't get version/kind; json parse error: ${why}`, cause)
+  if (answer.trim() === '') throw fail('0-length response with status code: 200 and content type: application/json')
+  let review: unknown
   try {
-    return JSON.parse(jsonText(Buffer.from(answer)))
+    review = JSON.parse(jsonText(Buffer.from(answer)))
   } catch (error) {
-    const head = "couldn't get version/kind; json parse error: "
-    throw new CallError(name, `failed to call webhook: ${head}${textOf(error).replace(head, '')}`, { cause: error })
+    if (!answer.trimStart().startsWith('{')) throw isSyntax(noObject, error)
+    const why = textOf(error).replace("couldn't get version/kind; json parse error: ", '')
+    throw isSyntax(why.replace('Unexpected end', 'unexpected end'), error)
   }
+  if (!isObject(review)) throw isSyntax(noObject)
+  const { kind = 'AdmissionReview', apiVersion = 'admission.k8s.io/v1' } = review
+  if (kind !== 'AdmissionReview' || (apiVersion !== 'admission.k8s.io/v1' && apiVersion !== 'admission.k8s.io/v1beta1'))
+    throw fail(
+      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/runtime/scheme.go:111"`,
+    )
+  return review
 }
 
 async function ask(

@@ -1,8 +1,8 @@
 import { isStatusError, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { accessChecker } from '../expressions/access.ts'
-import { decodePatched } from '../../codec.ts'
+import { decodeChanged } from '../matching/decode-changed.ts'
 import { internalError } from '../../errors.ts'
-import { copyJson, equalJson } from '../../json.ts'
+import { copyJson, equalJson, isObject } from '../../json.ts'
 import { applyJsonPatch } from '../../pipeline/json-patch.ts'
 import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { attributesOf, isConfiguration, type Attributes } from '../matching/attributes.ts'
@@ -116,7 +116,7 @@ function readPatch(text: string, webhook: string): readonly unknown[] {
     const patch: unknown = JSON.parse(text)
     if (Array.isArray(patch)) return patch
     if (patch === null) return []
-    throw new Error('json: cannot unmarshal into Go value of type jsonpatch.Patch')
+    throw new Error(`json: cannot unmarshal ${isObject(patch) ? 'object' : typeof patch} into Go value of type jsonpatch.Patch`)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new CallError(webhook, `received undecodable patch in webhook response: ${why}`, { cause: error })
@@ -132,14 +132,10 @@ export function patchedObject(
 ): KubernetesObject {
   try {
     const result = applyJsonPatch(patch, object) as JsonObject // whatever it is, decoding looks at it
-    return decodePatched(result, kind, { fieldValidation: 'Ignore', warn: () => {}, coerce: ownCoerce(object, kind, coerce) })
+    return decodeChanged(result, kind, { fieldValidation: 'Ignore', coerce: ownCoerce(object, kind, coerce) })
   } catch (error) {
-    const why = isStatusError(error)
-      ? (error.details?.causes?.[0]?.message ?? error.message)
-      : error instanceof Error
-        ? error.message
-        : String(error)
-    throw internalError(why, error)
+    if (isStatusError(error)) throw error
+    throw internalError(error instanceof Error ? error.message : String(error), error)
   }
 }
 

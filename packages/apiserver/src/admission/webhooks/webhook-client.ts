@@ -11,10 +11,16 @@ const maxAnswerBytes = 8 * 1024 * 1024
 // Connections are kept for webhooks that are called often; a configuration that nobody uses any more is forgotten after these many others.
 const maxAgents = 100
 const idleConnectionMs = 90_000
+// Go's own bound.
+const maxRedirects = 10
+
+const redirectCodes: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 interface Endpoint {
   readonly url: URL
   readonly agent: Agent
+  /** As messages have it: Services with their port. */
+  readonly shownHost: string
 }
 
 /** Talks to webhooks over HTTP/1.1 with TLS. Connections are kept and used again. */
@@ -28,21 +34,33 @@ export class WebhookClient {
 
   /**
    * POSTs a JSON text and resolves with the text of the answer. Rejects with an Error in the words of Go's client: when the webhook cannot be reached or
-   * trusted, does not answer in time, answers with anything but success or with more than 8 MiB. Redirects are not followed. `outer` ends the call, too.
+   * trusted, does not answer in time, answers with anything but success or with more than 8 MiB. Redirects are followed as Go's client follows them. `outer` ends the call, too.
    */
   async post(config: WebhookClientConfig, body: string, { timeoutMs, outer }: PostOptions): Promise<string> {
-    const { url, agent } = this.#endpointOf(config)
-    const target = new URL(url)
-    target.searchParams.set('timeout', `${Math.ceil(timeoutMs / 1000)}s`)
     const timeout = AbortSignal.timeout(timeoutMs)
     const signal = outer === undefined ? timeout : AbortSignal.any([outer, timeout])
+    let { url, agent, shownHost } = this.#endpointOf(config)
+    let target = new URL(url)
+    target.searchParams.set('timeout', `${Math.ceil(timeoutMs / 1000)}s`)
+    let asked: string | undefined = body
     try {
-      return await exchange(target, agent, body, signal)
+      for (let redirects = 0; ; redirects++) {
+        const answer = await exchange(target, agent, asked, signal)
+        if (typeof answer === 'string') return answer
+        if (redirects >= maxRedirects) throw new Error(`stopped after ${maxRedirects} redirects`)
+        // As Go's client: only 307 and 308 ask for the same again.
+        if (!answer.repeats) asked = undefined
+        target = new URL(answer.location, target)
+        if (target.host !== url.host) shownHost = target.host
+        if (target.protocol !== 'https:') throw new Error(`unsupported protocol scheme ${JSON.stringify(target.protocol.slice(0, -1))}`)
+        if (target.host !== url.host) ({ url, agent, shownHost } = this.#endpointOf({ url: target.href, caBundle: config.caBundle }))
+      }
     } catch (error) {
       if (outer?.aborted === true) throw outer.reason
       if (error instanceof AnswerError) throw error
       const why = timeout.aborted ? 'context deadline exceeded' : describeFailure(error)
-      throw new Error(`Post ${JSON.stringify(target.href)}: ${why}`, { cause: error })
+      const shown = `${target.protocol}//${shownHost}${target.pathname}${target.search}`
+      throw new Error(`${asked === undefined ? 'Get' : 'Post'} ${JSON.stringify(shown)}: ${why}`, { cause: error })
     }
   }
 
@@ -75,13 +93,14 @@ export class WebhookClient {
     const tls = caBundle === undefined || caBundle === '' ? {} : { ca: Buffer.from(caBundle, 'base64').toString('utf8') }
     if (service === undefined) {
       const url = new URL(text ?? '')
-      return { url, agent: new Agent({ keepAlive: true, timeout: idleConnectionMs, ...tls, ...serverName(url.hostname) }) }
+      const agent = new Agent({ keepAlive: true, timeout: idleConnectionMs, ...tls, ...serverName(url.hostname) })
+      return { url, agent, shownHost: url.host }
     }
     const { name, namespace, path = '/', port = 443 } = service
     const host = `${name}.${namespace}.svc`
     const url = new URL(`https://${host}:${port}${path === '' ? '/' : path}`)
     const dial = (signal: AbortSignal): Promise<Duplex> => this.#dialer.dialService({ namespace, name, port }, signal)
-    return { url, agent: dialingAgent(dial, { ...tls, servername: host }) }
+    return { url, agent: dialingAgent(dial, { ...tls, servername: host }), shownHost: `${host}:${port}` }
   }
 }
 
@@ -123,38 +142,35 @@ function dialingAgent(dial: (signal: AbortSignal) => Promise<Duplex>, tls: { rea
   return agent
 }
 
-function exchange(url: URL, agent: Agent, body: string, signal: AbortSignal): Promise<string> {
+/** Where an answer sends us, and whether to ask the same there. */
+interface Redirect {
+  readonly location: string
+  readonly repeats: boolean
+}
+
+/** One request: a POST, or without a body a GET. */
+function exchange(url: URL, agent: Agent, body: string | undefined, signal: AbortSignal): Promise<string | Redirect> {
   return new Promise((resolve, reject) => {
-    const request = httpsRequest(
-      url,
-      {
-        method: 'POST',
-        agent,
-        signal,
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, */*',
-          'content-length': Buffer.byteLength(body),
-          'user-agent': 'kube-apiserver-admission',
-        },
-      },
-      (response) => {
-        const chunks: Buffer[] = []
-        let size = 0
-        response.on('data', (chunk: Buffer) => {
-          size += chunk.length
-          if (size > maxAnswerBytes) response.destroy(new AnswerError(`the answer is longer than ${maxAnswerBytes} bytes`))
-          else chunks.push(chunk)
-        })
-        response.on('error', reject)
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8')
-          const { statusCode = 0 } = response
-          if (statusCode >= 200 && statusCode <= 206) resolve(text)
-          else reject(new AnswerError(describeStatus(statusCode, text)))
-        })
-      },
-    )
+    const content = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+    const headers = { accept: 'application/json, */*', 'user-agent': 'kube-apiserver-admission', ...content }
+    const request = httpsRequest(url, { method: body === undefined ? 'GET' : 'POST', agent, signal, headers }, (response) => {
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > maxAnswerBytes) response.destroy(new AnswerError(`the answer is longer than ${maxAnswerBytes} bytes`))
+        else chunks.push(chunk)
+      })
+      response.on('error', reject)
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8')
+        const { statusCode = 0 } = response
+        const { location = '' } = response.headers
+        if (statusCode >= 200 && statusCode <= 206) resolve(text)
+        else if (location !== '' && redirectCodes.has(statusCode)) resolve({ location, repeats: statusCode === 307 || statusCode === 308 })
+        else reject(new AnswerError(describeStatus(statusCode, text)))
+      })
+    })
     request.on('error', reject)
     request.end(body)
   })

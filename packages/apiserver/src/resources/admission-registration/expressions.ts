@@ -35,6 +35,16 @@ export function conditionProblems(
   return problemOf(admissionEnvironment({ hasParams, hasAuthorizer: true }), expression.trim(), bool, field)
 }
 
+const reservedNames: ReadonlySet<string> = new Set(
+  'true false null in as break const continue else for function if import let loop package namespace return var void while'.split(' '),
+)
+
+/** Problems of the name of a variable. */
+export function celIdentifierProblems(name: string, field: string): FieldError[] {
+  const isIdentifier = /^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) && !reservedNames.has(name)
+  return isIdentifier ? [] : [invalidValue(field, name, 'must be a valid CEL identifier')]
+}
+
 type PolicySpec = Pick<ValidatingAdmissionPolicy['spec'] & MutatingAdmissionPolicy['spec'], 'paramKind' | 'variables'>
 
 /** Finds what is wrong with the expressions of one policy. */
@@ -88,8 +98,9 @@ export class PolicyExpressions {
 
   mutation({ patchType, applyConfiguration, jsonPatch }: Mutation, field: string): FieldError[] {
     const isJson = patchType === 'JSONPatch'
-    const expression = (isJson ? jsonPatch?.expression : applyConfiguration?.expression)?.trim()
-    if (expression === undefined) return []
+    const patch = isJson ? jsonPatch : applyConfiguration
+    if (patch === undefined) return []
+    const expression = (patch.expression ?? '').trim()
     const at = `${field}.${isJson ? 'jsonPatch' : 'applyConfiguration'}.expression`
     if (expression === '') return [required(at)]
     const environment = this.#environment({ hasAuthorizer: true, makesPatches: true })

@@ -19,15 +19,15 @@ import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { invalids, oneOf, optionalOneOf, requiredString } from '../../validation/fields.ts'
 import { formatLabelSelector, validateLabelSelector } from '../shared/label-selector.ts'
-import { cIdentifier, dns1035Label, dns1123Subdomain, pathSegment, qualifiedName } from '../../validation/names.ts'
-import { PolicyExpressions } from './expressions.ts'
+import { dns1035Label, dns1123Subdomain, pathSegment, qualifiedName } from '../../validation/names.ts'
+import { celIdentifierProblems, PolicyExpressions } from './expressions.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultMatch, failurePolicies, reinvocationPolicies, validateConditions, validateMatch } from './rules.ts'
 
 const maxAuditAnnotations = 20
 const mutatingOperations = ['*', 'CONNECT', 'CREATE', 'UPDATE']
 const actions = ['Audit', 'Deny', 'Warn']
-const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge', 'Unauthorized']
+const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge']
 
 function validateParamKind({ apiVersion = '', kind = '' }: ParamKind, field: string): FieldError[] {
   const errors: FieldError[] = []
@@ -56,7 +56,7 @@ function validateVariables(variables: readonly Variable[] | undefined, expressio
     const { name, expression } = variable
     const field = `spec.variables[${index}]`
     return [
-      ...(name.trim() === '' ? [required(`${field}.name`, 'name is not specified')] : invalids(`${field}.name`, name, cIdentifier(name))),
+      ...(name.trim() === '' ? [required(`${field}.name`, 'name is not specified')] : celIdentifierProblems(name, `${field}.name`)),
       ...(expression.trim() === ''
         ? [required(`${field}.expression`, 'expression is not specified')]
         : expressions.variable(variable, field)),
