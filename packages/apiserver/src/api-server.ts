@@ -12,6 +12,7 @@ import type { Authenticator, Authorizer, UserInfo } from './auth/auth.ts'
 import type { CertificateBundle } from './authentication/client-certificate.ts'
 import type { RequestHeaderOptions } from './authentication/request-header.ts'
 import type { HttpRequest, HttpResponse } from './http/send-answer.ts'
+import type { ComponentCheck } from './pipeline/component-statuses.ts'
 import type { ObjectReader, ResourceOperations, ResourceStrategy } from './registry/strategy.ts'
 
 /** What `/version` says; the defaults are Kubernetes 1.36.3. */
@@ -102,6 +103,8 @@ export interface ApiServerOptions {
   readonly nodeConnector?: NodeConnector | undefined
   /** Present: APIServices are kept for what is served, requests go on to the servers that others name, and the cluster's trust is published for those. */
   readonly aggregation?: AggregationOptions | undefined
+  /** How other parts of the control plane are, by the names of their component statuses (`scheduler`, `controller-manager`); the datastore is asked anyway. */
+  readonly componentChecks?: Readonly<Record<string, ComponentCheck>> | undefined
   /** Absent: no `kubernetes` Service is kept. */
   readonly advertised?: AdvertisedEndpoint | undefined
   /** How long Events live; default an hour. */

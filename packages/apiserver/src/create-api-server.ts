@@ -130,7 +130,7 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
   })
   lazyTable.current = table
   admission.push(...fromParts(options.admission, parts))
-  const core: ApiCore = { datastore, clock, logger, feed, table, registry, objects, operations, random }
+  const core: ApiCore = { datastore, clock, logger, feed, table, registry, objects, operations, random, componentChecks: options.componentChecks }
   const aggregator =
     options.aggregation === undefined
       ? undefined

@@ -14,6 +14,8 @@ export type {
   ServerParts,
   VersionInfo,
 } from './api-server.ts'
+export type { ComponentCheck } from './pipeline/component-statuses.ts'
+export type { AggregationOptions } from './api-server.ts'
 export type { AdmissionPlugin, AdmissionRequest } from './admission/admission.ts'
 export { builtInAdmission } from './admission/built-in.ts'
 export type { BuiltInAdmissionOptions } from './admission/built-in.ts'

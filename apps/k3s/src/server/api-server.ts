@@ -2,7 +2,15 @@ import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { builtInParts, createApiServer, SigningKeys, type ApiServer, type BuiltInParts, type UserInfo } from '@k3s/apiserver'
+import {
+  builtInParts,
+  createApiServer,
+  SigningKeys,
+  type ApiServer,
+  type BuiltInParts,
+  type ComponentCheck,
+  type UserInfo,
+} from '@k3s/apiserver'
 import { createClient, type Client } from '@k3s/client'
 import type { Datastore } from '@k3s/datastore'
 import type { Logger } from '@k3s/lifecycle'
@@ -31,6 +39,8 @@ export interface ControlPlaneApiOptions {
 export interface ControlPlaneApi extends Pick<BuiltInParts, 'signSecretToken'> {
   readonly server: ApiServer
 }
+
+const isRunning: ComponentCheck = () => Promise.resolve({ isHealthy: true, message: 'ok' })
 
 /** The API server, put together as K3s has it. */
 export async function createControlPlaneApi(given: ControlPlaneApiOptions): Promise<ControlPlaneApi> {
@@ -67,6 +77,11 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
       usernameHeaders: ['x-remote-user'],
       groupHeaders: ['x-remote-group'],
       extraHeaderPrefixes: ['x-remote-extra-'],
+    },
+    // Both run in this process, and a failure of one ends it.
+    componentChecks: {
+      ...(options.runs.controllers ? { 'controller-manager': isRunning } : {}),
+      ...(options.runs.scheduler ? { scheduler: isRunning } : {}),
     },
     aggregation: { proxyCertificate: () => tls.authProxy },
     nodeConnector: {

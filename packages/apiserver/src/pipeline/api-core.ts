@@ -1,5 +1,6 @@
 import type { Datastore } from '@k3s/datastore'
 import type { Clock, Logger } from '@k3s/lifecycle'
+import type { ComponentCheck } from './component-statuses.ts'
 import type { RegistryContext } from '../registry/registry-context.ts'
 import type { ResourceTable } from '../registry/resource-table.ts'
 import type { ObjectReader, ResourceOperations } from '../registry/strategy.ts'
@@ -15,6 +16,8 @@ export interface ApiCore {
   readonly registry: RegistryContext
   readonly objects: ObjectReader
   readonly operations: ResourceOperations
+  /** How the parts of the control plane are, besides the datastore, by the names of their component statuses. */
+  readonly componentChecks?: Readonly<Record<string, ComponentCheck>> | undefined
   /** Uniform in [0, 1). */
   readonly random: () => number
 }

@@ -7,6 +7,7 @@ import { deprecationOf } from '../registry/resource-facts.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
+import { answerComponentStatuses, isComponentStatus } from './component-statuses.ts'
 import { handleDelete, handleDeleteCollection } from './delete-handlers.ts'
 import { handlePatch } from './patch-handler.ts'
 import { handleGet, handleList, handleWatch } from './read-handlers.ts'
@@ -24,6 +25,7 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
   const deprecation = served.custom === undefined ? deprecationOf(served.type) : served.custom.warning
   if (deprecation !== undefined && (info.subresource === '' || served.custom !== undefined)) request.call.warn(deprecation)
   checkAccept(request)
+  if (isComponentStatus(served.type) && (info.verb === 'get' || info.verb === 'list')) return answerComponentStatuses(core, request)
   if (info.subresource !== '') {
     if (served.type.namespaced && info.namespace === '') throw pathNotFound()
     return handleSubresource(core, request)
