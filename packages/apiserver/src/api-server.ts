@@ -11,6 +11,7 @@ import type { WebhookDialer } from './custom-resources/conversion/webhook-conver
 import type { Authenticator, Authorizer, UserInfo } from './auth/auth.ts'
 import type { CertificateBundle } from './authentication/client-certificate.ts'
 import type { RequestHeaderOptions } from './authentication/request-header.ts'
+import type { EncryptionAtRest } from './encryption/encryption-at-rest.ts'
 import type { HttpRequest, HttpResponse } from './http/send-answer.ts'
 import type { ComponentCheck } from './pipeline/component-statuses.ts'
 import type { ObjectReader, ResourceOperations, ResourceStrategy } from './registry/strategy.ts'
@@ -75,6 +76,8 @@ export interface AggregationOptions {
 export interface ApiServerOptions {
   /** Stays the caller's: closing the server does not close it. */
   readonly datastore: Datastore
+  /** How values are encrypted in the datastore; absent: not at all. */
+  readonly encryption?: EncryptionAtRest | undefined
   readonly logger?: Logger | undefined
   readonly metrics?: MetricsRegistry | undefined
   /** What `/metrics` answers; absent: 404. */

@@ -11,6 +11,7 @@ import { clientCertificateAuthenticator } from './authentication/client-certific
 import { requestHeaderAuthenticator } from './authentication/request-header.ts'
 import { startBackground } from './background.ts'
 import { ConnectProxy } from './connect/connect-proxy.ts'
+import { encryptedDatastore, isStale } from './encryption/encrypted-datastore.ts'
 import { FlowControl } from './flow-control/flow-control.ts'
 import { createRequestHandler } from './http/fastify-handler.ts'
 import { HttpFront } from './http/http-front.ts'
@@ -106,14 +107,24 @@ interface Assembly {
 
 /** Puts together what decides about requests. Nothing runs and nothing is read yet. */
 function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
-  const { datastore, logger = noLogger, clock = systemClock, random = Math.random } = options
+  const { encryption, logger = noLogger, clock = systemClock, random = Math.random } = options
+  const datastore = encryption === undefined ? options.datastore : encryptedDatastore(options.datastore, encryption)
   const feed = new CacheFeed({ datastore, logger, clock })
   // Plug-ins are made before the table that they read from; they read when requests come.
   const lazyTable: { current: ResourceTable | undefined } = { current: undefined }
   const objects = createObjectReader(() => lazyTable.current)
   const admission: RegistryContext['admission'][number][] = []
   const leases = new EventLeases(datastore, clock)
-  const registry: RegistryContext = { datastore, clock, random, newUid: randomUUID, admission, leases, feed }
+  const registry: RegistryContext = {
+    datastore,
+    clock,
+    random,
+    newUid: randomUUID,
+    admission,
+    leases,
+    feed,
+    isStoredAnew: encryption === undefined ? undefined : (key) => isStale(options.datastore, encryption, key),
+  }
   const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
   const catalog = catalogOf(() => lazyTable.current)
   const services = serviceDialer(objects, options.nodeConnector, random)

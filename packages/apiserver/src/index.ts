@@ -1,6 +1,9 @@
 export { builtInParts } from './built-in-parts.ts'
 export type { BuiltInParts, BuiltInPartsOptions } from './built-in-parts.ts'
 export { createApiServer } from './create-api-server.ts'
+export { EncryptionAtRest } from './encryption/encryption-at-rest.ts'
+export { encryptedDatastore, reencrypt } from './encryption/encrypted-datastore.ts'
+export type { ReencryptOptions } from './encryption/encrypted-datastore.ts'
 export { closeWhenIdle } from './http/close-when-idle.ts'
 export { http2ServerOptions } from './http/listen.ts'
 export type {

@@ -15,6 +15,8 @@ export interface RegistryContext {
   readonly admission: readonly AdmissionPlugin[]
   readonly leases: EventLeases
   readonly feed: CacheFeed
+  /** True when a value must be written again though nothing of it changes: it is encrypted with yesterday's key. Absent: never. */
+  readonly isStoredAnew?: ((key: string) => Promise<boolean>) | undefined
 }
 
 /** Waits, after a write, until this server judges by it. A cache that lags does not fail what was written. */

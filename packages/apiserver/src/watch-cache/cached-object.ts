@@ -1,4 +1,4 @@
-import { apiVersionOf, type KubernetesObject } from '@k3s/api'
+import { apiVersionOf, decodeProtobuf, schemaOf, type KubernetesObject } from '@k3s/api'
 import { deepFreeze } from '../deep-freeze.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import type { StoredResource } from './stored-resource.ts'
@@ -108,6 +108,7 @@ export class CachedObject {
   }
 }
 
+const protobufMagic = Buffer.from('k8s\0', 'latin1')
 const versionHead = /^\{"apiVersion":"([^"\\]*)",/
 
 /** The version that a stored value is in. */
@@ -133,5 +134,9 @@ function canonical(resource: StoredResource, value: Uint8Array): Buffer {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   if (bytes.subarray(0, resource.head.length).equals(Buffer.from(resource.head, 'latin1')) && bytes[resource.head.length] !== 0x7d)
     return bytes
-  return encodeStored(resource, JSON.parse(bytes.toString('utf8')) as KubernetesObject) // everything under the prefix is of this kind
+  // Everything under the prefix is of this kind; kube-apiserver writes protobuf.
+  const object: unknown = bytes.subarray(0, protobufMagic.length).equals(protobufMagic)
+    ? decodeProtobuf(bytes, ({ apiVersion, kind }) => schemaOf(apiVersion, kind))
+    : JSON.parse(bytes.toString('utf8'))
+  return encodeStored(resource, object as KubernetesObject)
 }
