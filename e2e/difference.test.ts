@@ -3,6 +3,7 @@ import { areas } from './difference/corpus/index.ts'
 import { exceptions } from './difference/exceptions.ts'
 import { readFacts } from './difference/facts.ts'
 import { findingsOf } from './difference/findings.ts'
+import { nameOf, readOpen } from './difference/known-open.ts'
 import { report } from './difference/report.ts'
 import { newRun, runAreas, type Answers } from './difference/run.ts'
 import { startOurs } from './difference/targets/ours.ts'
@@ -24,7 +25,12 @@ describe('answers to the requests that a real kube-apiserver was asked', () => {
 
   it.each(areas)('are equal to its recorded ones: $name', async (area) => {
     const findings = findingsOf([area], await readFacts(area), ours)
+    const known = await readOpen()
     const open = findings.filter(({ exception }) => exception === undefined)
-    expect(open.length === 0 ? '' : report(open, area.cases.length)).toBe('')
+    const unknown = open.filter((finding) => !known.has(nameOf(finding)))
+    expect(unknown.length === 0 ? '' : report(unknown, area.cases.length)).toBe('')
+    const different = new Set(open.map(nameOf))
+    const cases = new Set(area.cases.map(({ name }) => name))
+    expect([...known].filter((name) => cases.has(name.split(' / ')[0] ?? '') && !different.has(name))).toEqual([])
   })
 })

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { areas } from './corpus/index.ts'
 import { readFacts, writeFacts } from './facts.ts'
 import { findingsOf } from './findings.ts'
+import { writeOpen } from './known-open.ts'
 import { report } from './report.ts'
 import { newRun, runAreas, type Answers } from './run.ts'
 import { startOurs } from './targets/ours.ts'
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     facts: { type: 'boolean', default: false },
     area: { type: 'string', multiple: true },
     case: { type: 'string' },
+    'take-open': { type: 'boolean', default: false },
     server: { type: 'string' },
     pki: { type: 'string' },
   },
@@ -39,6 +41,7 @@ async function ourAnswers(): Promise<Answers> {
 const expected = await realAnswers()
 const actual = await ourAnswers()
 const findings = findingsOf(chosen, expected, actual)
+if (values['take-open']) await writeOpen(findings)
 const requests = chosen.flatMap(({ cases }) => cases).reduce((sum, { steps }) => sum + steps.length, 0)
 console.log(report(findings, requests))
 process.exitCode = findings.some(({ exception }) => exception === undefined) ? 1 : 0

@@ -400,7 +400,7 @@ export const samples: readonly Sample[] = [
     'ValidatingAdmissionPolicy',
     { spec: { matchConstraints, validations: [{ expression: 'object.spec.replicas <= 5', message: 'too many' }] } },
     { spec: { failurePolicy: 'Ignore' } },
-    { status: { observedGeneration: 1 } },
+    { status: { observedGeneration: 1 }, isWatched: true },
   ),
   cluster(
     'admissionregistration.k8s.io/v1/validatingadmissionpolicybindings',

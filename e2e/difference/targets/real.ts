@@ -40,9 +40,14 @@ export async function startReal(): Promise<Target & AsyncDisposable> {
     const etcdUrl = `http://127.0.0.1:${client}`
     const peerUrl = `http://127.0.0.1:${peer}`
     run('etcd', programs.etcd, [
-      ...['--name=real', '--data-dir=etcd', '--log-level=warn', `--initial-cluster=real=${peerUrl}`],
-      ...[`--listen-client-urls=${etcdUrl}`, `--advertise-client-urls=${etcdUrl}`],
-      ...[`--listen-peer-urls=${peerUrl}`, `--initial-advertise-peer-urls=${peerUrl}`],
+      '--name=real',
+      '--data-dir=etcd',
+      '--log-level=warn',
+      `--initial-cluster=real=${peerUrl}`,
+      `--listen-client-urls=${etcdUrl}`,
+      `--advertise-client-urls=${etcdUrl}`,
+      `--listen-peer-urls=${peerUrl}`,
+      `--initial-advertise-peer-urls=${peerUrl}`,
     ])
     const tls = await writePki(folder)
     run('kube-apiserver', programs.apiServer, [
@@ -53,10 +58,17 @@ export async function startReal(): Promise<Target & AsyncDisposable> {
         `--secure-port=${port}`,
         '--cert-dir=.',
       ],
-      ...['--tls-cert-file=server.crt', '--tls-private-key-file=server.key', '--client-ca-file=ca.crt'],
-      ...['--service-account-issuer=https://kubernetes.default.svc.cluster.local', '--service-account-key-file=accounts.pub'],
-      ...['--service-account-signing-key-file=accounts.key', '--service-cluster-ip-range=10.43.0.0/16', '--authorization-mode=Node,RBAC'],
-      ...['--endpoint-reconciler-type=none', '--allow-privileged=true', '--enable-admission-plugins=NodeRestriction'],
+      '--tls-cert-file=server.crt',
+      '--tls-private-key-file=server.key',
+      '--client-ca-file=ca.crt',
+      '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
+      '--service-account-key-file=accounts.pub',
+      '--service-account-signing-key-file=accounts.key',
+      '--service-cluster-ip-range=10.43.0.0/16',
+      '--authorization-mode=Node,RBAC',
+      '--endpoint-reconciler-type=none',
+      '--allow-privileged=true',
+      '--enable-admission-plugins=NodeRestriction',
     ])
     const target: Target = { name: 'real', url: `https://127.0.0.1:${port}`, tls }
     await ready(target, started, folder)

@@ -31,7 +31,7 @@ export function objectBytes(served: ServedResource, object: CachedObject): Buffe
 /** One stored object as the client wants it. */
 export function encodeObject(served: ServedResource, object: CachedObject, options: EncodeOptions): Buffer {
   if (options.representation === 'object') return objectBytes(served, object)
-  if (options.representation === 'partial') return Buffer.from(JSON.stringify(partialObject(toServed(served, object.object))))
+  if (options.representation === 'partial') return Buffer.from(JSON.stringify(partialObject(served, toServed(served, object.object))))
   const { resourceVersion } = object.object.metadata
   return Buffer.from(
     JSON.stringify(renderTable(served, [object], { resourceVersion }, { ...options, nowMs: options.now(), withColumns: true })),
@@ -53,7 +53,7 @@ export function encodeList(served: ServedResource, page: ListPage, options: Enco
         kind: 'PartialObjectMetadataList',
         apiVersion: 'meta.k8s.io/v1',
         metadata,
-        items: page.items.map((object) => partialObject(toServed(served, object.object))),
+        items: page.items.map((object) => partialObject(served, toServed(served, object.object))),
       }),
     )
   const head = `{"kind":${JSON.stringify(`${served.type.kind}List`)},"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"metadata":${JSON.stringify(metadata)},"items":[`

@@ -1,7 +1,6 @@
-import { apiVersionOf, applyPatch, badRequest, conflict, deducedSchema, invalid, type JsonObject, type KubernetesObject } from '@k3s/api'
+import { apiVersionOf, applyPatch, badRequest, conflict, deducedSchema, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { decodePatched } from '../codec.ts'
 import { isObject } from '../json.ts'
-import { required } from '../validation/field-error.ts'
 import { toServed, toStored } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'

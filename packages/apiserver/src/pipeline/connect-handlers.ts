@@ -17,7 +17,7 @@ export function isConnectSubresource(subresource: string): boolean {
 
 /** Finds where a connect request goes, after admission. */
 export async function connectSubresource(core: ApiCore, request: ResourceRequest): Promise<Answer> {
-  const { info, call, served } = request
+  const { info, call } = request
   await core.feed.waitForNewest(call.signal)
   const connect: ConnectRequest = { info, query: call.query, objects: core.objects, random: core.random }
   if (info.subresource === 'log') {

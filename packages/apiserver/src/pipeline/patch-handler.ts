@@ -1,6 +1,5 @@
-import { apiVersionOf, badRequest, invalid, type JsonObject, type KubernetesObject } from '@k3s/api'
+import { apiVersionOf, badRequest, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { decodePatched } from '../codec.ts'
-import { forbiddenField } from '../validation/field-error.ts'
 import { toServed, toStored } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'

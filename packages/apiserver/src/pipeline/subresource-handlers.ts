@@ -40,7 +40,7 @@ export async function handleSubresource(core: ApiCore, request: ResourceRequest)
 
 /** A subresource with a handler of its own. A patch is a read, a change and an update, as upstream has it. */
 async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: Subresource): Promise<Answer> {
-  const { info, call, served } = request
+  const { info, call } = request
   const verb = ownVerb(info.verb)
   if (verb === undefined || !subresource.verbs.some((allowed) => allowed === verb)) throw methodNotAllowed()
   const options = parseWriteOptions(request, verb === 'patch' ? 'PatchOptions' : verb === 'create' ? 'CreateOptions' : 'UpdateOptions')

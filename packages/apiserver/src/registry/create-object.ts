@@ -84,18 +84,23 @@ export async function createObject(context: RegistryContext, request: CreateRequ
 function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, scope: WriteScope): readonly FieldError[] {
   const { metadata } = object
   const { namespaced } = strategy.type
-  const { ownsFinalizers, declaresName } = metadataFacts(scope.requested ?? strategy.type)
+  const { ownsFinalizers, declaresName, judgesMetadata } = metadataFacts(scope.requested ?? strategy.type)
   const problems = [
-    ...validateObjectMeta(metadata, {
-      namespaced,
-      validateName: strategy.validateName,
-      allowsAnyFinalizer: strategy.allowsAnyFinalizer ?? !ownsFinalizers,
-      declaresName,
-    }),
+    ...(judgesMetadata
+      ? validateObjectMeta(metadata, {
+          namespaced,
+          validateName: strategy.validateName,
+          allowsAnyFinalizer: strategy.allowsAnyFinalizer ?? !ownsFinalizers,
+          declaresName,
+        })
+      : []),
     ...(strategy.validate?.(object, scope) ?? []),
     ...(strategy.validateCreate?.(object, scope) ?? []),
   ]
-  return problems.length > 0 ? problems : invalids('metadata.name', metadata.name, pathSegment(metadata.name))
+  if (problems.length > 0) return problems
+  return judgesMetadata
+    ? invalids('metadata.name', metadata.name, pathSegment(metadata.name))
+    : validateObjectMeta(metadata, { namespaced, validateName: pathSegment, allowsAnyFinalizer: true })
 }
 
 async function writeNew(

@@ -147,6 +147,8 @@ export interface MetadataFacts {
   readonly ownsFinalizers: boolean
   /** The rules of an update judge the change of metadata again. Upstream's answers repeat what was found before. */
   readonly judgesChangeAgain: boolean
+  /** The rules of a create judge the metadata; otherwise only what holds for all kinds is asked, when they are content. */
+  readonly judgesMetadata: boolean
   /** The change is judged before the object. */
   readonly judgesChangeFirst: boolean
   /** And how often the metadata as a whole. */
@@ -221,7 +223,15 @@ const wholeUpdates = new Set([
   'resourceclaimtemplates.resource.k8s.io',
 ])
 
-const changeFirst = new Set(['daemonsets.apps', 'ingressclasses.networking.k8s.io', 'configmaps', 'secrets', 'volumeattributesclasses.storage.k8s.io'])
+const lenientCreates = new Set(['events', 'events.events.k8s.io', 'poddisruptionbudgets.policy'])
+
+const changeFirst = new Set([
+  'daemonsets.apps',
+  'ingressclasses.networking.k8s.io',
+  'configmaps',
+  'secrets',
+  'volumeattributesclasses.storage.k8s.io',
+])
 
 const declaredNames = new Set(['replicationcontrollers', 'certificatesigningrequests.certificates.k8s.io', 'deviceclasses.resource.k8s.io'])
 
@@ -231,6 +241,7 @@ export function metadataFacts(type: ResourceType): MetadataFacts {
   return {
     ownsFinalizers: !anyFinalizers.has(name),
     judgesChangeAgain: !unjudgedChanges.has(name),
+    judgesMetadata: !lenientCreates.has(name),
     judgesChangeFirst: changeFirst.has(name),
     judgesWholeAgain: name === 'persistentvolumes' ? 2 : wholeUpdates.has(name) ? 1 : 0,
     declaresName: declaredNames.has(name),

@@ -152,8 +152,8 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   gracefulDeletion?(object: T, requestedSeconds: number | undefined): GracefulDeletion | undefined
   /** Fields that field selectors may use besides metadata.name and metadata.namespace. */
   readonly selectableFields?: Readonly<Record<string, (object: T) => string>> | undefined
-  /** Annotations that rows of a Table leave out. */
-  readonly hiddenInRows?: readonly string[] | undefined
+  /** Annotations that are not shown where only the metadata is. */
+  readonly hiddenAnnotations?: readonly string[] | undefined
   readonly columns?: readonly TableColumn<T>[] | undefined
   readonly subresources?: Readonly<Record<string, Subresource>> | undefined
   /** Reviews and the like: POST only, nothing is stored; the answer is the body with its status filled. */

@@ -68,8 +68,7 @@ function rowObject(served: ServedResource, object: CachedObject, include: Includ
   if (include === 'None') return null
   const shown = toServed(served, object.object)
   if (include === 'Object') return shown
-  const hidden = (served.storage?.strategy ?? served.strategy).hiddenInRows
-  return hidden === undefined ? partialObject(shown) : partialObject(withoutAnnotations(shown, hidden))
+  return partialObject(served, shown)
 }
 
 function withoutAnnotations(object: KubernetesObject, names: readonly string[]): KubernetesObject {
@@ -79,6 +78,8 @@ function withoutAnnotations(object: KubernetesObject, names: readonly string[]):
 }
 
 /** The object with its metadata only. */
-export function partialObject(object: KubernetesObject): object {
+export function partialObject(served: ServedResource, shown: KubernetesObject): object {
+  const hidden = (served.storage?.strategy ?? served.strategy).hiddenAnnotations
+  const object = hidden === undefined ? shown : withoutAnnotations(shown, hidden)
   return { kind: 'PartialObjectMetadata', apiVersion: tableVersion, metadata: object.metadata }
 }

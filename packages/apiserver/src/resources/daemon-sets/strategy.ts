@@ -6,7 +6,7 @@ import { templateRules } from '../pods/rules.ts'
 import { ageColumn, column, nameColumn, workloadColumns } from '../shared/columns.ts'
 import { immutable, nonNegative, notMoreThan100Percent, positiveIntOrPercent } from '../../validation/fields.ts'
 import { formatLabels, formatLabelSelector } from '../shared/label-selector.ts'
-import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
+import { keepSpec, keepStatus } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
 
 const counters = [
@@ -86,13 +86,20 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
     },
     validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector),
   },
-  status: statusUpdate(({ status }, previous) => [
-    ...validateCounters(status, counters),
-    ...((status?.collisionCount ?? 0) < (previous.status?.collisionCount ?? 0)
-      ? [invalidValue('status.collisionCount', status?.collisionCount ?? 0, 'cannot be decremented')]
-      : []),
-  ]),
-  hiddenInRows: [templateGeneration],
+  status: {
+    prepare(set, previous) {
+      keepSpec(set, previous)
+      const last = previous.metadata.annotations?.[templateGeneration]
+      if (last !== undefined) set.metadata.annotations = { ...set.metadata.annotations, [templateGeneration]: last }
+    },
+    validate: ({ status }, previous) => [
+      ...validateCounters(status, counters),
+      ...((status?.collisionCount ?? 0) < (previous.status?.collisionCount ?? 0)
+        ? [invalidValue('status.collisionCount', status?.collisionCount ?? 0, 'cannot be decremented')]
+        : []),
+    ],
+  },
+  hiddenAnnotations: [templateGeneration],
   columns: [
     nameColumn(),
     column('Desired', ({ status }) => status?.desiredNumberScheduled ?? 0, { type: 'integer', description: 'Nodes that should run a pod' }),

@@ -7,6 +7,7 @@ import { dns1123Label } from '../../validation/names.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters } from '../workloads/template.ts'
 import { invalidUnshown, validateJobSpec, validateJobSpecUpdate } from './validation.ts'
+import { validateLabels } from '../../validation/object-meta.ts'
 import { podNameWarnings } from '../workloads/name-warnings.ts'
 
 const maxInt32 = 2147483647
@@ -134,7 +135,8 @@ export const jobStrategy: ResourceStrategy<Job> = {
   prepareForCreate(job) {
     if (job.spec.manualSelector !== true) generateSelector(job)
     // As upstream's defaults do when they see the object again.
-    if (Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...job.spec.template.metadata?.labels }
+    const { labels } = job.spec.template.metadata ?? {}
+    if (Object.keys(job.metadata.labels ?? {}).length === 0 && validateLabels(labels, '').length === 0) job.metadata.labels = { ...labels }
     job.status = {}
   },
   validate,

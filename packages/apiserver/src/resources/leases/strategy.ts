@@ -9,12 +9,13 @@ function validate({ spec = {} }: Lease): FieldError[] {
   const errors: FieldError[] =
     spec.leaseDurationSeconds === undefined ? [] : positive('spec.leaseDurationSeconds', spec.leaseDurationSeconds)
   errors.push(...nonNegative('spec.leaseTransitions', spec.leaseTransitions))
-  const { strategy, preferredHolder } = spec
-  if (strategy?.includes('/') === true) errors.push(...invalids('spec.strategy.strategy', strategy, qualifiedName(strategy)))
-  else if (strategy !== undefined && strategy !== 'OldestEmulationVersion')
-    errors.push(notSupported('spec.strategy.strategy', strategy, ['OldestEmulationVersion']))
-  if (preferredHolder && !strategy) errors.push(forbiddenField('spec.preferredHolder', 'may only be specified if `strategy` is defined'))
   return errors
+}
+
+/** Fields of a feature that is off by default in 1.36. */
+function dropCoordination({ spec }: Lease): void {
+  delete spec?.strategy
+  delete spec?.preferredHolder
 }
 
 /** Rules for leases of `coordination.k8s.io`. */
@@ -23,6 +24,8 @@ export const leaseStrategy: ResourceStrategy<Lease> = {
   hasGeneration: false,
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
+  prepareForCreate: dropCoordination,
+  update: { prepare: dropCoordination },
   validate,
   columns: [
     nameColumn(),

@@ -110,6 +110,8 @@ export function defaultPodSpec(spec: PodSpec): void {
   if ((spec.serviceAccountName ?? '') !== '') spec.serviceAccount = spec.serviceAccountName
   else if ((spec.serviceAccount ?? '') !== '') spec.serviceAccountName = spec.serviceAccount
   spec.terminationGracePeriodSeconds ??= 30
+  // As upstream: a second is the least.
+  if (spec.terminationGracePeriodSeconds < 0) spec.terminationGracePeriodSeconds = 1
   spec.securityContext ??= {}
   spec.schedulerName ||= 'default-scheduler'
 }

@@ -12,7 +12,7 @@ import {
   type VolumeAttributesClass,
   volumeattributesclasses,
 } from '@k3s/api/types/storage/v1'
-import { duplicate, forbiddenField, required } from '../../validation/field-error.ts'
+import { duplicate, forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import { semanticEqual } from '../../validation/equality.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateDriverName } from '../pods/volumes.ts'
@@ -35,7 +35,9 @@ export const storageClassStrategy: ResourceStrategy<StorageClass> = {
     storage.volumeBindingMode ??= 'Immediate'
   },
   validate: ({ provisioner, reclaimPolicy, volumeBindingMode }) => [
-    ...(provisioner ? invalids('provisioner', provisioner.toLowerCase(), qualifiedName(provisioner.toLowerCase())) : [required('provisioner')]),
+    ...(provisioner
+      ? invalids('provisioner', provisioner.toLowerCase(), qualifiedName(provisioner.toLowerCase()))
+      : [required('provisioner')]),
     ...optionalOneOf('reclaimPolicy', reclaimPolicy, ['Delete', 'Retain']),
     ...oneOf('volumeBindingMode', volumeBindingMode, ['Immediate', 'WaitForFirstConsumer']),
   ],
@@ -106,7 +108,16 @@ export const csiDriverStrategy: ResourceStrategy<CSIDriver> = {
       ...audiences.flatMap((audience, index) =>
         audiences.indexOf(audience) < index ? [duplicate(`spec.tokenRequests[${index}].audience`, audience)] : [],
       ),
-      ...(spec.volumeLifecycleModes ?? []).flatMap((mode) => oneOf('spec.volumeLifecycleModes', mode, ['Ephemeral', 'Persistent'])),
+      ...(spec.nodeAllocatableUpdatePeriodSeconds !== undefined && spec.nodeAllocatableUpdatePeriodSeconds < 10
+        ? [
+            invalidValue(
+              'spec.nodeAllocatableUpdatePeriodSeconds',
+              spec.nodeAllocatableUpdatePeriodSeconds,
+              'must be greater than or equal to 10 seconds',
+            ),
+          ]
+        : []),
+      ...(spec.volumeLifecycleModes ?? []).flatMap((mode) => oneOf('spec.volumeLifecycleModes', mode, ['Persistent', 'Ephemeral'])),
     ]
   },
   update: {
@@ -134,7 +145,8 @@ function validateCsiNode({ spec }: CSINode): FieldError[] {
     const errors = [...validateDriverName(driver.name, `${at}.name`), ...requiredString(`${at}.nodeID`, driver.nodeID)]
     if (names.has(driver.name)) errors.push(duplicate(`${at}.name`, driver.name))
     names.add(driver.name)
-    for (const key of driver.topologyKeys ?? []) errors.push(...(key === '' ? [required(at)] : []), ...invalids(at, key, qualifiedName(key)))
+    for (const key of driver.topologyKeys ?? [])
+      errors.push(...(key === '' ? [required(at)] : []), ...invalids(at, key, qualifiedName(key)))
     return errors
   })
 }
@@ -177,7 +189,10 @@ export const csiStorageCapacityStrategy: ResourceStrategy<CSIStorageCapacity> = 
 function volumeNameProblems(name: string | undefined): FieldError[] {
   if (name === undefined) return []
   const at = 'spec.source.persistentVolumeName'
-  return [...(name === '' ? [required(at, 'must specify non empty persistentVolumeName')] : []), ...invalids(at, name, dns1123Subdomain(name))]
+  return [
+    ...(name === '' ? [required(at, 'must specify non empty persistentVolumeName')] : []),
+    ...invalids(at, name, dns1123Subdomain(name)),
+  ]
 }
 
 /** Rules for volume attachments: what is attached where never changes. */
