@@ -67,6 +67,19 @@ export interface AdvertisedEndpoint {
   readonly serviceCidrs?: readonly string[] | undefined
 }
 
+/** Where requests without credentials may go, and nowhere else: as upstream's AuthenticationConfiguration has it. */
+export interface AnonymousPaths {
+  /** Whole paths, such as `/livez`. */
+  readonly paths: readonly string[]
+}
+
+/** What a path that is no resource answers. */
+export interface ExtraDocument {
+  readonly contentType: string
+  readonly body: string
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
 /** How this server joins others to itself. */
 export interface AggregationOptions {
   /** Our certificate as a front proxy, by the CA of `requestHeader`; read for every connection. Undefined: none is shown. */
@@ -98,7 +111,7 @@ export interface ApiServerOptions {
   /** None: only members of `system:masters` may do anything. */
   readonly authorizers?: FromParts<Authorizer> | undefined
   /** Default true. */
-  readonly allowAnonymous?: boolean | undefined
+  readonly allowAnonymous?: boolean | AnonymousPaths | undefined
   readonly admission?: FromParts<AdmissionPlugin> | undefined
   /** Rules of resources; those without an entry work by their schema. */
   readonly strategies?: FromParts<ResourceStrategy> | undefined
@@ -121,7 +134,7 @@ export interface ApiServerOptions {
   /** Work that must be done before the server is ready, after its system namespaces exist: bootstrap objects and the like. */
   readonly prepare?: ((server: Pick<ApiServer, 'transport' | 'objects' | 'operations'>, signal: AbortSignal) => Promise<void>) | undefined
   /** Answers for paths that are no resources, asked after our own: token issuer documents and the like. Undefined: not mine. */
-  readonly extraPaths?: ((path: string) => { readonly contentType: string; readonly body: string } | undefined) | undefined
+  readonly extraPaths?: ((path: string) => ExtraDocument | undefined) | undefined
 }
 
 export interface ListenOptions {

@@ -131,8 +131,8 @@ interface BuiltIns {
   readonly authorizer: Authorizer
 }
 
-function makeBuiltIns(options: BuiltInPartsOptions, { objects, clock }: ServerParts): BuiltIns {
-  const serviceAccountTokens = new ServiceAccountTokens({ ...options.serviceAccounts, objects, clock })
+function makeBuiltIns(options: BuiltInPartsOptions, { objects, operations, clock }: ServerParts): BuiltIns {
+  const serviceAccountTokens = new ServiceAccountTokens({ ...options.serviceAccounts, objects, operations, clock })
   const rbac = new RbacAuthorizer(objects)
   const authorizers = [mastersAuthorizer, new NodeAuthorizer(objects), rbac]
   return {

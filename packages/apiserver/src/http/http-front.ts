@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import type { Counter, Histogram, Logger } from '@k3s/lifecycle'
+import type { AnonymousPaths } from '../api-server.ts'
 import { authenticate } from '../authentication/authenticate.ts'
 import { separateHeaders } from '../authentication/header-values.ts'
 import { impersonate } from '../authentication/impersonate.ts'
@@ -24,7 +25,7 @@ import type { YamlReader } from './yaml-reader.ts'
 export interface HttpFrontOptions {
   readonly pipeline: CallPipeline
   readonly authenticators: readonly Authenticator[]
-  readonly allowAnonymous: boolean
+  readonly allowAnonymous: boolean | AnonymousPaths
   readonly connect: ConnectProxy
   readonly yaml: YamlReader
   readonly logger: Logger
@@ -167,13 +168,20 @@ export class HttpFront {
       clientCertificate: known.der,
       remoteAddress: socketOf(request)?.remoteAddress,
     }
-    const user = await authenticate(authenticators, credentials, { allowAnonymous, signal })
+    const user = await authenticate(authenticators, credentials, {
+      allowAnonymous: isAnonymousAllowed(allowAnonymous, request.url),
+      signal,
+    })
     const asked = (): Omit<AccessAttributes, 'user'> => {
       const { path, query } = splitTarget(request.url ?? '/')
       return attributesOf(parseRequestInfo(request.method ?? 'GET', path, query))
     }
     return impersonate(user, credentials.headers, { authorizers: pipeline.authorizers, request: asked })
   }
+}
+
+function isAnonymousAllowed(allowed: boolean | AnonymousPaths, url = '/'): boolean {
+  return typeof allowed === 'boolean' ? allowed : allowed.paths.includes(splitTarget(url).path)
 }
 
 function endOnClose(

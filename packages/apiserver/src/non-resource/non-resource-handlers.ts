@@ -20,7 +20,13 @@ export interface NonResourceOptions {
 }
 
 /** Handlers for everything that is no resource, in the order in which they are asked. */
-export function nonResourceHandlers({ core, options, isStopping, flowControl, aggregator }: NonResourceOptions): readonly NonResourceHandler[] {
+export function nonResourceHandlers({
+  core,
+  options,
+  isStopping,
+  flowControl,
+  aggregator,
+}: NonResourceOptions): readonly NonResourceHandler[] {
   const version = `${JSON.stringify(versionOf(options.version), undefined, 2)}\n`
   return [
     discoveryHandler(core, aggregator),
@@ -38,7 +44,8 @@ export function nonResourceHandlers({ core, options, isStopping, flowControl, ag
         : undefined,
     (_call, { path }) => {
       const extra = options.extraPaths?.(path)
-      return extra === undefined ? undefined : { type: 'bytes', code: 200, contentType: extra.contentType, bytes: extra.body }
+      if (extra === undefined) return undefined
+      return { type: 'bytes', code: 200, contentType: extra.contentType, bytes: extra.body, headers: extra.headers }
     },
   ]
 }

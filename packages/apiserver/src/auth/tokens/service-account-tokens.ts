@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUID, timingSafeEqual } from 'node:crypto'
 import { StatusError } from '@k3s/api'
 import { type Node, nodes, type Pod, pods, type Secret, secrets, type ServiceAccount, serviceaccounts } from '@k3s/api/types/core/v1'
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import type { Clock } from '@k3s/lifecycle'
-import type { ObjectReader } from '../../registry/strategy.ts'
+import type { ObjectReader, ResourceOperations } from '../../registry/strategy.ts'
 import type { UserInfo } from '../auth.ts'
 import type { SigningKeys, TokenKey } from './signing-keys.ts'
 import type { TokenAuthenticator, TokenIdentity } from './token-authenticator.ts'
@@ -48,6 +48,8 @@ export interface ServiceAccountTokenOptions {
   readonly audiences?: readonly string[] | undefined
   readonly objects: ObjectReader
   readonly clock: Pick<Clock, 'now'>
+  /** Present: Secrets tell the day on which their token was last used. */
+  readonly operations?: Pick<ResourceOperations, 'guaranteedUpdate'> | undefined
 }
 
 const unauthorized = (why: string): StatusError => new StatusError('Unauthorized', why)
@@ -57,10 +59,18 @@ const referenceOf = ({ metadata }: { readonly metadata: { readonly name: string;
   uid: metadata.uid ?? '',
 })
 
+// Of the size of tokens: a few megabytes at most.
+const maxRemembered = 2048
+const lastUsedLabel = 'kubernetes.io/legacy-token-last-used'
+const invalidSinceLabel = 'kubernetes.io/legacy-token-invalid-since'
+
 /** Issues and verifies tokens of service accounts. */
 export class ServiceAccountTokens implements TokenAuthenticator {
   readonly name = 'ServiceAccount'
   readonly #options: ServiceAccountTokenOptions
+  /** Tokens whose signature was found good: verifying one takes longer than a small request. What they are bound to is looked at every time. */
+  readonly #verified = new Map<string, JWTPayload>()
+  #verifiedBy: readonly TokenKey[] = []
 
   constructor(options: ServiceAccountTokenOptions) {
     this.#options = options
@@ -127,7 +137,7 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     if (shared.length === 0) {
       throw unauthorized(`token audiences ${JSON.stringify(own)} is invalid for the target audiences ${JSON.stringify(wanted)}`)
     }
-    return { user: issuer === legacyIssuer ? this.#legacyUser(payload, token) : this.#boundUser(payload), audiences: shared }
+    return { user: issuer === legacyIssuer ? await this.#legacyUser(payload, token) : this.#boundUser(payload), audiences: shared }
   }
 
   #sign(payload: JWTPayload): Promise<string> {
@@ -136,8 +146,27 @@ export class ServiceAccountTokens implements TokenAuthenticator {
   }
 
   async #verify(token: string): Promise<JWTPayload> {
-    const { kid } = decodeProtectedHeader(token)
     const keys = this.#options.keys.verifying
+    if (keys !== this.#verifiedBy) {
+      this.#verifiedBy = keys
+      this.#verified.clear()
+    }
+    const known = this.#verified.get(token)
+    if (known !== undefined && this.#isTimely(known)) return known
+    const payload = await this.#verifySignature(token, keys)
+    if (this.#verified.size >= maxRemembered) this.#verified.clear()
+    // Keys that were replaced meanwhile vouch for nothing.
+    if (keys === this.#verifiedBy) this.#verified.set(token, payload)
+    return payload
+  }
+
+  #isTimely({ exp, nbf }: JWTPayload): boolean {
+    const now = this.#options.clock.now() / 1000
+    return (exp === undefined || exp > now - leewaySeconds) && (nbf === undefined || nbf <= now + leewaySeconds)
+  }
+
+  async #verifySignature(token: string, keys: readonly TokenKey[]): Promise<JWTPayload> {
+    const { kid } = decodeProtectedHeader(token)
     const named = keys.filter(({ id }) => id === kid)
     const currentDate = new Date(this.#options.clock.now())
     for (const key of named.length > 0 ? named : keys) {
@@ -205,17 +234,43 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     }
   }
 
-  #legacyUser(payload: JWTPayload, token: string): UserInfo {
+  /** Labels the Secret with the day, once a day. That it cannot be written is no reason to refuse the token. */
+  async #noteUse({ metadata }: Secret): Promise<void> {
+    const { operations, clock } = this.#options
+    const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
+    const today = dayOf(clock.now())
+    const noted = metadata.labels?.[lastUsedLabel]
+    // Another server's clock may be ahead.
+    if (operations === undefined || noted === today || noted === dayOf(clock.now() + 24 * 3_600_000)) return
+    const at = { namespace: metadata.namespace ?? '', name: metadata.name }
+    await operations
+      .guaranteedUpdate(secrets, at, (secret) => {
+        if (secret.metadata.uid === metadata.uid) secret.metadata.labels = { ...secret.metadata.labels, [lastUsedLabel]: today }
+      })
+      .catch(() => {})
+  }
+
+  async #legacyUser(payload: JWTPayload, token: string): Promise<UserInfo> {
     const claim = (name: string): string => String(payload[`kubernetes.io/serviceaccount/${name}`] ?? '')
     const namespace = claim('namespace')
     const secret = this.#options.objects.get(secrets, namespace, claim('secret.name'))
     if (secret === undefined || this.#isGone(secret)) throw unauthorized('Token has been invalidated')
-    if (Buffer.from(secret.data?.['token'] ?? '', 'base64').toString() !== token) throw unauthorized("Token does not match server's copy")
+    if (!isSame(Buffer.from(secret.data?.['token'] ?? '', 'base64'), Buffer.from(token)))
+      throw unauthorized("Token does not match server's copy")
     const reference = { name: claim('service-account.name'), uid: claim('service-account.uid') }
+    if (payload.sub !== `system:serviceaccount:${namespace}:${reference.name}`) throw unauthorized('sub claim is invalid')
     this.#account(namespace, reference.name, reference.uid)
+    await this.#noteUse(secret)
+    if (secret.metadata.labels?.[invalidSinceLabel]) {
+      throw unauthorized(
+        `the token in secret ${namespace}/${secret.metadata.name} for service account ${namespace}/${reference.name} has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '${invalidSinceLabel}' label from the secret to temporarily allow use of this token`,
+      )
+    }
     return userOf(namespace, reference)
   }
 }
+
+const isSame = (left: Buffer, right: Buffer): boolean => left.length === right.length && timingSafeEqual(left, right)
 
 const subjectOf = ({ metadata }: ServiceAccount): string => `system:serviceaccount:${metadata.namespace}:${metadata.name}`
 

@@ -1,0 +1,196 @@
+import { parse } from 'yaml'
+import { isObject } from '../../../json.ts'
+
+/** One issuer of tokens and what its claims mean: an entry of upstream's AuthenticationConfiguration. */
+export interface JwtAuthenticatorConfig {
+  readonly issuer: {
+    /** As the claim `iss` says; `https:` unless a test says otherwise. */
+    readonly url: string
+    /** Where the issuer's document is; default: below `url`. */
+    readonly discoveryURL?: string | undefined
+    /** PEM; default: the system's roots. */
+    readonly certificateAuthority?: string | undefined
+    /** A token must be for one of them. */
+    readonly audiences: readonly string[]
+  }
+  readonly claimValidationRules?: readonly ClaimRule[] | undefined
+  readonly claimMappings: ClaimMappings
+  readonly userValidationRules?: readonly ExpressionRule[] | undefined
+}
+
+/** A condition in CEL. */
+export interface ExpressionRule {
+  readonly expression: string
+  readonly message?: string | undefined
+}
+
+/** A claim that must have a value, or a condition over all claims. */
+export type ClaimRule = { readonly claim: string; readonly requiredValue: string } | ExpressionRule
+
+/** A claim with what is put before it, or an expression. */
+export type ClaimSource = { readonly claim: string; readonly prefix?: string | undefined } | { readonly expression: string }
+
+export interface ClaimMappings {
+  readonly username: ClaimSource
+  readonly groups?: ClaimSource | undefined
+  readonly uid?: ClaimSource | undefined
+  readonly extra?: readonly { readonly key: string; readonly valueExpression: string }[] | undefined
+}
+
+/** Upstream's AuthenticationConfiguration. */
+export interface AuthenticationConfiguration {
+  readonly jwt: readonly JwtAuthenticatorConfig[]
+  /** Absent: as the flags say. Without conditions anonymous requests may go anywhere, with some to those paths only. */
+  readonly anonymous?: { readonly enabled: boolean; readonly paths: readonly string[] } | undefined
+}
+
+/** Upstream's `--oidc-*` flags. */
+export interface OidcFlags {
+  readonly issuerUrl: string
+  readonly clientId: string
+  /** Default `sub`. */
+  readonly usernameClaim?: string | undefined
+  /** Default: `ISSUER#`, but none for `email`; `-` is none. */
+  readonly usernamePrefix?: string | undefined
+  readonly groupsClaim?: string | undefined
+  readonly groupsPrefix?: string | undefined
+  readonly requiredClaims?: Readonly<Record<string, string>> | undefined
+  /** PEM. */
+  readonly certificateAuthority?: string | undefined
+}
+
+/** What the flags say, as a configuration. */
+export function configurationOfFlags(flags: OidcFlags): JwtAuthenticatorConfig {
+  const { issuerUrl, usernameClaim = 'sub', usernamePrefix = '', groupsClaim, groupsPrefix } = flags
+  const automatic = usernameClaim === 'email' ? '' : `${issuerUrl}#`
+  const prefix = usernamePrefix === '-' ? '' : usernamePrefix === '' ? automatic : usernamePrefix
+  return {
+    issuer: { url: issuerUrl, audiences: [flags.clientId], certificateAuthority: flags.certificateAuthority },
+    claimValidationRules: Object.entries(flags.requiredClaims ?? {}).map(([claim, requiredValue]) => ({ claim, requiredValue })),
+    claimMappings: {
+      username: { claim: usernameClaim, prefix },
+      ...(groupsClaim === undefined ? {} : { groups: { claim: groupsClaim, prefix: groupsPrefix } }),
+    },
+  }
+}
+
+const versions = ['apiserver.config.k8s.io/v1', 'apiserver.config.k8s.io/v1beta1', 'apiserver.config.k8s.io/v1alpha1']
+
+/** Reads an AuthenticationConfiguration, in YAML or JSON. Throws a TypeError that names the field that is wrong. */
+export function parseAuthenticationConfiguration(text: string): AuthenticationConfiguration {
+  const document = new Fields(parse(text), '')
+  if (document.text('kind') !== 'AuthenticationConfiguration') throw new TypeError('kind: must be AuthenticationConfiguration')
+  if (!versions.includes(document.text('apiVersion') ?? '')) throw new TypeError(`apiVersion: must be one of ${versions.join(', ')}`)
+  const jwt = document.list('jwt').map(jwtOf)
+  const urls = jwt.map(({ issuer }) => issuer.url)
+  if (new Set(urls).size < urls.length) throw new TypeError('jwt: each issuer may be there once')
+  const anonymous = document.member('anonymous')
+  document.done(['kind', 'apiVersion', 'jwt', 'anonymous'])
+  if (anonymous === undefined) return { jwt }
+  anonymous.done(['enabled', 'conditions'])
+  const paths = anonymous.list('conditions').map((condition) => condition.required('path'))
+  return { jwt, anonymous: { enabled: anonymous.value('enabled') === true, paths } }
+}
+
+function jwtOf(entry: Fields): JwtAuthenticatorConfig {
+  entry.done(['issuer', 'claimValidationRules', 'claimMappings', 'userValidationRules'])
+  const issuer = entry.needed('issuer')
+  issuer.done(['url', 'discoveryURL', 'certificateAuthority', 'audiences', 'audienceMatchPolicy', 'egressSelectorType'])
+  const url = issuer.required('url')
+  if (!url.startsWith('https://')) throw new TypeError(`${issuer.path}.url: URL scheme must be https`)
+  const audiences = issuer.texts('audiences')
+  if (audiences.length === 0) throw new TypeError(`${issuer.path}.audiences: at least one is required`)
+  const mappings = entry.needed('claimMappings')
+  mappings.done(['username', 'groups', 'uid', 'extra'])
+  const groups = mappings.member('groups')
+  const uid = mappings.member('uid')
+  return {
+    issuer: { url, audiences, discoveryURL: issuer.text('discoveryURL'), certificateAuthority: issuer.text('certificateAuthority') },
+    claimValidationRules: entry.list('claimValidationRules').map((rule) => {
+      rule.done(['claim', 'requiredValue', 'expression', 'message'])
+      const claim = rule.text('claim')
+      if (claim !== undefined && claim !== '') return { claim, requiredValue: rule.text('requiredValue') ?? '' }
+      return { expression: rule.required('expression'), message: rule.text('message') }
+    }),
+    claimMappings: {
+      username: sourceOf(mappings.needed('username')),
+      ...(groups === undefined ? {} : { groups: sourceOf(groups) }),
+      ...(uid === undefined ? {} : { uid: sourceOf(uid) }),
+      extra: mappings.list('extra').map((one) => ({ key: one.required('key'), valueExpression: one.required('valueExpression') })),
+    },
+    userValidationRules: entry
+      .list('userValidationRules')
+      .map((rule) => ({ expression: rule.required('expression'), message: rule.text('message') })),
+  }
+}
+
+function sourceOf(source: Fields): ClaimSource {
+  source.done(['claim', 'prefix', 'expression'])
+  const [claim, expression] = [source.text('claim') ?? '', source.text('expression') ?? '']
+  if ((claim === '') === (expression === '')) throw new TypeError(`${source.path}: exactly one of claim and expression is required`)
+  return claim === '' ? { expression } : { claim, prefix: source.text('prefix') }
+}
+
+/** Fields of a document, read by their types. */
+class Fields {
+  readonly path: string
+  readonly #values: Readonly<Record<string, unknown>>
+
+  constructor(value: unknown, path: string) {
+    if (!isObject(value)) throw new TypeError(`${path === '' ? 'configuration' : path}: must be an object`)
+    this.path = path
+    this.#values = value
+  }
+
+  #at(name: string): string {
+    return this.path === '' ? name : `${this.path}.${name}`
+  }
+
+  value(name: string): unknown {
+    return Object.hasOwn(this.#values, name) ? this.#values[name] : undefined
+  }
+
+  text(name: string): string | undefined {
+    const value = this.value(name) ?? undefined
+    if (value === undefined || typeof value === 'string') return value
+    throw new TypeError(`${this.#at(name)}: must be a text`)
+  }
+
+  required(name: string): string {
+    const value = this.text(name)
+    if (value === undefined || value === '') throw new TypeError(`${this.#at(name)}: required`)
+    return value
+  }
+
+  member(name: string): Fields | undefined {
+    const value = this.value(name) ?? undefined
+    return value === undefined ? undefined : new Fields(value, this.#at(name))
+  }
+
+  needed(name: string): Fields {
+    return this.member(name) ?? new Fields({}, this.#at(name))
+  }
+
+  #items(name: string): readonly unknown[] {
+    const value = this.value(name) ?? []
+    if (!Array.isArray(value)) throw new TypeError(`${this.#at(name)}: must be a list`)
+    return value
+  }
+
+  list(name: string): readonly Fields[] {
+    return this.#items(name).map((item, index) => new Fields(item, `${this.#at(name)}[${index}]`))
+  }
+
+  texts(name: string): readonly string[] {
+    return this.#items(name).map((item, index) => {
+      if (typeof item !== 'string' || item === '') throw new TypeError(`${this.#at(name)}[${index}]: must be a text`)
+      return item
+    })
+  }
+
+  /** Refuses what is not known: a field that is misspelt would protect nothing. */
+  done(known: readonly string[]): void {
+    const odd = Object.keys(this.#values).find((name) => !known.includes(name))
+    if (odd !== undefined) throw new TypeError(`${this.#at(odd)}: unknown field`)
+  }
+}
