@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { readAgentOptions } from './agent/agent-options.ts'
 import { datastoreCommand } from './commands/datastore/index.ts'
 import { runKubectl } from './commands/kubectl.ts'
+import { secretsEncryptCommand } from './commands/secrets-encrypt.ts'
 import { runUntilSignal } from './commands/run-until-signal.ts'
 import { buildCommand, resolveFlags, splitUnknown, usageErrorOf } from './config/parse.ts'
 import { UsageError } from './errors.ts'
@@ -83,6 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
   nodeFlags('server', 'Run a server: control plane, and this machine as a node', server)
   nodeFlags('agent', 'Run this machine as a node of a cluster', agent)
   program.addCommand(datastoreCommand())
+  program.addCommand(secretsEncryptCommand())
   program.addCommand(new Command('kubectl').description('Run kubectl against the cluster of this machine').allowUnknownOption())
   if (args.length === 0) {
     program.outputHelp()

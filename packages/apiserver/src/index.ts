@@ -1,6 +1,8 @@
 export { builtInParts } from './built-in-parts.ts'
 export type { BuiltInParts, BuiltInPartsOptions } from './built-in-parts.ts'
 export { createApiServer } from './create-api-server.ts'
+export { parseEncryptionConfiguration } from './encryption/configuration.ts'
+export type { EncryptedResources, EncryptionKey, EncryptionProvider } from './encryption/configuration.ts'
 export { EncryptionAtRest } from './encryption/encryption-at-rest.ts'
 export { encryptedDatastore, reencrypt } from './encryption/encrypted-datastore.ts'
 export type { ReencryptOptions } from './encryption/encrypted-datastore.ts'

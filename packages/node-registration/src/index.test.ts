@@ -4,6 +4,7 @@ it('exports nothing by accident', async () => {
   expect(Object.keys(await import('@k3s/node-registration')).toSorted()).toMatchInlineSnapshot(`
     [
       "JoinError",
+      "connectSupervisor",
       "createNodePasswordCleaner",
       "createSupervisor",
       "ensureNodePassword",

@@ -7,5 +7,5 @@ export { createNodePasswordCleaner, ensureNodePassword, hashPassword, verifyPass
 export type { NodePasswordResult } from './node-password.ts'
 export { createSupervisor } from './supervisor.ts'
 export type { Supervisor, SupervisorOptions } from './supervisor.ts'
-export { isJoinError, JoinError } from './supervisor-client.ts'
-export type { JoinErrorCode } from './supervisor-client.ts'
+export { connectSupervisor, isJoinError, JoinError } from './supervisor-client.ts'
+export type { JoinErrorCode, SupervisorCall, SupervisorClient } from './supervisor-client.ts'

@@ -36,7 +36,7 @@ export function isJoinError(error: unknown): error is JoinError {
 const timeoutMs = 15_000
 
 export interface SupervisorCall {
-  readonly method?: 'GET' | 'POST' | undefined
+  readonly method?: 'GET' | 'POST' | 'PUT' | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly body?: Uint8Array | undefined
   readonly signal?: AbortSignal | undefined
@@ -134,6 +134,18 @@ export function readJoinToken(text: string): JoinToken {
   } catch (error) {
     throw new JoinError('InvalidToken', error instanceof Error ? error.message : String(error), { cause: error })
   }
+}
+
+/** A client for administering a cluster, with the server's token. Throws a {@link JoinError}. */
+export async function connectSupervisor(server: string, token: string, signal: AbortSignal): Promise<SupervisorClient> {
+  const url = parseServerUrl(server)
+  let parsed: JoinToken
+  try {
+    parsed = parseToken(token, 'server')
+  } catch (error) {
+    throw new JoinError('InvalidToken', error instanceof Error ? error.message : String(error), { cause: error })
+  }
+  return createSupervisorClient(url, url, await fetchCaBundle(url, url, parsed, signal), { token: parsed })
 }
 
 /**

@@ -30,6 +30,8 @@ export interface SupervisorOptions {
   /** Takes over an agent's tunnel. */
   readonly acceptTunnel: (request: IncomingMessage, socket: Duplex, head: Buffer, nodeName: string) => void
   readonly isReady: () => boolean
+  /** Encryption of Secrets: what `/v1-k3s/encrypt/` tells and changes. `change` throws a StatusError. Absent: those paths are not found. */
+  readonly encryption?: { status(): Promise<object>; change(body: unknown): void } | undefined
   readonly logger?: Logger | undefined
 }
 
@@ -105,6 +107,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const identity = await authenticate(request)
     if (identity.groups.some((group) => group === 'k3s:agent' || group === 'system:nodes' || group === bootstrapGroup)) return identity
     throw refuse('Forbidden', 'forbidden')
+  }
+
+  /** Who administers the cluster: holders of the server's token. */
+  async function administrator(request: Request): Promise<void> {
+    const { groups } = await authenticate(request)
+    if (!groups.includes('k3s:server')) throw refuse('Forbidden', 'forbidden')
   }
 
   /** The node that a certificate is asked for, once its password was checked. */
@@ -187,6 +195,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await agent(request)
       return plain(options.clientCa.cert)
     },
+    '/v1-k3s/encrypt/status': async (request) => {
+      await administrator(request)
+      if (options.encryption === undefined) throw refuse('NotFound', 'the server could not find the requested resource')
+      return json(JSON.stringify(await options.encryption.status()))
+    },
     '/v1-k3s/server-ca.crt': async (request) => {
       await agent(request)
       return plain(options.serverCa.cert)
@@ -199,11 +212,27 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     '/v1-k3s/client-k3s-controller.crt': async (request) => plain(await signComponent(request, 'system:k3s-controller')),
   }
 
+  const puts: Readonly<Record<string, (request: Request) => Promise<Answer>>> = {
+    '/v1-k3s/encrypt/config': async (request) => {
+      await administrator(request)
+      if (options.encryption === undefined) throw refuse('NotFound', 'the server could not find the requested resource')
+      const text = Buffer.from(await readBody(request)).toString('utf8')
+      let body: unknown
+      try {
+        body = JSON.parse(text)
+      } catch (cause) {
+        throw new StatusError('BadRequest', 'the body of the request is no JSON', { cause })
+      }
+      options.encryption.change(body)
+      return plain('ok')
+    },
+  }
+
   async function answer(request: Request, path: string): Promise<Answer> {
-    const routes = request.method === 'POST' ? posts : request.method === 'GET' ? gets : {}
+    const routes = { GET: gets, POST: posts, PUT: puts }[request.method ?? ''] ?? {}
     const route = routes[path]
     if (route !== undefined) return route(request)
-    if (gets[path] !== undefined || posts[path] !== undefined)
+    if (gets[path] !== undefined || posts[path] !== undefined || puts[path] !== undefined)
       throw refuse('MethodNotAllowed', `method ${request.method ?? ''} is not allowed on ${path}`)
     throw refuse('NotFound', 'the server could not find the requested resource')
   }

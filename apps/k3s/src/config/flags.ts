@@ -265,6 +265,22 @@ export const flags: readonly Flag[] = [
     help: 'Program no service rules on nodes',
   },
   {
+    name: 'secrets-encryption',
+    type: 'boolean',
+    default: false,
+    group: 'components',
+    commands: server,
+    help: 'Encrypt Secrets in the datastore',
+  },
+  {
+    name: 'secrets-encryption-provider',
+    type: 'string',
+    default: 'aescbc',
+    group: 'components',
+    commands: server,
+    help: 'How Secrets are encrypted: aescbc or secretbox',
+  },
+  {
     name: 'disable-apiserver',
     type: 'boolean',
     group: 'components',

@@ -9,6 +9,7 @@ import {
   type ApiServer,
   type BuiltInParts,
   type ComponentCheck,
+  type EncryptionAtRest,
   type UserInfo,
 } from '@k3s/apiserver'
 import { createClient, type Client } from '@k3s/client'
@@ -25,6 +26,8 @@ const descriptionsFile = join(import.meta.dirname, 'descriptions.json')
 export interface ControlPlaneApiOptions {
   readonly options: ServerOptions
   readonly datastore: Datastore
+  /** Of Secrets in the datastore; absent: none. */
+  readonly encryption: EncryptionAtRest | undefined
   readonly tls: ServerTls
   readonly tunnel: TunnelServer
   /** The node of this process, which is reached without a tunnel; undefined when it runs none. */
@@ -65,6 +68,7 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
   const server = await createApiServer({
     ...parts,
     datastore: given.datastore,
+    encryption: given.encryption,
     logger: given.logger,
     metrics: given.metrics,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: await given.metrics.text() }),

@@ -20,6 +20,7 @@ import { kubernetesVersion } from '../version.ts'
 import { clientAs, createControlPlaneApi } from './api-server.ts'
 import { controlPlaneServices } from './control-plane-services.ts'
 import { ensureDnsService } from './dns-service.ts'
+import { SecretsEncryption } from './secrets-encryption.ts'
 import { writeAdminKubeconfig, writeComponentKubeconfigs } from './kubeconfig.ts'
 import { listen } from './listener.ts'
 import { addressOf, type DatastoreOptions, type ServerOptions } from './server-options.ts'
@@ -86,10 +87,12 @@ export async function runServer(
 
   await using stack = new AsyncDisposableStack()
   const datastore = stack.use(await open(options.datastore, part('datastore'), metrics, signal))
+  const encryption = new SecretsEncryption({ serverDir, ...options.secretsEncryption, datastore, logger: part('secrets-encryption') })
   const tunnel = stack.use(createTunnelServer({ logger: part('tunnel') }))
   const { server: api, signSecretToken } = await createControlPlaneApi({
     options,
     datastore,
+    encryption: encryption.atRest,
     tls,
     tunnel,
     ownNode: options.runs.agent ? node.nodeName : undefined,
@@ -112,6 +115,7 @@ export async function runServer(
     nodeExists: (name) => exists(admin, name),
     acceptTunnel: (request, socket, head, name) => tunnel.handleUpgrade(request, socket, head, name),
     isReady: () => isReady,
+    encryption,
     logger: part('supervisor'),
   })
   const listener = await listen({
@@ -137,6 +141,13 @@ export async function runServer(
     'api-server': tls.apiserver,
   })
   logger.info({ address: `${options.bindAddress}:${options.httpsPort}`, kubeconfig, version: kubernetesVersion }, 'API server is up')
+
+  const encrypting = new AbortController()
+  const encrypted = encryption.run(admin, options.runs.agent ? node.nodeName : undefined, encrypting.signal)
+  stack.defer(() => {
+    encrypting.abort()
+    return encrypted
+  })
 
   const services = [...controlPlaneServices({ api, signSecretToken, admin, options, node, tls, logger, metrics })]
   if (options.runs.agent) {

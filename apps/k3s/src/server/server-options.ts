@@ -20,6 +20,7 @@ export interface ServerOptions {
   readonly token: string | undefined
   readonly agentToken: string | undefined
   readonly kubeconfig: { readonly file: string | undefined; readonly mode: number }
+  readonly secretsEncryption: { readonly isWanted: boolean; readonly cipher: 'aescbc' | 'secretbox' }
   readonly runs: { readonly agent: boolean; readonly scheduler: boolean; readonly controllers: boolean; readonly cloudController: boolean }
 }
 
@@ -103,6 +104,9 @@ export function readServerOptions(values: FlagValues): ServerOptions {
   const disabled = values.list('disable')
   for (const name of disabled)
     if (!disableable.includes(name)) throw new UsageError(`Cannot use "${name}" for --disable: ${disableable.join(', ')} can be disabled`)
+  const cipher = values.string('secrets-encryption-provider') ?? 'aescbc'
+  if (cipher !== 'aescbc' && cipher !== 'secretbox')
+    throw new UsageError(`Cannot use "${cipher}" for --secrets-encryption-provider: aescbc or secretbox is needed`)
   const mode = values.string('write-kubeconfig-mode') ?? '0600'
   if (!/^[0-7]{3,4}$/.test(mode))
     throw new UsageError(`Cannot use "${mode}" for --write-kubeconfig-mode: an octal mode such as 0644 is needed`)
@@ -129,6 +133,7 @@ export function readServerOptions(values: FlagValues): ServerOptions {
     token: readToken(values, 'token'),
     agentToken: readToken(values, 'agent-token'),
     kubeconfig: { file: values.string('write-kubeconfig'), mode: Number.parseInt(mode, 8) },
+    secretsEncryption: { isWanted: values.boolean('secrets-encryption'), cipher },
     runs: {
       agent: !values.boolean('disable-agent'),
       scheduler: !values.boolean('disable-scheduler'),

@@ -77,7 +77,6 @@ function parseProvider(provider: unknown, field: string): EncryptionProvider {
 function parseKey(key: unknown, type: CipherName, field: string): EncryptionKey {
   const { name, secret } = isObject(key) ? key : {}
   if (typeof name !== 'string' || name === '') throw wrong(`${field}.name`, 'must not be empty')
-  if (name.includes(':')) throw wrong(`${field}.name`, 'must not contain a colon')
   const bytes = typeof secret === 'string' && /^[A-Za-z0-9+/]+={0,2}$/.test(secret) ? Buffer.from(secret, 'base64') : undefined
   if (bytes === undefined) throw wrong(`${field}.secret`, 'must be base64')
   if (!keyLengths[type].includes(bytes.length))

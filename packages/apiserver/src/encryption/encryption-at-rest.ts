@@ -113,7 +113,9 @@ function startsWith(bytes: Buffer, prefix: Buffer): boolean {
 
 /** Provider and name of the key of an encrypted value. */
 function describe(bytes: Buffer): string {
-  const [, , provider = '', , name = ''] = bytes.subarray(0, 300).toString('latin1').split(':', 5)
+  // K3s's names have times, with colons.
+  const [, , provider = '', , name = ''] =
+    /^(k8s):(enc):([^:]*):([^:]*):([\w.:-]*):/.exec(bytes.subarray(0, 300).toString('latin1'))?.slice(1) ?? []
   return startsWith(bytes, marker) ? `${JSON.stringify(name)} of ${provider}` : 'that leaves values as they are (identity)'
 }
 

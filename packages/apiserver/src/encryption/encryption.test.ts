@@ -132,7 +132,7 @@ describe('parseEncryptionConfiguration()', () => {
     [config(['*'], identity), 'resources[0].resources[0] must be RESOURCE'],
     [config(['secrets', 'secrets'], identity), 'resources "secrets" is named twice'],
     [config(['secrets'], provider('aescbc')), 'resources[0].providers[0].aescbc.keys must not be empty'],
-    [config(['secrets'], provider('aescbc', { name: 'a:b', secret })), 'keys[0].name must not contain a colon'],
+    [config(['secrets'], provider('aescbc', { name: '', secret })), 'keys[0].name must not be empty'],
     [config(['secrets'], provider('aescbc', { name: 'a', secret: '***' })), 'keys[0].secret must be base64'],
     [config(['secrets'], provider('secretbox', { name: 'a', secret: 'MDEy' })), 'keys[0].secret must be 32 bytes long and is 3'],
     [config(['secrets'], { kms: { name: 'x' } }), 'kms is not supported'],
