@@ -45,6 +45,7 @@ export interface ServerParts {
   readonly operations: ResourceOperations
   readonly clock: Clock
   readonly logger: Logger
+  readonly metrics: MetricsRegistry
   /** What is served, for admission that is about any resource. */
   readonly catalog: Catalog
   /** Reaches Services by their endpoints. */

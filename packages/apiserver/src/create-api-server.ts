@@ -128,7 +128,7 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
   const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
   const catalog = catalogOf(() => lazyTable.current)
   const services = serviceDialer(objects, options.nodeConnector, random)
-  const parts: ServerParts = { objects, operations, clock, logger, catalog, services, closing: stopping }
+  const parts: ServerParts = { objects, operations, clock, logger, metrics: options.metrics ?? noMetrics, catalog, services, closing: stopping }
   const table = new ResourceTable({
     feed,
     // The table asks each strategy about objects of its own type only.

@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
+import { isStatusError } from '@k3s/api'
 import { isObject } from '../../json.ts'
+import type { CallEnd } from './webhook-metrics.ts'
 
 /** A webhook could not be asked, or gave no answer that makes sense: what then happens is its failure policy's to say. */
 export class CallError extends Error {
@@ -7,6 +9,12 @@ export class CallError extends Error {
   constructor(webhook: string, reason: string, options?: ErrorOptions) {
     super(`failed calling webhook ${JSON.stringify(webhook)}: ${reason}`, options)
   }
+}
+
+/** How a call ended that threw. */
+export function endOf(error: unknown, failurePolicy: string | undefined): CallEnd {
+  if (error instanceof CallError) return { kind: 'failed', isIgnored: failurePolicy === 'Ignore' }
+  return isStatusError(error) && error.reason !== 'InternalError' ? { kind: 'refused', code: error.code } : { kind: 'broken' }
 }
 
 const texts: Readonly<Record<number, string>> = {

@@ -9,7 +9,7 @@ import { attributesOf, isConfiguration, type Attributes } from '../matching/attr
 import type { Catalog, GroupVersionKind } from '../matching/catalog.ts'
 import { writeBack } from '../matching/object-versions.ts'
 import { AgainSet } from './again-set.ts'
-import { CallError } from './call-error.ts'
+import { CallError, endOf } from './call-error.ts'
 import { callWebhook } from './call-webhook.ts'
 import { HookSource, type Hook } from './hooks.ts'
 import type { ReviewAnswer } from './review.ts'
@@ -63,7 +63,7 @@ async function dispatch(
 
 /** True when the object is another now. */
 async function askOne(
-  { client, catalog, logger }: WebhookOptions,
+  { client, catalog, logger, metrics }: WebhookOptions,
   attributes: Attributes,
   invocation: Invocation,
   place: string,
@@ -71,12 +71,15 @@ async function askOne(
   const { hook } = invocation
   const { scope } = attributes.request
   const { name, failurePolicy } = hook.webhook
+  const end = metrics.start(name, 'admit', attributes.operation)
   let isChanged = false
   try {
     const answer = await callWebhook(client, attributes, invocation, { mutates: true })
     isChanged = await applyAnswer(answer, attributes, invocation, { catalog, place })
+    end({ kind: 'allowed' })
     return isChanged
   } catch (error) {
+    end(endOf(error, failurePolicy))
     if (!(error instanceof CallError)) throw error
     if (failurePolicy !== 'Ignore') throw internalError(error.message, error)
     logger.warn({ webhook: name, err: error }, 'Webhook cannot be asked; the request goes on without it')

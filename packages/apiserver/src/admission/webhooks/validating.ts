@@ -2,7 +2,7 @@ import { accessChecker } from '../expressions/access.ts'
 import { internalError } from '../../errors.ts'
 import type { AdmissionPlugin } from '../admission.ts'
 import { attributesOf, isConfiguration, type Attributes } from '../matching/attributes.ts'
-import { CallError } from './call-error.ts'
+import { CallError, endOf } from './call-error.ts'
 import { callWebhook } from './call-webhook.ts'
 import { HookSource, type Hook } from './hooks.ts'
 import { invocationOf, type Invocation } from './should-call.ts'
@@ -40,11 +40,19 @@ async function dispatch(options: WebhookOptions, hooks: readonly Hook[], attribu
   if (refused !== undefined) throw refused.reason
 }
 
-async function askOne({ client, logger }: WebhookOptions, attributes: Attributes, invocation: Invocation, place: string): Promise<void> {
+async function askOne(
+  { client, logger, metrics }: WebhookOptions,
+  attributes: Attributes,
+  invocation: Invocation,
+  place: string,
+): Promise<void> {
   const { name, failurePolicy } = invocation.hook.webhook
+  const end = metrics.start(name, 'validating', attributes.operation)
   try {
     await callWebhook(client, attributes, invocation, { mutates: false })
+    end({ kind: 'allowed' })
   } catch (error) {
+    end(endOf(error, failurePolicy))
     if (!(error instanceof CallError)) throw error
     if (failurePolicy !== 'Ignore') throw internalError(error.message, error)
     logger.warn({ webhook: name, err: error }, 'Webhook cannot be asked; the request goes on without it')

@@ -217,6 +217,13 @@ function paramRefText(reference: ParamRef | undefined): string {
 
 const common = { hasGeneration: true, allowUnconditionalUpdate: false }
 
+function validateTypeChecking(status: ValidatingAdmissionPolicy['status']): FieldError[] {
+  return (status?.typeChecking?.expressionWarnings ?? []).flatMap(({ fieldRef = '', warning = '' }, index) => {
+    const field = `status.typeChecking.expressionWarnings[${index}]`
+    return [...(warning === '' ? [required(`${field}.warning`)] : []), ...(fieldRef.trim() === '' ? [required(`${field}.fieldRef`)] : [])]
+  })
+}
+
 /** Rules for validating admission policies. */
 export const validatingPolicyStrategy: ResourceStrategy<ValidatingAdmissionPolicy> = {
   ...common,
@@ -230,7 +237,7 @@ export const validatingPolicyStrategy: ResourceStrategy<ValidatingAdmissionPolic
   },
   validate: validateValidating,
   update: { prepare: keepStatus },
-  status: statusUpdate(),
+  status: statusUpdate(({ status }) => validateTypeChecking(status)),
   columns: [
     nameColumn(),
     column('Validations', ({ spec }) => spec.validations?.length ?? 0, { type: 'integer' }),

@@ -68,10 +68,11 @@ export function validateService({ name, namespace, path = '', port = 443 }: Serv
 /** Problems of the address of a webhook. */
 export function validateUrl(text: string, field: string): FieldError[] {
   const form = '; desired format: https://host[/path]'
-  const url = URL.parse(text)
+  // As Go reads it, text without a scheme is a path.
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:/i.test(text) ? text : `none:${text}`)
   if (url === null) return [required(field, `url must be a valid URL: parse ${JSON.stringify(text)}${form}`)]
   const errors: FieldError[] = []
-  const scheme = url.protocol.slice(0, -1)
+  const scheme = url.protocol === 'none:' ? '' : url.protocol.slice(0, -1)
   if (scheme !== 'https') errors.push(invalidValue(field, scheme, `'https' is the only allowed URL scheme${form}`))
   if (url.host === '') errors.push(invalidValue(field, '', `host must be specified${form}`))
   const user = `${url.username}${url.password === '' ? '' : `:${url.password}`}`
