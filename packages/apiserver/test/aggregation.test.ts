@@ -188,7 +188,11 @@ describe('availability', () => {
   it('is refused to a server whose certificate the bundle does not vouch for', async () => {
     const { https, aggregated, proxyCa } = await start()
     await register(https.client, aggregated, { caBundle: Buffer.from(proxyCa.cert).toString('base64') })
-    await vi.waitFor(async () => expect(await condition(https.client)).toMatchObject({ reason: 'FailedDiscoveryCheck' }), soon)
+    const wanted = {
+      reason: 'FailedDiscoveryCheck',
+      message: expect.stringContaining('x509: certificate signed by unknown authority') as string,
+    }
+    await vi.waitFor(async () => expect(await condition(https.client)).toMatchObject(wanted), soon)
     await https.client
       .resource(apiservices)
       .patch(serviceName, { spec: { caBundle: null, insecureSkipTLSVerify: true } }, { type: 'merge' })

@@ -104,7 +104,29 @@ async function probe(backend: Backend, service: APIService, port: ServicePort, s
   }
 }
 
-function reasonOf(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause)
+// The originals' words for what runtimes call by names of their own.
+const untrusted = 'tls: failed to verify certificate: x509: certificate signed by unknown authority'
+const problems: Readonly<Record<string, string>> = {
+  SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
+  CERT_HAS_EXPIRED: 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid',
+  CERT_NOT_YET_VALID: 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid',
+  ECONNREFUSED: 'connect: connection refused',
+  ECONNRESET: 'read: connection reset by peer',
+  EHOSTUNREACH: 'connect: no route to host',
+  ENETUNREACH: 'connect: network is unreachable',
+  ETIMEDOUT: 'i/o timeout',
+}
+
+function reasonOf(thrown: unknown): string {
+  for (let cause = thrown; cause instanceof Error; cause = cause.cause) {
+    if (cause.name === 'TimeoutError') return 'context deadline exceeded'
+    const { code } = cause as { readonly code?: unknown } // errors of the network have one
+    const known = typeof code === 'string' && Object.hasOwn(problems, code) ? problems[code] : undefined
+    if (known !== undefined) return known
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
   return message.replace(/^error trying to reach service: /, '')
 }

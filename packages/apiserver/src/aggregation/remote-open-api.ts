@@ -105,8 +105,13 @@ export function mergeParts(known: JsonObject, parts: readonly OpenApiPart[]): Op
   for (const part of parts) {
     const renames = new Map<string, string>()
     for (const [name, definition] of Object.entries(part.definitions)) {
+      // A definition may refer to itself, by the name that it gets.
+      const isTaken = (candidate: string): boolean => {
+        const there = present(candidate)
+        return there !== undefined && !isSameDefinition(there, renamed(definition, new Map([...renames, [name, candidate]])))
+      }
       let free = name
-      for (let count = 2; present(free) !== undefined && !isSameDefinition(present(free), definition); count++) free = `${name}_v${count}`
+      for (let count = 2; isTaken(free); count++) free = `${name}_v${count}`
       if (free !== name) renames.set(name, free)
     }
     for (const [name, definition] of Object.entries(part.definitions)) {
