@@ -105,7 +105,7 @@ export class Normaliser {
             rows: rows.map((row) => ({
               ...row,
               cells: row.cells.map((cell, index) =>
-                typeof cell === 'string' && /^\d+[smhdy]/.test(cell) && /Age|Duration|Last|First/.test(columns[index]?.name ?? '')
+                typeof cell === 'string' && /^\d+[smhdy]/.test(cell) && /Age|Duration|Last|First|^$/.test(columns[index]?.name ?? '')
                   ? '<age>'
                   : this.#value(cell, columns[index]?.name === 'Cluster-IP' ? 'clusterIP' : ''),
               ),

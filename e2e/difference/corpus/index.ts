@@ -3,7 +3,8 @@ import { badMetadata } from './bad-metadata.ts'
 import { fields, schemas } from './fields.ts'
 import { life } from './life.ts'
 import { lists } from './lists.ts'
+import { semantics } from './semantics.ts'
 import { protocol } from './protocol.ts'
 
 /** The whole corpus, in the order in which it runs. */
-export const areas: readonly Area[] = [protocol, lists, life, badMetadata, fields, schemas]
+export const areas: readonly Area[] = [protocol, lists, semantics, life, badMetadata, fields, schemas]

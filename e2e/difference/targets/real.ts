@@ -51,13 +51,11 @@ export async function startReal(): Promise<Target & AsyncDisposable> {
     ])
     const tls = await writePki(folder)
     run('kube-apiserver', programs.apiServer, [
-      ...[
-        `--etcd-servers=${etcdUrl}`,
-        '--bind-address=127.0.0.1',
-        '--advertise-address=127.0.0.1',
-        `--secure-port=${port}`,
-        '--cert-dir=.',
-      ],
+      `--etcd-servers=${etcdUrl}`,
+      '--bind-address=127.0.0.1',
+      '--advertise-address=127.0.0.1',
+      `--secure-port=${port}`,
+      '--cert-dir=.',
       '--tls-cert-file=server.crt',
       '--tls-private-key-file=server.key',
       '--client-ca-file=ca.crt',

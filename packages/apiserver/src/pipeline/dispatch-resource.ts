@@ -23,7 +23,8 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
   const isItself = info.resource === 'namespaces' && info.name === info.namespace
   if (!served.type.namespaced && info.namespace !== '' && !isItself) throw pathNotFound()
   const deprecation = served.custom === undefined ? deprecationOf(served.type) : served.custom.warning
-  if (deprecation !== undefined && (info.subresource === '' || served.custom !== undefined)) request.call.warn(deprecation)
+  const warns = deprecation !== undefined && (served.custom !== undefined || (info.subresource === '' && servesVerb(served, info.verb)))
+  if (warns) request.call.warn(deprecation)
   checkAccept(request)
   if (isComponentStatus(served.type) && (info.verb === 'get' || info.verb === 'list')) return answerComponentStatuses(core, request)
   if (info.subresource !== '') {

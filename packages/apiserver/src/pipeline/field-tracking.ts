@@ -18,9 +18,12 @@ export function resetFieldsOf(storage: ResourceStorage, subresource: string): Fi
   return storage.hasPlainStatus === true ? {} : { 'f:status': {} }
 }
 
-/** Of the built-in kinds only requests for certificates differ from what the schema says. */
+/** Of the built-in kinds few differ from what the schema says. */
 function builtInResetFields(type: ResourceType, subresource: string): FieldSet | undefined {
-  if (groupResourceOf(type) !== 'certificatesigningrequests.certificates.k8s.io') return undefined
+  const name = groupResourceOf(type)
+  // Its labels stay as they are when the status is written.
+  if (name === 'deployments.apps' && subresource === 'status') return { 'f:spec': {}, 'f:metadata': { 'f:labels': {} } }
+  if (name !== 'certificatesigningrequests.certificates.k8s.io') return undefined
   if (subresource === 'status') return { 'f:spec': {}, 'f:status': { 'f:conditions': {} } }
   return { 'f:spec': {}, 'f:status': subresource === 'approval' ? { 'f:certificate': {} } : {} }
 }

@@ -1,3 +1,4 @@
+import { apiVersionOf, updateManagedFields, type JsonObject, type KubernetesObject } from '@k3s/api'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { methodNotAllowed } from '../errors.ts'
 import { admit, validateAdmission } from '../registry/registry-context.ts'
@@ -5,6 +6,18 @@ import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { parseWriteOptions, scopeOf, type ResourceRequest } from './resource-request.ts'
 import { checkNamespace, readObject } from './write-handlers.ts'
+
+// Upstream keeps no owners of fields for what only tells who asks.
+const untracked = new Set(['selfsubjectreviews', 'selfsubjectrulesreviews'])
+
+/** Answers name the owners of fields as if the review were stored. */
+function track({ served }: ResourceRequest, object: KubernetesObject, by: { readonly manager: string; readonly now: Date }): void {
+  if (served.schema === undefined || untracked.has(served.type.resource)) return
+  const next = object as unknown as JsonObject // an API object is a JSON object
+  const tracked = updateManagedFields({ ...by, next, previous: undefined, schema: served.schema, apiVersion: apiVersionOf(served.type) })
+  const { managedFields } = (tracked as unknown as KubernetesObject).metadata
+  if (managedFields !== undefined) object.metadata.managedFields = managedFields
+}
 
 /** POST of an object that is answered and not stored. */
 export async function handleReview(core: ApiCore, request: ResourceRequest): Promise<Answer> {
@@ -27,7 +40,11 @@ export async function handleReview(core: ApiCore, request: ResourceRequest): Pro
     oldObject: undefined,
     scope,
   }
+  track(request, object, { manager: options.fieldManager, now: new Date(core.clock.now()) })
   await admit(core.registry, admission)
   await validateAdmission(core.registry, admission)
-  return { type: 'object', code: 201, object: await strategy.review(object, scope, call.signal) }
+  const { metadata, ...answer } = await strategy.review(object, scope, call.signal)
+  const { name, ...rest } = metadata
+  // Nothing is stored, and so nothing needs a name.
+  return { type: 'object', code: 201, object: { ...answer, metadata: { ...(name === '' ? {} : { name }), ...rest } } }
 }

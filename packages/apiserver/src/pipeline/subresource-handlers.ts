@@ -1,4 +1,4 @@
-import { apiVersionOf, hasReason, notFound, type JsonObject, type KubernetesObject } from '@k3s/api'
+import { apiVersionOf, badRequest, hasReason, notFound, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { decodeBody, decodePatched } from '../codec.ts'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { methodNotAllowed, pathNotFound } from '../errors.ts'
@@ -119,8 +119,13 @@ async function checkAdmission(
   await validateAdmission(core.registry, admission)
 }
 
+/** Bindings and evictions must say themselves what they are about. */
+const selfNamed = new Set(['binding', 'eviction'])
+
 /** A body that names another object than the path is a mistake; one that names none gets the name of the path. */
 function checkBodyName({ info, served }: ResourceRequest, object: KubernetesObject): void {
+  if (selfNamed.has(info.subresource) && object.metadata.name !== info.name)
+    throw badRequest(`name in URL does not match name in ${object.kind ?? ''} object`)
   if (object.metadata.name === '') object.metadata.name = info.name
   if ((object.metadata.namespace ?? '') === '' && served.type.namespaced) object.metadata.namespace = info.namespace
   if (object.metadata.name !== info.name) throw notFound(served.type, info.name)

@@ -108,8 +108,10 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     return { object: await viewOf(storage, object, scope.signal), isGone: false }
   }
   // Whoever may die gracefully is shown as deleted, even when it has no time to.
-  if (strategy.gracefulDeletion !== undefined && previous.metadata.deletionTimestamp === undefined)
-    markDeleted(marked, context.clock.now(), 0)
+  if (strategy.gracefulDeletion !== undefined) {
+    if (previous.metadata.deletionTimestamp === undefined) markDeleted(marked, context.clock.now(), 0)
+    else marked.metadata.deletionGracePeriodSeconds = 0
+  }
   const last =
     storage.view === undefined && !equalJson(marked, previous)
       ? CachedObject.fromStored(resource, current.key, current.revision, encodeStored(resource, marked))

@@ -3,6 +3,7 @@ import { required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { invalids, oneOf } from '../../validation/fields.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import { validateEndpointIp, validateIp } from '../shared/ip.ts'
 import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from '../../validation/names.ts'
 
@@ -10,6 +11,9 @@ function validateAddress(address: EndpointAddress, field: string): FieldError[] 
   const errors = validateIp(`${field}.ip`, address.ip ?? '')
   if (address.hostname) errors.push(...invalids(`${field}.hostname`, address.hostname, dns1123Label(address.hostname)))
   if (address.nodeName) errors.push(...invalids(`${field}.nodeName`, address.nodeName, dns1123Subdomain(address.nodeName)))
+  // Upstream asks for an address once more.
+  if (validateIp('', address.ip ?? '').length > 0)
+    return [...errors, invalidValue(`${field}.ip`, address.ip ?? '', 'must be a valid IP address')]
   return errors.length > 0 ? errors : validateEndpointIp(`${field}.ip`, address.ip)
 }
 

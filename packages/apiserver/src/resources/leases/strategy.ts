@@ -1,9 +1,7 @@
 import { type Lease, leases } from '@k3s/api/types/coordination/v1'
-import { forbiddenField, notSupported } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { invalids, nonNegative, positive } from '../../validation/fields.ts'
-import { qualifiedName } from '../../validation/names.ts'
+import { nonNegative, positive } from '../../validation/fields.ts'
 
 function validate({ spec = {} }: Lease): FieldError[] {
   const errors: FieldError[] =

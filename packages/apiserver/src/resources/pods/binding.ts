@@ -27,7 +27,7 @@ function assign(pod: Pod, binding: Binding, now: string): void {
   if (binding.metadata.annotations !== undefined)
     pod.metadata.annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations }
   if (binding.metadata.labels !== undefined) pod.metadata.labels = { ...pod.metadata.labels, ...binding.metadata.labels }
-  setPodCondition(pod, { type: 'PodScheduled', status: 'True', observedGeneration: pod.metadata.generation }, now)
+  setPodCondition(pod, { type: 'PodScheduled', status: 'True' }, now)
 }
 
 async function bind(request: SubresourceRequest) {

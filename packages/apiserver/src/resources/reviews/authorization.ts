@@ -109,7 +109,7 @@ export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStra
     type: subjectaccessreviews,
     async review(review) {
       const errors = validateSubject(review.spec)
-      if (errors.length > 0) throw invalid({ group, kind: 'SubjectAccessReview' }, '', errors)
+      if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
       return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec))) }
     },
   }
@@ -124,7 +124,7 @@ export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStra
       if (review.spec.nonResourceAttributes !== undefined) {
         errors.push(invalidValue('spec.nonResourceAttributes', review.spec.nonResourceAttributes, 'disallowed on this kind of request'))
       }
-      if (errors.length > 0) throw invalid({ group, kind: 'LocalSubjectAccessReview' }, '', errors)
+      if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
       return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec))) }
     },
   }
@@ -132,7 +132,7 @@ export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStra
     type: selfsubjectaccessreviews,
     async review(review, scope) {
       const errors = validateAsked(review.spec)
-      if (errors.length > 0) throw invalid({ group, kind: 'SelfSubjectAccessReview' }, '', errors)
+      if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
       return { ...review, status: await decide(authorizer, attributesOf(review.spec, scope.user)) }
     },
   }

@@ -75,11 +75,10 @@ export const volumeAttributesClassStrategy: ResourceStrategy<VolumeAttributesCla
     ...(Object.keys(attributes.parameters ?? {}).length === 0 ? [required('parameters', 'must contain at least one key/value pair')] : []),
   ],
   update: {
-    validate: (attributes, previous) => [
-      ...(['driverName', 'parameters'] as const).flatMap((name) =>
+    validate: (attributes, previous) =>
+      (['driverName', 'parameters'] as const).flatMap((name) =>
         semanticEqual(attributes[name], previous[name]) ? [] : [forbiddenField(name, `updates to ${name} are forbidden.`)],
       ),
-    ],
   },
   columns: [nameColumn(), column('DriverName', (attributes) => attributes.driverName), ageColumn()],
 }
