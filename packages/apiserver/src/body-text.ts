@@ -19,18 +19,18 @@ export function jsonText(bytes: Buffer): string {
 export function yamlText(bytes: Buffer): string {
   if (bytes.length > maxDepth) checkDepth(bytes)
   const text = bytes.toString('utf8')
-  if (bytes.length > maxYamlBytes && !isJson(text))
+  if (bytes.length > maxYamlBytes && parsedJson(text) === undefined)
     throw new StatusError('RequestEntityTooLarge', `Request entity too large: limit of YAML is ${maxYamlBytes}`, { details: {} })
   return text
 }
 
-export function isJson(text: string): boolean {
-  if (!/^\s*[[{]/.test(text)) return false
+/** The value of JSON text; undefined when it is none. */
+export function parsedJson(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return undefined
   try {
-    JSON.parse(text)
-    return true
+    return JSON.parse(text)
   } catch {
-    return false // flow-style YAML looks like JSON at first
+    return undefined // flow-style YAML looks like JSON at first
   }
 }
 

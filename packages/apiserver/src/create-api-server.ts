@@ -77,7 +77,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     stopping.abort(new DOMException('The server is closing', 'AbortError'))
     await Promise.race([front.drained(), clock.sleep(graceMs)])
     await Promise.all([...listeners].map((listener) => listener.cut()))
-    await handler.close()
+    await Promise.all([handler.close(), yaml.close()])
     await Promise.all([background.ended, custom.ended, aggregation?.ended, keeping])
   }
   let closed: Promise<void> | undefined

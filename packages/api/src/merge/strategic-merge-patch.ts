@@ -203,7 +203,10 @@ function mergeList(live: unknown[], patch: unknown[], items: ValueSchema, mergeK
   if (live.length === 0 && patch.length === 0) return live
   const isMaps = elementKind([...live, ...patch]) === 'map[string]interface {}'
   if (!isMaps) {
-    if (isDeletion) return live.filter((item) => !patch.includes(item))
+    if (isDeletion) {
+      const deleted = new Set(patch)
+      return live.filter((item) => !deleted.has(item))
+    }
     const { inside, outside } = partition([...new Set([...live, ...patch])], patch, '')
     return mergeOrder({ patchItems: inside, serverItems: outside, patchOrder: patch, serverOrder: live, mergeKey: '' })
   }
@@ -211,13 +214,16 @@ function mergeList(live: unknown[], patch: unknown[], items: ValueSchema, mergeK
   // All elements are objects: elementKind.
   const { kept, changes } = applySpecialItems(live as JsonObject[], patch as JsonObject[], mergeKey)
   const merged = [...kept]
+  // The first of each key: anybody may send a list of a hundred thousand, which must not be gone over for each of its elements.
+  const places = new Map<unknown, number>()
+  for (const [at, item] of merged.entries()) if (!places.has(item[mergeKey])) places.set(item[mergeKey], at)
   for (const change of changes) {
     if (!Object.hasOwn(change, mergeKey)) throw noMergeKey(change, mergeKey)
-    const at = merged.findIndex((item) => item[mergeKey] === change[mergeKey])
+    const at = places.get(change[mergeKey]) ?? merged.length
     const found = merged[at]
     // As it is: upstream leaves nulls and directives below it alone.
-    if (found === undefined) merged.push(change)
-    else merged[at] = mergeMap(found, change, items)
+    merged[at] = found === undefined ? change : mergeMap(found, change, items)
+    places.set(change[mergeKey], at)
   }
   for (const item of merged) if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey)
   const { inside, outside } = partition(merged, changes, mergeKey)
@@ -231,7 +237,7 @@ function applySpecialItems(
   mergeKey: string,
 ): { readonly kept: JsonObject[]; readonly changes: JsonObject[] } {
   const changes: JsonObject[] = []
-  let kept = live
+  const deleted = new Set<unknown>()
   let isReplaced = false
   for (const item of patch) {
     if (!Object.hasOwn(item, directive)) {
@@ -241,12 +247,13 @@ function applySpecialItems(
     const word = item[directive]
     if (word === 'delete') {
       if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey)
-      kept = kept.filter((entry) => entry[mergeKey] !== item[mergeKey])
+      deleted.add(item[mergeKey])
     } else if (word === 'replace') isReplaced = true
     else if (word === 'merge') throw bad('merging lists cannot yet be specified in the patch')
     else throw bad(`unknown patch type: ${goText(word)} in map: ${goText(item)}`)
   }
-  return isReplaced ? { kept: changes, changes: [] } : { kept, changes }
+  if (isReplaced) return { kept: changes, changes: [] }
+  return { kept: deleted.size === 0 ? live : live.filter((entry) => !deleted.has(entry[mergeKey])), changes }
 }
 
 /** Stands for a value that is itself a directive. */

@@ -1,6 +1,8 @@
 import { StatusError } from '@k3s/api'
-import type { RequestBody } from '../codec.ts'
+import { parsedJson, yamlText } from '../body-text.ts'
+import { mediaTypeOf, type RequestBody } from '../codec.ts'
 import type { HttpRequest } from './send-answer.ts'
+import type { YamlReader } from './yaml-reader.ts'
 
 // Upstream's limit: what the datastore takes (1.5 MiB) may be twice as long as a patch or in another encoding.
 export const maxBodyBytes: number = 3 * 1024 * 1024
@@ -8,11 +10,22 @@ export const maxBodyBytes: number = 3 * 1024 * 1024
 const tooLarge = (): StatusError =>
   new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${maxBodyBytes}`, { details: {} })
 
-/** The whole body; undefined when it is empty. Throws RequestEntityTooLarge, and the signal's reason on an abort; the rest of the body is then left unread. */
-export async function readBody(request: HttpRequest, signal: AbortSignal): Promise<RequestBody | undefined> {
+// A few milliseconds of reading, which a thread of its own would not make shorter.
+const maxYamlHere = 2048
+
+const yamlTypes = new Set(['application/yaml', 'application/apply-patch+yaml'])
+
+/** The whole body; undefined when it is empty. Throws RequestEntityTooLarge, and the signal's reason on an abort; the rest of the body is then left unread. Long YAML comes as JSON, made by `yaml`. */
+export async function readBody(request: HttpRequest, signal: AbortSignal, yaml: YamlReader): Promise<RequestBody | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge()
   const bytes = await collect(request, signal)
-  return bytes.length === 0 ? undefined : { bytes, contentType: request.headers['content-type'] ?? '' }
+  if (bytes.length === 0) return undefined
+  const contentType = request.headers['content-type'] ?? ''
+  if (bytes.length <= maxYamlHere || !yamlTypes.has(mediaTypeOf(contentType))) return { bytes, contentType }
+  // kubectl sends JSON as YAML.
+  if (parsedJson(yamlText(bytes)) !== undefined) return { bytes, contentType, fromYaml: { duplicates: [] } }
+  const { json, duplicates } = await yaml.read(bytes, signal)
+  return { bytes: json, contentType, fromYaml: { duplicates } }
 }
 
 /** Not an iteration over the stream: leaving one early destroys the connection, and with it the answer. */
