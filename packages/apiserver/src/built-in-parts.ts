@@ -97,6 +97,7 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
         get: (type, at) => client.resource(type).get(at.name, { namespace: at.namespace }),
         create: (type, object) => client.resource(type).create(object),
         update: (type, object) => client.resource(type).update(object),
+        delete: (type, { name, namespace, uid }) => client.resource(type).delete(name, { namespace, preconditions: { uid } }),
       }
       await Promise.all([
         ensureSystemPriorities(writer),

@@ -188,6 +188,10 @@ describe('bootstrap policy', () => {
       },
       create: (type, object) => write('create', type as ResourceType<never>, object),
       update: (type, object) => write('update', type as ResourceType<never>, object),
+      async delete(type, { name, namespace }) {
+        writes.push(`delete ${name}`)
+        kept.delete(key(type as ResourceType<never>, { name, namespace: namespace === '' ? undefined : namespace }))
+      },
     }
     await reconcileBootstrapPolicy(writer, bootstrapPolicy(), signal)
     expect(writes.every((text) => text.startsWith('create'))).toBe(true)
@@ -201,6 +205,13 @@ describe('bootstrap policy', () => {
     })
     await reconcileBootstrapPolicy(writer, bootstrapPolicy(), signal)
     expect(writes).toEqual(['update system:node'])
+    writes.length = 0
+    Object.assign(kept.get('clusterrolebindings//system:basic-user') ?? {}, {
+      roleRef: { apiGroup, kind: 'ClusterRole', name: 'cluster-admin' },
+    })
+    await reconcileBootstrapPolicy(writer, bootstrapPolicy(), signal)
+    expect(writes).toEqual(['delete system:basic-user', 'create system:basic-user'])
+    expect(kept.get('clusterrolebindings//system:basic-user')).toMatchObject({ roleRef: { name: 'system:basic-user' } })
   })
 })
 

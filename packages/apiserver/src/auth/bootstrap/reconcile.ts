@@ -19,6 +19,8 @@ export interface PolicyWriter {
   get<T extends KubernetesObject>(type: ResourceType<T>, at: { readonly namespace: string; readonly name: string }): Promise<T>
   create<T extends KubernetesObject>(type: ResourceType<T>, object: T): Promise<unknown>
   update<T extends KubernetesObject>(type: ResourceType<T>, object: T): Promise<unknown>
+  /** Throws NotFound, and Conflict when the object is another one by now. */
+  delete(type: ResourceType, at: { readonly namespace: string; readonly name: string; readonly uid: string }): Promise<unknown>
 }
 
 const autoUpdate = 'rbac.authorization.kubernetes.io/autoupdate'
@@ -27,13 +29,13 @@ const maxTries = 5
 
 /**
  * Creates what is missing of the policy and adds what was taken from it, as upstream does at every start: rules and subjects are only ever added;
- * objects with the annotation `autoupdate: "false"` are left alone. Safe to run on several servers at once. An abort leaves a part done.
+ * objects with the annotation `autoupdate: "false"` are left alone; a binding of another role, which cannot be changed, is made anew. Safe to run on several servers at once. An abort leaves a part done.
  */
 export async function reconcileBootstrapPolicy(writer: PolicyWriter, policy: BootstrapPolicy, signal: AbortSignal): Promise<void> {
   const ensure = async <T extends KubernetesObject>(
     type: ResourceType<T>,
     wanted: T,
-    merge: (present: T) => T | undefined,
+    merge: (present: T) => T | 'recreate' | undefined,
   ): Promise<void> => {
     const at = { namespace: wanted.metadata.namespace ?? '', name: wanted.metadata.name }
     for (let tries = 1; ; tries += 1) {
@@ -43,11 +45,14 @@ export async function reconcileBootstrapPolicy(writer: PolicyWriter, policy: Boo
         if (present === undefined) await writer.create(type, wanted)
         else if (present.metadata.annotations?.[autoUpdate] !== 'false') {
           const merged = merge(present)
-          if (merged !== undefined) await writer.update(type, merged)
+          if (merged === 'recreate') {
+            await writer.delete(type, { ...at, uid: present.metadata.uid ?? '' })
+            await writer.create(type, wanted)
+          } else if (merged !== undefined) await writer.update(type, merged)
         }
         return
       } catch (error) {
-        if (!hasReason(error, 'Conflict', 'AlreadyExists') || tries >= maxTries) throw error
+        if (!hasReason(error, 'Conflict', 'AlreadyExists', 'NotFound') || tries >= maxTries) throw error
       }
     }
   }
@@ -101,7 +106,8 @@ function mergeRole<T extends ClusterRole | Role>(present: T, wanted: T): T | und
 
 const subjectKey = ({ kind, name, namespace = '' }: Subject): string => `${kind} ${namespace} ${name}`
 
-function mergeBinding<T extends ClusterRoleBinding | RoleBinding>(present: T, wanted: T): T | undefined {
+function mergeBinding<T extends ClusterRoleBinding | RoleBinding>(present: T, wanted: T): T | 'recreate' | undefined {
+  if (present.roleRef.kind !== wanted.roleRef.kind || present.roleRef.name !== wanted.roleRef.name) return 'recreate'
   const metadata = mergeMetadata(present.metadata, wanted.metadata)
   const known = new Set((present.subjects ?? []).map(subjectKey))
   const missing = (wanted.subjects ?? []).filter((subject) => !known.has(subjectKey(subject)))
