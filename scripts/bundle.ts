@@ -1,4 +1,4 @@
-/** Bundles the program into the given folder: main.js, its lazy chunks, the SQLite worker and the SQLite addon. */
+/** Bundles the program into the given folder: main.js, its lazy chunks, the workers for SQLite and YAML, and the SQLite addon. */
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -11,7 +11,11 @@ const datastore = createRequire(join(root, 'packages/datastore/package.json'))
 
 mkdirSync(outdir, { recursive: true })
 await build({
-  entryPoints: { main: join(root, 'apps/k3s/src/main.ts'), 'sqlite-worker': join(root, 'packages/datastore/src/drivers/sqlite-worker.ts') },
+  entryPoints: {
+    main: join(root, 'apps/k3s/src/main.ts'),
+    'sqlite-worker': join(root, 'packages/datastore/src/drivers/sqlite-worker.ts'),
+    'yaml-worker': join(root, 'packages/apiserver/src/http/yaml-worker.ts'),
+  },
   outdir,
   bundle: true,
   splitting: true,

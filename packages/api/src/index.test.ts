@@ -56,6 +56,7 @@ it('exports exactly what is meant to be public', async () => {
       "quantityOf",
       "quantityValue",
       "readEnvelope",
+      "readYamlText",
       "resourceInfos",
       "resourcePath",
       "schemaOf",

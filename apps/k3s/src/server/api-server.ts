@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { pathToFileURL } from 'node:url'
 import {
   builtInParts,
   createApiServer,
@@ -22,6 +23,7 @@ import type { ServerTls } from './server-tls.ts'
 
 // Beside the bundle; from its sources, the program finds the package's own.
 const descriptionsFile = join(import.meta.dirname, 'descriptions.json')
+const yamlWorker = join(import.meta.dirname, 'yaml-worker.js')
 
 export interface ControlPlaneApiOptions {
   readonly options: ServerOptions
@@ -74,6 +76,7 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: await given.metrics.text() }),
     version: { gitVersion: given.version },
     ...(existsSync(descriptionsFile) ? { descriptionsFile } : {}),
+    ...(existsSync(yamlWorker) ? { yamlWorkerUrl: pathToFileURL(yamlWorker) } : {}),
     clientCa: () => tls.clientCa.cert,
     requestHeader: {
       clientCa: () => tls.requestHeaderCa.cert,
