@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { authorizerValue, EvaluationError, resourceCheckValue, type AccessChecker, type ObjectValue, type Value } from '@k3s/cel'
 import type { KubernetesObject } from '@k3s/api'
 import type { Namespace } from '@k3s/api/types/core/v1'
@@ -11,6 +12,8 @@ import type { ComposedVariables } from './variables.ts'
 
 // Upstream's budgets: of one expression (about a tenth of a second), of all of one kind of a policy, and of the conditions of a webhook or policy.
 const maxCallCost = 1_000_000
+// About ten milliseconds.
+const longCost = 100_000
 export const policyBudget = 10_000_000
 export const conditionBudget = 2_500_000
 
@@ -60,9 +63,11 @@ export class Evaluation {
     for (;;) {
       try {
         const outcome = program.evaluate(this.#values, maxCallCost)
-        this.#spend(this.#variableCost)
+        const cost = this.#variableCost + outcome.cost
         this.#variableCost = 0
-        this.#spend(outcome.cost)
+        this.#spend(cost)
+        // Others have their turn before the next expression.
+        if (cost > longCost) await setImmediate()
         return 'error' in outcome ? { error: `expression '${source}' resulted in error: ${outcome.error}` } : { value: outcome.value }
       } catch (error) {
         if (!(error instanceof PendingAccess)) throw error
