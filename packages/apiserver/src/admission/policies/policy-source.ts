@@ -36,7 +36,8 @@ export class PolicySource<P extends Policy, B extends Binding, C> {
   readonly #bindings: ResourceType<B>
   readonly #compile: (policy: P) => C
   readonly #compiled = new WeakMap<P, C>()
-  readonly #bound = new WeakMap<readonly B[], { readonly policies: readonly P[]; readonly bound: readonly BoundPolicy<P, B, C>[] }>()
+  // Held here, so that the reader goes on to answer with the same lists.
+  #known: { readonly bindings: readonly B[]; readonly policies: readonly P[]; readonly bound: readonly BoundPolicy<P, B, C>[] } | undefined
 
   constructor(types: { readonly policies: ResourceType<P>; readonly bindings: ResourceType<B> }, compile: (policy: P) => C) {
     this.#policies = types.policies
@@ -49,13 +50,13 @@ export class PolicySource<P extends Policy, B extends Binding, C> {
     const bindings = objects.list(this.#bindings)
     if (bindings.length === 0) return []
     const policies = objects.list(this.#policies)
-    const known = this.#bound.get(bindings)
-    if (known?.policies === policies) return known.bound
+    const known = this.#known
+    if (known?.bindings === bindings && known.policies === policies) return known.bound
     const bound = policies.toSorted(byName).flatMap((policy) => {
       const own = bindings.filter(({ spec }) => spec.policyName === policy.metadata.name).toSorted(byName)
       return own.length === 0 ? [] : [{ policy, bindings: own, compiled: () => this.#compiledOf(policy) }]
     })
-    this.#bound.set(bindings, { policies, bound })
+    this.#known = { bindings, policies, bound }
     return bound
   }
 

@@ -52,7 +52,8 @@ function lazy<T>(make: () => T): () => T {
 /** Reads the webhooks from the server's own cache. What was made of a list is kept as long as the reader answers with the same list. */
 export class HookSource {
   readonly #type: ResourceType<Configuration>
-  readonly #made = new WeakMap<readonly Configuration[], readonly Hook[]>()
+  // Held here, so that the reader goes on to answer with the same list.
+  #known: { readonly configurations: readonly Configuration[]; readonly hooks: readonly Hook[] } | undefined
 
   constructor(kind: 'mutating' | 'validating') {
     this.#type = kind === 'mutating' ? mutatingwebhookconfigurations : validatingwebhookconfigurations
@@ -61,8 +62,9 @@ export class HookSource {
   hooks(objects: ObjectReader): readonly Hook[] {
     const configurations = objects.list(this.#type)
     if (configurations.length === 0) return []
-    let hooks = this.#made.get(configurations)
-    if (hooks === undefined) this.#made.set(configurations, (hooks = hooksOf(configurations)))
+    if (this.#known?.configurations === configurations) return this.#known.hooks
+    const hooks = hooksOf(configurations)
+    this.#known = { configurations, hooks }
     return hooks
   }
 }
