@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import type { ApiTransport } from '@k3s/client'
 import type { Datastore } from '@k3s/datastore'
 import type { Clock, Logger, MetricsRegistry } from '@k3s/lifecycle'
+import type { AuditOptions } from './audit/auditor.ts'
 import type { AdmissionPlugin } from './admission/admission.ts'
 import type { Catalog } from './admission/matching/catalog.ts'
 import type { WebhookDialer } from './custom-resources/conversion/webhook-converter.ts'
@@ -128,6 +129,8 @@ export interface ApiServerOptions {
   readonly eventTtlSeconds?: number | undefined
   /** Milliseconds between compactions of the datastore; default five minutes, 0 for none. What is kept is between one and two intervals long. */
   readonly compactionIntervalMs?: number | undefined
+  /** What is logged of requests, and where; absent: nothing. The sinks stay the caller's. */
+  readonly audit?: AuditOptions | undefined
   /** Requests that are worked on at once: the sum is what priority levels divide among themselves. Default 400 and 200. */
   readonly inFlight?: { readonly maxReads: number; readonly maxWrites: number } | undefined
   /** Serves `/debug/api_priority_and_fairness/`; default false. */

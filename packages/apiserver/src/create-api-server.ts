@@ -5,6 +5,7 @@ import { Aggregator } from './aggregation/aggregator.ts'
 import { apiServiceStrategy } from './aggregation/api-service-strategy.ts'
 import { keepAggregation } from './aggregation/keep-aggregation.ts'
 import { catalogOf } from './admission/matching/catalog.ts'
+import { Auditor } from './audit/auditor.ts'
 import type { ApiServer, ApiServerOptions, FromParts, ServerParts } from './api-server.ts'
 import type { ResourceStrategy } from './registry/strategy.ts'
 import { clientCertificateAuthenticator } from './authentication/client-certificate.ts'
@@ -161,6 +162,7 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
     aggregator,
     authorizers: fromParts(options.authorizers, parts),
     flowControl,
+    auditor: options.audit === undefined ? undefined : new Auditor(options.audit, options.metrics ?? noMetrics, () => clock.now()),
     nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted, flowControl, aggregator }),
   }
   return { core, parts, pipeline }

@@ -6,6 +6,11 @@ export type { EncryptedResources, EncryptionKey, EncryptionProvider } from './en
 export { EncryptionAtRest } from './encryption/encryption-at-rest.ts'
 export { encryptedDatastore, reencrypt } from './encryption/encrypted-datastore.ts'
 export type { ReencryptOptions } from './encryption/encrypted-datastore.ts'
+export { AuditFile } from './audit/audit-file.ts'
+export type { AuditFileOptions } from './audit/audit-file.ts'
+export type { AuditOptions, AuditSink } from './audit/auditor.ts'
+export { parseAuditPolicy } from './audit/policy.ts'
+export type { AuditLevel, AuditPolicy, AuditRule, AuditStage } from './audit/policy.ts'
 export { closeWhenIdle } from './http/close-when-idle.ts'
 export { http2ServerOptions } from './http/listen.ts'
 export type {

@@ -29,6 +29,11 @@ export async function createRequestHandler(front: HttpFront): Promise<RequestHan
       return createServer() // never listens: listeners belong to our caller
     },
   })
+  // A Content-Type that is none is for the handlers to refuse.
+  app.setErrorHandler((_error, request, reply) => {
+    reply.hijack()
+    return front.handle(request.raw, reply.raw)
+  })
   // Bodies stay on the stream: each handler knows what to do with its own.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined))

@@ -7,6 +7,7 @@ import { reportError, toStatusError } from '../errors.ts'
 import type { ApiCall } from '../pipeline/api-call.ts'
 import { authorize } from '../pipeline/authorize.ts'
 import { handleCall, type CallPipeline } from '../pipeline/handle-call.ts'
+import { auditIdOf, originOf } from './request-origin.ts'
 import type { HttpFrontOptions } from './http-front.ts'
 import type { RequestInfo } from './request-info.ts'
 import { agentName, splitTarget } from './request-parts.ts'
@@ -41,6 +42,7 @@ export async function handleUpgrade(
       readBody: () => Promise.resolve(undefined),
       signal,
       warn: () => {},
+      origin: originOf(request, auditIdOf(request)),
       userAgent: agentName(request.headers['user-agent']),
     }
     const user = await identify(signal)

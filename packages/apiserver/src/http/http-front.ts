@@ -1,7 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { METHODS, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Socket } from 'node:net'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import type { Counter, Histogram, Logger } from '@k3s/lifecycle'
 import type { AnonymousPaths } from '../api-server.ts'
@@ -16,6 +14,7 @@ import { attributesOf, handleCall, type CallPipeline } from '../pipeline/handle-
 import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
 import type { ConnectProxy } from '../connect/connect-proxy.ts'
 import { handleUpgrade } from './handle-upgrade.ts'
+import { auditIdOf, originOf, socketOf } from './request-origin.ts'
 import { readBody } from './read-body.ts'
 import { agentName, parseDurationMs, splitTarget } from './request-parts.ts'
 import { isTrueParameter, parseRequestInfo, type RequestInfo } from './request-info.ts'
@@ -112,6 +111,7 @@ export class HttpFront {
         signal,
         warn: (message) => void (warnings.includes(message) || warnings.push(message)),
         classified: (of) => (flow = of),
+        origin: originOf(request, auditId),
         userAgent: agentName(request.headers['user-agent']),
       }
       const user = await this.identify(request, signal)
@@ -196,11 +196,6 @@ function endOnClose(
   response.once('close', () => closing.removeEventListener('abort', stop))
 }
 
-/** The socket of an HTTP/2 stream is its session's. */
-function socketOf(request: HttpRequest): Socket | undefined {
-  return 'stream' in request ? request.stream.session?.socket : request.socket
-}
-
 function clientCertificateOf(request: HttpRequest): Uint8Array | undefined {
   const socket = socketOf(request)
   // Only TLS sockets have the method; an HTTP/2 session's socket is a proxy, which `in` does not see through.
@@ -215,11 +210,6 @@ function timeoutOf(path: string, query: URLSearchParams): number | undefined {
   if (isTrueParameter(query.get('watch')) || parts.includes('watch') || parts.some((part) => longRunning.has(part))) return undefined
   const wanted = parseDurationMs(query.get('timeout') ?? '')
   return wanted > 0 ? Math.min(maxRequestMs, wanted) : maxRequestMs
-}
-
-function auditIdOf(request: HttpRequest): string {
-  const given = request.headers['audit-id']
-  return typeof given === 'string' && given !== '' && given.length <= 64 ? given : randomUUID()
 }
 
 /** RFC 7234: code, agent, quoted text. Control characters cannot be in a header. */

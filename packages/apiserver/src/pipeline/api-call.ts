@@ -19,6 +19,8 @@ export interface ApiCall {
   readonly annotate?: ((key: string, value: string) => void) | undefined
   /** Told, before the request runs or is turned away, by which flow schema and priority level. */
   readonly classified?: ((flow: FlowClass) => void) | undefined
+  /** What is known of a request from the wire, for the audit log; absent in process. */
+  readonly origin?: { readonly auditId: string; readonly uri: string; readonly sourceIps: readonly string[] } | undefined
   /** Product name of the client, for field managers. */
   readonly userAgent: string
 }

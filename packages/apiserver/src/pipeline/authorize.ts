@@ -3,16 +3,26 @@ import type { AccessAttributes, Authorizer } from '../auth/auth.ts'
 
 const privilegedGroup = 'system:masters'
 
+/** Told how a request was decided, and why. */
+export type DecisionNote = (decision: 'allow' | 'forbid', reason: string) => void
+
 /** Asks each authorizer in turn until one decides; `system:masters` may do everything. Throws Forbidden in upstream's words. */
-export async function authorize(authorizers: readonly Authorizer[], attributes: AccessAttributes): Promise<void> {
-  if (attributes.user.groups.includes(privilegedGroup)) return
+export async function authorize(authorizers: readonly Authorizer[], attributes: AccessAttributes, note?: DecisionNote): Promise<void> {
+  if (attributes.user.groups.includes(privilegedGroup)) {
+    note?.('allow', '')
+    return
+  }
   const reasons: string[] = []
   for (const authorizer of authorizers) {
     const { decision, reason } = await authorizer.authorize(attributes)
-    if (decision === 'allow') return
+    if (decision === 'allow') {
+      note?.('allow', reason)
+      return
+    }
     if (reason !== '') reasons.push(reason)
     if (decision === 'deny') break
   }
+  note?.('forbid', reasons.join(', '))
   throw forbiddenRequest(attributes, reasons.join(', '))
 }
 

@@ -1,4 +1,5 @@
 import type { Aggregator } from '../aggregation/aggregator.ts'
+import type { Auditor } from '../audit/auditor.ts'
 import type { AccessAttributes, Authorizer, UserInfo } from '../auth/auth.ts'
 import { PathNotServed, pathNotFound } from '../errors.ts'
 import type { FlowControl } from '../flow-control/flow-control.ts'
@@ -6,7 +7,7 @@ import { parseRequestInfo, type RequestInfo } from '../http/request-info.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCall } from './api-call.ts'
 import type { ApiCore } from './api-core.ts'
-import { authorize } from './authorize.ts'
+import { authorize, type DecisionNote } from './authorize.ts'
 import { dispatchResource } from './dispatch-resource.ts'
 
 /** Answers requests on paths that are no resources; undefined: not mine. */
@@ -17,6 +18,8 @@ export interface CallPipeline {
   readonly authorizers: readonly Authorizer[]
   readonly flowControl: FlowControl
   readonly nonResource: readonly NonResourceHandler[]
+  /** Absent: nothing is audited. */
+  readonly auditor?: Auditor | undefined
   /** Passes on what another server answers. */
   readonly aggregator?: Aggregator | undefined
 }
@@ -28,12 +31,35 @@ export async function handleCall(
   user: UserInfo,
 ): Promise<{ readonly answer: Answer; readonly info: RequestInfo }> {
   const info = parseRequestInfo(call.method, call.path, call.query)
+  const story = pipeline.auditor?.begin(call, info, user)
+  if (story === undefined) return { answer: await handleParsed(pipeline, call, { info, user }), info }
+  try {
+    const note: DecisionNote = (decision, reason) => {
+      story.annotate('authorization.k8s.io/decision', decision)
+      story.annotate('authorization.k8s.io/reason', reason)
+    }
+    const answer = await handleParsed(pipeline, story.call, { info, user, note })
+    story.answered(answer)
+    return { answer, info }
+  } catch (error) {
+    story.failed(error)
+    throw error
+  }
+}
+
+interface ParsedRequest {
+  readonly info: RequestInfo
+  readonly user: UserInfo
+  readonly note?: DecisionNote | undefined
+}
+
+async function handleParsed(pipeline: CallPipeline, call: ApiCall, { info, user, note }: ParsedRequest): Promise<Answer> {
   // Who runs at once is not made to wait for a promise.
   const entry = pipeline.flowControl.admit(info, user, call)
   const release = typeof entry === 'function' ? entry : await entry
   try {
-    await authorize(pipeline.authorizers, { ...attributesOf(info), user })
-    return { answer: await answerOf(pipeline, call, info, user), info }
+    await authorize(pipeline.authorizers, { ...attributesOf(info), user }, note)
+    return await answerOf(pipeline, call, info, user)
   } finally {
     release()
   }

@@ -57,6 +57,7 @@ export class ResourceWatch {
   #isReadingLog = false
   #isPreparing = false
   #failure: StatusError | undefined
+  #closed: (() => void) | undefined
   #isClosed = false
   #ready: (() => void) | undefined
   readonly #stop = new AbortController()
@@ -106,6 +107,12 @@ export class ResourceWatch {
     this.#ready = ready
   }
 
+  /** Called once when the watch has ended; at once when it has. */
+  onClose(closed: () => void): void {
+    if (this.#isClosed) closed()
+    else this.#closed = closed
+  }
+
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -115,6 +122,7 @@ export class ResourceWatch {
     this.#snapshot = []
     this.#logPage = []
     this.#ready?.()
+    this.#closed?.()
   }
 
   /** At most `max` items, in order of revision. None: nothing is ready, or the watch has ended. */
