@@ -17,6 +17,7 @@ it('exports exactly what is meant to be public', async () => {
       "decodeProtobuf",
       "decodeYaml",
       "deducedSchema",
+      "duplicateFields",
       "encodeOpenApiV2",
       "encodeProtobuf",
       "encodeProtobufMessage",

@@ -55,7 +55,7 @@ export type { GroupInfo, ResourceInfo, SubresourceInfo } from './schema/resource
 export { findResource, groupInfos, resourceInfos } from './schema/resources.ts'
 export type { JsonObject } from './codec/decode-object.ts'
 export type { Decoded, SchemaPicker, TypeHead } from './codec/json.ts'
-export { decodeJson, decodeObject, strictDecodingError } from './codec/json.ts'
+export { decodeJson, decodeObject, duplicateFields, strictDecodingError } from './codec/json.ts'
 export { decodeYaml, encodeYaml, parseYaml, readYamlText, splitYaml, type YamlText } from './codec/yaml.ts'
 export type { ProtobufEnvelope } from './codec/protobuf-decode.ts'
 export { decodeProtobuf, isProtobuf, readEnvelope } from './codec/protobuf-decode.ts'

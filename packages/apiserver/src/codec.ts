@@ -55,6 +55,8 @@ export interface DecodeOptions {
   warn(message: string): void
   /** Of custom resources: brings the object into its form and answers with the paths of unknown fields. */
   readonly coerce?: ((object: JsonObject) => readonly string[]) | undefined
+  /** What was wrong with the patch, told before what is wrong with the object. */
+  readonly patchErrors?: readonly string[] | undefined
 }
 
 const unknownField = (path: string): string => `unknown field ${JSON.stringify(path)}`
@@ -77,12 +79,13 @@ export function decodeBody(body: RequestBody, expected: ExpectedKind, options: D
 export function decodePatched(value: JsonObject, expected: ExpectedKind, options: DecodeOptions): KubernetesObject {
   const { coerce } = options
   const schema = coerce === undefined ? schemaOf(apiVersionOf(expected), expected.kind) : undefined
-  const { object: plain, fieldErrors } =
+  const { object: plain, fieldErrors: found } =
     coerce !== undefined
       ? coercePatched(value, coerce)
       : schema === undefined
         ? { object: copyJson(value), fieldErrors: [] }
         : decodeForPatch(value, schema)
+  const fieldErrors = [...(options.patchErrors ?? []), ...found]
   if (fieldErrors.length > 0 && options.fieldValidation === 'Strict')
     throw invalidPatch(value, `strict decoding error: ${fieldErrors.join(', ')}`)
   if (options.fieldValidation === 'Warn') for (const error of fieldErrors) options.warn(error)

@@ -107,6 +107,26 @@ describe('custom resources', () => {
     expect((await apply('Ignore')).headers['warning']).toBeUndefined()
   })
 
+  it('are told of keys that stand twice in a patch, and of what an operation does not have', async () => {
+    const api = await start()
+    await api.define(widgets())
+    await api.send('POST', widgetsPath, widget('a', { size: 1 }))
+    const patch = (type: string, text: string, validation = 'Strict') =>
+      api.send('PATCH', `${widgetsPath}/a?fieldValidation=${validation}`, text, `application/${type}+json`)
+    const merge = '{"spec":{"size":2,"size":3}}'
+    const strict = await patch('merge-patch', merge)
+    expect([strict.status, strict.json()['message']]).toEqual([
+      422,
+      expect.stringMatching(/^ "" is invalid: patch: Invalid value: ".*": strict decoding error: duplicate field "spec.size"$/),
+    ])
+    const warned = await patch('merge-patch', merge, 'Warn')
+    expect([warned.headers['warning'], warned.json()]).toMatchObject(['299 - "duplicate field \\"spec.size\\""', { spec: { size: 3 } }])
+    const operation = await patch('json-patch', '[{"op":"replace","path":"/spec/size","value":4,"value":5,"why":""}]')
+    expect(operation.json()['message']).toMatch(
+      /strict decoding error: json patch unknown field "\[0\].why", json patch duplicate field "\[0\].value"$/,
+    )
+  })
+
   it('tolerate what was invalid before and did not change', async () => {
     const api = await start()
     await api.define(widgets())

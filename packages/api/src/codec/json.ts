@@ -62,16 +62,21 @@ export function decodeJson(text: string, pick: SchemaPicker): Decoded {
     throw badRequest(
       `couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`,
     )
-  const hasDuplicates = countWrittenKeys(text) !== countKeys(value)
-  if (type === undefined) return { object: value, fieldErrors: hasDuplicates ? fieldErrors(text, undefined) : [] }
+  if (type === undefined) return { object: value, fieldErrors: duplicateFields(text, value) }
   const { object, hasUnknown } = convertAs(value, type, head)
-  return { object, fieldErrors: hasDuplicates || hasUnknown ? fieldErrors(text, type) : [] }
+  const hasErrors = hasUnknown || countWrittenKeys(text) !== countKeys(value)
+  return { object, fieldErrors: hasErrors ? fieldErrors(text, type) : [] }
 }
 
 /** Reads an already parsed object, such as a patched one: as {@link decodeJson}, but there are no duplicates. The input is not changed. */
 export function decodeObject(value: JsonObject, type: TypeSchema): Decoded {
   const { object, hasUnknown } = convertAs(value, type, headOf(value))
   return { object, fieldErrors: hasUnknown ? fieldErrors(JSON.stringify(value), type) : [] }
+}
+
+/** Keys that stand twice in an object of valid JSON text, which `value` was parsed from: `duplicate field "spec.bar"`, at most 100. */
+export function duplicateFields(text: string, value: unknown): readonly string[] {
+  return countWrittenKeys(text) === countKeys(value) ? [] : fieldErrors(text, undefined)
 }
 
 function convertAs(value: JsonObject, type: TypeSchema, head: TypeHead): ReturnType<typeof convert> {

@@ -69,9 +69,9 @@ export async function handleApply(
 }
 
 /** Of an applied document only keys that stand twice are told: unknown fields are refused by its schema. */
-function checkDuplicates({ duplicates }: PatchDocument, { call }: ResourceRequest, { fieldValidation }: WriteOptions): void {
-  if (duplicates.length === 0 || fieldValidation === 'Ignore') return
-  const messages = duplicates.map((duplicate) => `error converting YAML to JSON: ${duplicate}`)
+function checkDuplicates({ fieldErrors }: PatchDocument, { call }: ResourceRequest, { fieldValidation }: WriteOptions): void {
+  if (fieldErrors.length === 0 || fieldValidation === 'Ignore') return
+  const messages = fieldErrors.map((error) => `error converting YAML to JSON: ${error}`)
   if (fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${messages.join(', ')}`)
   for (const message of messages) call.warn(message)
 }

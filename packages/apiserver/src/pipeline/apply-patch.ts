@@ -1,5 +1,6 @@
 import {
   badRequest,
+  duplicateFields,
   isStatusError,
   jsonMergePatch,
   readYamlText,
@@ -20,8 +21,8 @@ export interface PatchDocument {
   readonly kind: PatchKind
   /** Of `json` an array of operations, else an object. */
   readonly value: unknown
-  /** Keys of an applied YAML document that were there more than once, in upstream's words. */
-  readonly duplicates: readonly string[]
+  /** What strict reading objects to, in upstream's words: keys that stand twice, and what an operation of `json` does not have. */
+  readonly fieldErrors: readonly string[]
 }
 
 const kinds: Readonly<Record<string, PatchKind>> = {
@@ -40,17 +41,17 @@ export function readPatch(body: RequestBody, options: { readonly supportsStrateg
   if (kind === undefined) throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type', { details: {} })
   if (kind === 'strategic' && !options.supportsStrategic)
     throw unsupportedMediaType(Object.keys(kinds).filter((type) => options.supportsStrategic || kinds[type] !== 'strategic'))
-  const { value, duplicates } =
-    'object' in body ? { value: body.object, duplicates: [] } : parse(kind, body.bytes, body.fromYaml?.duplicates)
-  if (kind !== 'json') return { kind, value: documentOf(kind, value), duplicates }
-  if (value === null) return { kind, value: [], duplicates }
+  const { value, fieldErrors } =
+    'object' in body ? { value: body.object, fieldErrors: [] } : parse(kind, body.bytes, body.fromYaml?.duplicates)
+  if (kind !== 'json') return { kind, value: documentOf(kind, value), fieldErrors }
+  if (value === null) return { kind, value: [], fieldErrors }
   if (!Array.isArray(value)) throw badRequest('error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch')
   if (value.length > maxOperations)
     throw new StatusError(
       'RequestEntityTooLarge',
       `Request entity too large: The allowed maximum operations in a JSON patch is ${maxOperations}, got ${value.length}`,
     )
-  return { kind, value, duplicates }
+  return { kind, value, fieldErrors: [...operationErrors(value), ...fieldErrors].map((error) => `json patch ${error}`) }
 }
 
 /** A patch that is an object; null is an empty one for some. */
@@ -65,16 +66,30 @@ function documentOf(kind: Exclude<PatchKind, 'json'>, value: unknown): unknown {
   throw badRequest(kind === 'strategic' ? found : `error decoding YAML: error unmarshaling JSON: while decoding JSON: ${found}`)
 }
 
+const operationFields = new Set(['op', 'path', 'from', 'value'])
+
+function operationErrors(operations: readonly unknown[]): readonly string[] {
+  return operations.flatMap((operation, index) =>
+    Object.keys(isObject(operation) ? operation : {})
+      .filter((name) => !operationFields.has(name))
+      .map((name) => `unknown field ${JSON.stringify(`[${index}].${name}`)}`),
+  )
+}
+
 /** `duplicates` is given when the bytes were YAML but are JSON already. */
-function parse(kind: PatchKind, bytes: Buffer, duplicates: readonly string[] | undefined): Pick<PatchDocument, 'value' | 'duplicates'> {
+function parse(kind: PatchKind, bytes: Buffer, duplicates: readonly string[] | undefined): Pick<PatchDocument, 'value' | 'fieldErrors'> {
   if (kind === 'apply' && duplicates === undefined) {
     const text = yamlText(bytes)
     // kubectl sends JSON as YAML.
     const value = parsedJson(text)
-    return value === undefined ? readYamlText(text) : { value, duplicates: [] }
+    if (value !== undefined) return { value, fieldErrors: [] }
+    const read = readYamlText(text)
+    return { value: read.value, fieldErrors: read.duplicates }
   }
   try {
-    return { value: JSON.parse(jsonText(bytes)), duplicates: duplicates ?? [] }
+    const text = jsonText(bytes)
+    const value: unknown = JSON.parse(text)
+    return { value, fieldErrors: duplicates ?? duplicateFields(text, value) }
   } catch (error) {
     if (isStatusError(error)) throw error
     const why = error instanceof Error ? error.message : String(error)

@@ -45,6 +45,7 @@ function patched(request: ResourceRequest, document: PatchDocument, current: Kub
     fieldValidation: options.fieldValidation,
     warn: (message) => call.warn(message),
     coerce: served.custom?.coerce,
+    patchErrors: document.fieldErrors,
   })
   if (namedVersion(document) === '' && object.metadata.resourceVersion === current.metadata.resourceVersion)
     delete object.metadata.resourceVersion
