@@ -265,6 +265,13 @@ export const flags: readonly Flag[] = [
     help: 'Program no service rules on nodes',
   },
   {
+    name: 'kube-apiserver-arg',
+    type: 'list',
+    group: 'components',
+    commands: server,
+    help: 'NAME=VALUE of the API server: audit-policy-file, audit-log-path, audit-log-maxage, audit-log-maxbackup, audit-log-maxsize, encryption-provider-config',
+  },
+  {
     name: 'secrets-encryption',
     type: 'boolean',
     default: false,

@@ -8,6 +8,7 @@ import {
   createApiServer,
   SigningKeys,
   type ApiServer,
+  type AuditOptions,
   type BuiltInParts,
   type ComponentCheck,
   type EncryptionAtRest,
@@ -30,6 +31,8 @@ export interface ControlPlaneApiOptions {
   readonly datastore: Datastore
   /** Of Secrets in the datastore; absent: none. */
   readonly encryption: EncryptionAtRest | undefined
+  /** Absent: nothing is audited. */
+  readonly audit: AuditOptions | undefined
   readonly tls: ServerTls
   readonly tunnel: TunnelServer
   /** The node of this process, which is reached without a tunnel; undefined when it runs none. */
@@ -71,6 +74,7 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
     ...parts,
     datastore: given.datastore,
     encryption: given.encryption,
+    audit: given.audit,
     logger: given.logger,
     metrics: given.metrics,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: await given.metrics.text() }),

@@ -17,6 +17,7 @@ import type { NodeOptions } from '../node/node-options.ts'
 import { createNodeServices } from '../node/node-services.ts'
 import { sqliteWorker } from '../sqlite-worker.ts'
 import { kubernetesVersion } from '../version.ts'
+import { openAudit, openEncryptionConfig } from './apiserver-args.ts'
 import { clientAs, createControlPlaneApi } from './api-server.ts'
 import { controlPlaneServices } from './control-plane-services.ts'
 import { ensureDnsService } from './dns-service.ts'
@@ -92,7 +93,8 @@ export async function runServer(
   const { server: api, signSecretToken } = await createControlPlaneApi({
     options,
     datastore,
-    encryption: encryption.atRest,
+    encryption: openEncryptionConfig(options.apiServerArgs) ?? encryption.atRest,
+    audit: await openAudit(options.apiServerArgs, { stdout: process.stdout, logger: part('audit'), stack }),
     tls,
     tunnel,
     ownNode: options.runs.agent ? node.nodeName : undefined,

@@ -5,6 +5,7 @@ import type { ClusterConfig } from '@k3s/node-registration'
 import type { FlagValues } from '../config/parse.ts'
 import { UsageError } from '../errors.ts'
 import { readIfThere } from '../files.ts'
+import { parseApiServerArgs, type ApiServerArgs } from './apiserver-args.ts'
 
 /** What `k3s server` does, read from its flags. */
 export interface ServerOptions {
@@ -20,6 +21,7 @@ export interface ServerOptions {
   readonly token: string | undefined
   readonly agentToken: string | undefined
   readonly kubeconfig: { readonly file: string | undefined; readonly mode: number }
+  readonly apiServerArgs: ApiServerArgs
   readonly secretsEncryption: { readonly isWanted: boolean; readonly cipher: 'aescbc' | 'secretbox' }
   readonly runs: { readonly agent: boolean; readonly scheduler: boolean; readonly controllers: boolean; readonly cloudController: boolean }
 }
@@ -107,6 +109,9 @@ export function readServerOptions(values: FlagValues): ServerOptions {
   const cipher = values.string('secrets-encryption-provider') ?? 'aescbc'
   if (cipher !== 'aescbc' && cipher !== 'secretbox')
     throw new UsageError(`Cannot use "${cipher}" for --secrets-encryption-provider: aescbc or secretbox is needed`)
+  const apiServerArgs = parseApiServerArgs(values.list('kube-apiserver-arg'))
+  if (apiServerArgs.encryptionConfigFile !== undefined && values.boolean('secrets-encryption'))
+    throw new UsageError('Cannot use --secrets-encryption with --kube-apiserver-arg=encryption-provider-config: give one of them')
   const mode = values.string('write-kubeconfig-mode') ?? '0600'
   if (!/^[0-7]{3,4}$/.test(mode))
     throw new UsageError(`Cannot use "${mode}" for --write-kubeconfig-mode: an octal mode such as 0644 is needed`)
@@ -133,6 +138,7 @@ export function readServerOptions(values: FlagValues): ServerOptions {
     token: readToken(values, 'token'),
     agentToken: readToken(values, 'agent-token'),
     kubeconfig: { file: values.string('write-kubeconfig'), mode: Number.parseInt(mode, 8) },
+    apiServerArgs,
     secretsEncryption: { isWanted: values.boolean('secrets-encryption'), cipher },
     runs: {
       agent: !values.boolean('disable-agent'),
