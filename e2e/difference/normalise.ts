@@ -19,6 +19,11 @@ const maxText = 20_000
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
+function ownerOf(entry: unknown): string {
+  if (!isRecord(entry)) return ''
+  return [entry['manager'], entry['operation'], entry['subresource'], entry['apiVersion']].join(' ')
+}
+
 /** Gives the same random value of one case the same name each time it is seen, so that "unchanged" and "another" stay facts. */
 export class Normaliser {
   readonly #run: string
@@ -69,7 +74,11 @@ export class Normaliser {
   #value(value: unknown, key: string): unknown {
     if (typeof value === 'string') return this.#string(value, key)
     if (typeof value === 'number') return (key === 'nodePort' || key === 'healthCheckNodePort') && value >= 30000 ? '<port>' : value
-    if (Array.isArray(value)) return value.map((item) => this.#value(item, key))
+    if (Array.isArray(value)) {
+      const items = value.map((item) => this.#value(item, key))
+      // Their order is one of times, in whole seconds.
+      return key === 'managedFields' ? items.toSorted((a, b) => (ownerOf(a) < ownerOf(b) ? -1 : 1)) : items
+    }
     if (!isRecord(value)) return value
     this.#noteGenerated(value)
     if (value['kind'] === 'Table') return this.#table(value)

@@ -352,89 +352,93 @@ const rbac = ((): Case => {
     spec: { user, ...attributes },
   })
   const reviews = '/apis/authorization.k8s.io/v1/subjectaccessreviews'
-  return new CaseBuilder('rbac')
-    .get('/api/v1/namespaces/$ns/pods', 'before', jane)
-    .post(roles, { metadata: { name: 'reader' }, rules: [access] }, 'role')
-    .post(
-      bindings,
-      {
-        metadata: { name: 'jane' },
-        subjects: [{ kind: 'User', name: 'jane-$run' }],
-        roleRef: { kind: 'Role', name: 'reader', apiGroup: 'rbac.authorization.k8s.io' },
-      },
-      'binding',
-    )
-    .get('/api/v1/namespaces/$ns/pods/x', 'may get', jane)
-    .get('/api/v1/namespaces/$ns/pods', 'may not list', jane)
-    .get('/api/v1/namespaces/$ns/pods/x/log', 'may not log', jane)
-    .get('/api/v1/nodes', 'may not nodes', jane)
-    .get('/apis/apps/v1/namespaces/$ns/deployments/x/scale', 'may not scale', jane)
-    .get('/metrics', 'may not metrics', jane)
-    .get('/version', 'may version', jane)
-    .get('/api', 'may discovery', jane)
-    .post(
-      roles,
-      { metadata: { name: 'more' }, rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['*'] }] },
-      'may not create roles',
-      jane,
-    )
-    .post('/api/v1/namespaces/$ns/pods', { metadata: { name: 'p' } }, 'may not create', jane)
-    .delete('/api/v1/namespaces/$ns/pods/x', undefined, 'may not delete', jane)
-    .post(reviews, review({ resourceAttributes: { namespace: '$ns', verb: 'get', resource: 'pods' } }), 'review yes')
-    .post(reviews, review({ resourceAttributes: { namespace: '$ns', verb: 'list', resource: 'pods' } }), 'review no')
-    .post(reviews, review({ nonResourceAttributes: { path: '/version', verb: 'get' } }), 'review path')
-    .post(reviews, review({}), 'review nothing')
-    .post(reviews, review({ resourceAttributes: { verb: 'get' }, nonResourceAttributes: { path: '/x' } }), 'review both')
-    .post(
-      reviews,
-      { kind: 'SubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', spec: { resourceAttributes: { verb: 'get' } } },
-      'review nobody',
-    )
-    .post(
-      '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
-      { spec: { resourceAttributes: { namespace: '$ns', verb: 'get', resource: 'pods' } } },
-      'self review',
-      jane,
-    )
-    .post(
-      '/apis/authorization.k8s.io/v1/namespaces/$ns/localsubjectaccessreviews',
-      {
-        metadata: { namespace: '$ns' },
-        spec: { user: 'jane-$run', resourceAttributes: { namespace: '$ns', verb: 'get', resource: 'pods' } },
-      },
-      'local review',
-    )
-    .post(
-      '/apis/authorization.k8s.io/v1/namespaces/$ns/localsubjectaccessreviews',
-      { spec: { user: 'jane-$run', resourceAttributes: { namespace: 'other', verb: 'get', resource: 'pods' } } },
-      'local review elsewhere',
-    )
-    .post('/apis/authentication.k8s.io/v1/selfsubjectreviews', {}, 'who am I', jane)
-    .post('/apis/authentication.k8s.io/v1/tokenreviews', { spec: { token: 'nonsense' } }, 'token review')
-    .post('/apis/authentication.k8s.io/v1/tokenreviews', { spec: {} }, 'token review of nothing')
-    .patch(`${bindings}/jane`, 'merge', { roleRef: { name: 'other' } }, 'role of a binding')
-    .post(
-      bindings,
-      {
-        metadata: { name: 'bad' },
-        subjects: [
-          { kind: 'User', name: '' },
-          { kind: 'Other', name: 'x' },
-          { kind: 'ServiceAccount', name: 'Bad_' },
-        ],
-        roleRef: { kind: 'Other', name: '' },
-      },
-      'bad binding',
-    )
-    .post(
-      roles,
-      {
-        metadata: { name: 'bad' },
-        rules: [{ verbs: [] }, { verbs: ['get'], nonResourceURLs: ['/x'] }, { verbs: ['get'], apiGroups: [''] }],
-      },
-      'bad role',
-    )
-    .build()
+  return (
+    new CaseBuilder('rbac')
+      .get('/api/v1/namespaces/$ns/pods', 'before', jane)
+      .post(roles, { metadata: { name: 'reader' }, rules: [access] }, 'role')
+      .post(
+        bindings,
+        {
+          metadata: { name: 'jane' },
+          subjects: [{ kind: 'User', name: 'jane-$run' }],
+          roleRef: { kind: 'Role', name: 'reader', apiGroup: 'rbac.authorization.k8s.io' },
+        },
+        'binding',
+      )
+      // The original hears of a binding some time after it was written.
+      .get('/api/v1/namespaces/$ns/pods?watch=1&timeoutSeconds=1', 'a second later')
+      .get('/api/v1/namespaces/$ns/pods/x', 'may get', jane)
+      .get('/api/v1/namespaces/$ns/pods', 'may not list', jane)
+      .get('/api/v1/namespaces/$ns/pods/x/log', 'may not log', jane)
+      .get('/api/v1/nodes', 'may not nodes', jane)
+      .get('/apis/apps/v1/namespaces/$ns/deployments/x/scale', 'may not scale', jane)
+      .get('/metrics', 'may not metrics', jane)
+      .get('/version', 'may version', jane)
+      .get('/api', 'may discovery', jane)
+      .post(
+        roles,
+        { metadata: { name: 'more' }, rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['*'] }] },
+        'may not create roles',
+        jane,
+      )
+      .post('/api/v1/namespaces/$ns/pods', { metadata: { name: 'p' } }, 'may not create', jane)
+      .delete('/api/v1/namespaces/$ns/pods/x', undefined, 'may not delete', jane)
+      .post(reviews, review({ resourceAttributes: { namespace: '$ns', verb: 'get', resource: 'pods' } }), 'review yes')
+      .post(reviews, review({ resourceAttributes: { namespace: '$ns', verb: 'list', resource: 'pods' } }), 'review no')
+      .post(reviews, review({ nonResourceAttributes: { path: '/version', verb: 'get' } }), 'review path')
+      .post(reviews, review({}), 'review nothing')
+      .post(reviews, review({ resourceAttributes: { verb: 'get' }, nonResourceAttributes: { path: '/x' } }), 'review both')
+      .post(
+        reviews,
+        { kind: 'SubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', spec: { resourceAttributes: { verb: 'get' } } },
+        'review nobody',
+      )
+      .post(
+        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+        { spec: { resourceAttributes: { namespace: '$ns', verb: 'get', resource: 'pods' } } },
+        'self review',
+        jane,
+      )
+      .post(
+        '/apis/authorization.k8s.io/v1/namespaces/$ns/localsubjectaccessreviews',
+        {
+          metadata: { namespace: '$ns' },
+          spec: { user: 'jane-$run', resourceAttributes: { namespace: '$ns', verb: 'get', resource: 'pods' } },
+        },
+        'local review',
+      )
+      .post(
+        '/apis/authorization.k8s.io/v1/namespaces/$ns/localsubjectaccessreviews',
+        { spec: { user: 'jane-$run', resourceAttributes: { namespace: 'other', verb: 'get', resource: 'pods' } } },
+        'local review elsewhere',
+      )
+      .post('/apis/authentication.k8s.io/v1/selfsubjectreviews', {}, 'who am I', jane)
+      .post('/apis/authentication.k8s.io/v1/tokenreviews', { spec: { token: 'nonsense' } }, 'token review')
+      .post('/apis/authentication.k8s.io/v1/tokenreviews', { spec: {} }, 'token review of nothing')
+      .patch(`${bindings}/jane`, 'merge', { roleRef: { name: 'other' } }, 'role of a binding')
+      .post(
+        bindings,
+        {
+          metadata: { name: 'bad' },
+          subjects: [
+            { kind: 'User', name: '' },
+            { kind: 'Other', name: 'x' },
+            { kind: 'ServiceAccount', name: 'Bad_' },
+          ],
+          roleRef: { kind: 'Other', name: '' },
+        },
+        'bad binding',
+      )
+      .post(
+        roles,
+        {
+          metadata: { name: 'bad' },
+          rules: [{ verbs: [] }, { verbs: ['get'], nonResourceURLs: ['/x'] }, { verbs: ['get'], apiGroups: [''] }],
+        },
+        'bad role',
+      )
+      .build()
+  )
 })()
 
 const apply = ((): Case => {
