@@ -126,6 +126,10 @@ describe('tokens of service accounts', () => {
     })
     await client.resource(secrets).delete('s', { namespace: 'default' })
     expect(((await review()) as { status?: object }).status).not.toMatchObject({ authenticated: true })
+    const spec = { token: 'nonsense' }
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec }
+    const unknown = (await post(cluster, '/apis/authentication.k8s.io/v1/tokenreviews', body)) as { status?: object }
+    expect(unknown.status).toEqual({ error: 'invalid bearer token', user: {} })
   })
 
   it('do not live too shortly', async () => {

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { certificatesigningrequests, type CertificateSigningRequest } from '@k3s/api/types/certificates/v1'
 import { FakeClock } from '@k3s/lifecycle'
-import { createCa, createCertificateRequest, generateKey, readCertificate } from '@k3s/pki'
+import { createCa, createCertificateRequest, generateKey, readCertificate, type CertificateRequestInfo } from '@k3s/pki'
 import { describe, expect, it } from 'vitest'
 import { startWorld } from '../../test/harness.ts'
 import { recognize } from './approving-controller.ts'
@@ -38,7 +38,7 @@ const approved = (request: CertificateSigningRequest): CertificateSigningRequest
   status: { conditions: [{ type: 'Approved', status: 'True', reason: 'ByMe', lastUpdateTime: '2026-01-01T00:00:00Z' }] },
 })
 
-const names = {
+const names: CertificateRequestInfo = {
   commonName: 'system:node:a',
   organizations: ['system:nodes'],
   dnsNames: [],
@@ -51,7 +51,7 @@ describe('signerProblem()', () => {
   const client = 'kubernetes.io/kube-apiserver-client-kubelet'
   const serving = 'kubernetes.io/kubelet-serving'
   const serverUsages = ['digital signature', 'server auth']
-  it.each<[SignerName, Partial<typeof names & { dnsNames: string[]; uris: string[] }>, readonly string[], string | undefined]>([
+  it.each<[SignerName, Partial<CertificateRequestInfo>, readonly string[], string | undefined]>([
     [client, {}, nodeUsages, undefined],
     [client, {}, ['client auth', 'digital signature'], undefined],
     [client, {}, ['client auth'], 'usages did not match [client auth digital signature key encipherment]'],

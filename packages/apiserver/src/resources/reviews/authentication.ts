@@ -34,6 +34,7 @@ export function tokenReviewStrategy(
       const { token } = review.spec
       if (!token) throw badRequest('token is required for TokenReview in authentication')
       const wanted = (review.spec.audiences ?? []).length === 0 ? audiences : (review.spec.audiences ?? [])
+      const errors: string[] = []
       for (const authenticator of authenticators) {
         try {
           const identity = await authenticator.authenticateToken(token, wanted, signal)
@@ -44,10 +45,11 @@ export function tokenReviewStrategy(
           return { ...review, status: { authenticated: true, user: wireUser(authenticated(identity.user)), audiences: shared } }
         } catch (error) {
           if (!isStatusError(error)) throw error
-          return { ...review, status: { authenticated: false, user: {}, error: error.message } }
+          errors.push(error.message) // another one may still know the token
         }
       }
-      return { ...review, status: { authenticated: false, user: {} } }
+      const [first = 'invalid bearer token', ...others] = errors
+      return { ...review, status: { error: others.length === 0 ? first : `[${[first, ...others].join(', ')}]`, user: {} } }
     },
   }
 }
