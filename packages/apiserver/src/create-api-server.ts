@@ -21,6 +21,7 @@ import { serviceDialer } from './custom-resources/conversion/service-dialer.ts'
 import { webhookConverter } from './custom-resources/conversion/webhook-converter.ts'
 import { CustomResources, type CustomResourcesOptions } from './custom-resources/custom-resources.ts'
 import { definitionStrategy } from './custom-resources/definition/strategy.ts'
+import { RequestMetrics } from './http/request-metrics.ts'
 import { listen, type OwnListening } from './http/listen.ts'
 import { YamlReader } from './http/yaml-reader.ts'
 import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
@@ -197,17 +198,7 @@ function makeFront(
     allowAnonymous: options.allowAnonymous ?? true,
     connect: new ConnectProxy(options.nodeConnector),
     logger: parts.logger,
-    durations: metrics.histogram({
-      name: 'apiserver_request_duration_seconds',
-      help: 'Time from the arrival of a request to the end of its answer, in seconds',
-      labels: ['verb', 'resource', 'code'],
-      buckets: [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 60],
-    }),
-    requests: metrics.counter({
-      name: 'apiserver_request_total',
-      help: 'Requests that were answered',
-      labels: ['verb', 'group', 'resource', 'subresource', 'code'],
-    }),
+    metrics: new RequestMetrics(metrics),
     closing,
   })
 }

@@ -1,7 +1,7 @@
-import { METHODS, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
-import type { Counter, Histogram, Logger } from '@k3s/lifecycle'
+import type { Logger } from '@k3s/lifecycle'
 import type { AnonymousPaths } from '../api-server.ts'
 import { authenticate } from '../authentication/authenticate.ts'
 import { separateHeaders } from '../authentication/header-values.ts'
@@ -14,6 +14,7 @@ import { attributesOf, handleCall, type CallPipeline } from '../pipeline/handle-
 import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
 import type { ConnectProxy } from '../connect/connect-proxy.ts'
 import { handleUpgrade } from './handle-upgrade.ts'
+import type { RequestMetrics } from './request-metrics.ts'
 import { auditIdOf, originOf, socketOf } from './request-origin.ts'
 import { readBody } from './read-body.ts'
 import { agentName, parseDurationMs, splitTarget } from './request-parts.ts'
@@ -28,8 +29,7 @@ export interface HttpFrontOptions {
   readonly connect: ConnectProxy
   readonly yaml: YamlReader
   readonly logger: Logger
-  readonly durations: Histogram
-  readonly requests: Counter
+  readonly metrics: RequestMetrics
   /** Aborts when the server closes: watches and streams end, new requests are refused. */
   readonly closing: AbortSignal
 }
@@ -118,6 +118,8 @@ export class HttpFront {
       const handled = await handleCall(pipeline, call, user)
       info = handled.info
       const context: SendContext = { request, response, query, now: () => pipeline.core.clock.now(), headers }
+      const isStream = handled.answer.type === 'connect' || handled.answer.type === 'watch'
+      if (isStream && !response.destroyed) response.once('close', this.#options.metrics.begin(info))
       if (handled.answer.type === 'connect')
         await this.#options.connect.forward(request, response, handled.answer.target, {
           headers: headers(),
@@ -141,17 +143,15 @@ export class HttpFront {
   }
 
   #count(request: HttpRequest, response: HttpResponse, info: RequestInfo | undefined, seconds: number): void {
-    // What was refused is counted by its method, of which HTTP/2 lets clients invent as many as they like.
-    const verb = (info?.verb ?? (METHODS.includes(request.method ?? '') ? request.method : undefined) ?? 'other').toUpperCase()
-    const resource = info?.resource ?? ''
-    this.#options.requests.inc({
-      verb,
-      group: info?.group ?? '',
-      resource,
-      subresource: info?.subresource ?? '',
+    const length = Number(response.getHeader('content-length'))
+    this.#options.metrics.count({
+      method: request.method,
+      info,
+      isDryRun: request.url?.includes('dryRun=') === true,
       code: response.statusCode,
+      seconds,
+      bytes: Number.isFinite(length) ? length : undefined,
     })
-    if (verb !== 'WATCH') this.#options.durations.observe(seconds, { verb, resource, code: response.statusCode })
   }
 
   /** The user of a request, impersonation included. Throws Unauthorized and Forbidden. */
