@@ -46,6 +46,10 @@ const isWhole = values.focus === undefined && values.list === undefined
 /** Tiers that are asked for; undefined: all. */
 const asked = values.tier ?? (isWhole ? 'A' : undefined)
 
+// So that the server that was started ends, too.
+const interrupted = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(`Interrupted by ${name}`)))
+
 async function choose(): Promise<readonly ConformanceTest[]> {
   const focus = values.focus === undefined ? undefined : new RegExp(values.focus)
   const listed = values.list === undefined ? undefined : new Set((await readFile(values.list, 'utf8')).split('\n'))
@@ -78,6 +82,7 @@ async function run(programs: Programs, tests: readonly ConformanceTest[]): Promi
     timeoutMinutes: Number(values.timeout),
     folder: values.output,
     allowedNotReadyNodes: hasNode ? 0 : -1,
+    signal: interrupted.signal,
   })
 }
 

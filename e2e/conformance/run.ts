@@ -23,11 +23,13 @@ export interface RunOptions {
   readonly folder: string
   /** Nodes that need not be Ready; -1: none need be. */
   readonly allowedNotReadyNodes: number
+  /** Interrupts the suite; what was made in the cluster stays. */
+  readonly signal: AbortSignal
 }
 
 /** Runs tests on a cluster. One that did not come to its turn in time is `not run`. */
 export async function runTests(programs: Programs, tests: readonly ConformanceTest[], options: RunOptions): Promise<readonly Outcome[]> {
-  const { folder, processes, timeoutMinutes, kubeconfig, allowedNotReadyNodes } = options
+  const { folder, processes, timeoutMinutes, kubeconfig, allowedNotReadyNodes, signal } = options
   await mkdir(folder, { recursive: true })
   const reportFile = join(folder, 'report.json')
   await rm(reportFile, { force: true })
@@ -38,7 +40,7 @@ export async function runTests(programs: Programs, tests: readonly ConformanceTe
   const args = [...run, programs.suite, '--', ...target, `--allowed-not-ready-nodes=${allowedNotReadyNodes}`]
   // Tests look for kubectl by themselves, too.
   const env = { ...process.env, PATH: `${dirname(programs.kubectl)}:${process.env['PATH'] ?? ''}` }
-  const child = spawn(programs.runner, args, { cwd: folder, env, stdio: ['ignore', output, output] })
+  const child = spawn(programs.runner, args, { cwd: folder, env, stdio: ['ignore', output, output], signal, killSignal: 'SIGINT' })
   await new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve))
   const text = await readFile(reportFile, 'utf8').catch(() => undefined)
   if (text === undefined) {
