@@ -124,12 +124,30 @@ export function badRequest(message: string): StatusError {
   return new StatusError('BadRequest', message)
 }
 
+// Unlike kube-apiserver, which tells all: a body of 3 MiB may be wrong in a million places. The second is in characters.
+const maxCauses = 1000
+const maxCausesLength = 1024 * 1024
+
+/** As many of the causes as an answer has place for, and how many there are besides. */
+function bounded(causes: readonly StatusCause[]): readonly StatusCause[] {
+  let length = 0
+  let count = 0
+  for (const { message = '', field = '' } of causes) {
+    length += message.length + field.length
+    if (count > 0 && (length > maxCausesLength || count === maxCauses)) break
+    count++
+  }
+  if (count === causes.length) return causes
+  return [...causes.slice(0, count), { reason: 'FieldValueInvalid', message: `and ${causes.length - count} more`, field: '' }]
+}
+
 /** `kind` is the object's kind, as upstream's Invalid names it: `Pod "a" is invalid: spec.containers: Required value`. */
 export function invalid(
   subject: { readonly group?: string | undefined; readonly kind: string },
   name: string,
-  causes: readonly StatusCause[],
+  allCauses: readonly StatusCause[],
 ): StatusError {
+  const causes = bounded(allCauses)
   const what = subject.group ? `${subject.kind}.${subject.group}` : subject.kind
   // As upstream: what two rules say alike is said once in the message and twice in the causes.
   const list = [...new Set(causes.map((cause) => `${cause.field ?? ''}: ${cause.message ?? ''}`))]

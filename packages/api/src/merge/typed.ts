@@ -105,10 +105,13 @@ function collect(value: unknown, declared: MergeSchema, path: string[], into: Se
   } else if (schema.kind === 'list') {
     if (!Array.isArray(value)) return
     const elements = value.map((item: unknown) => elementOf(schema, item))
+    const seen = new Set<string>()
+    // What does not make the set larger was in it.
+    const repeated = new Set(elements.filter((element) => seen.size === seen.add(element).size))
     for (const [index, element] of elements.entries()) {
       path.push(element)
       // Duplicates are owned as a whole.
-      if (elements.indexOf(element) === elements.lastIndexOf(element)) collect(value[index], schema.items, path, into)
+      if (!repeated.has(element)) collect(value[index], schema.items, path, into)
       into.add(path)
       path.pop()
     }

@@ -20,6 +20,7 @@ import { readBody } from './read-body.ts'
 import { agentName, parseDurationMs, splitTarget } from './request-parts.ts'
 import { isTrueParameter, parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { sendAnswer, sendError, type HttpRequest, type HttpResponse, type SendContext } from './send-answer.ts'
+import { Warnings } from './warnings.ts'
 import type { YamlReader } from './yaml-reader.ts'
 
 export interface HttpFrontOptions {
@@ -76,7 +77,7 @@ export class HttpFront {
     const { logger, pipeline } = this.#options
     const started = performance.now()
     const auditId = auditIdOf(request)
-    const warnings: string[] = []
+    const warnings = new Warnings()
     // Node sends each element of a list as a header of its own; its types know that of few names only.
     let flow: FlowClass | undefined
     const headers = (): OutgoingHttpHeaders => ({
@@ -85,7 +86,7 @@ export class HttpFront {
       ...(flow === undefined
         ? {}
         : { 'x-kubernetes-pf-flowschema-uid': flow.schemaUid, 'x-kubernetes-pf-prioritylevel-uid': flow.levelUid }),
-      ...(warnings.length === 0 ? {} : { warning: warnings.map(formatWarning) as unknown as string }),
+      ...(warnings.isEmpty ? {} : { warning: warnings.values as unknown as string }),
     })
     const stop = new AbortController()
     const { signal } = stop
@@ -109,7 +110,7 @@ export class HttpFront {
         headers: request.headers,
         readBody: () => readBody(request, signal, this.#options.yaml),
         signal,
-        warn: (message) => void (warnings.includes(message) || warnings.push(message)),
+        warn: (message) => warnings.add(message),
         classified: (of) => (flow = of),
         origin: originOf(request, auditId),
         userAgent: agentName(request.headers['user-agent']),
@@ -210,10 +211,4 @@ function timeoutOf(path: string, query: URLSearchParams): number | undefined {
   if (isTrueParameter(query.get('watch')) || parts.includes('watch') || parts.some((part) => longRunning.has(part))) return undefined
   const wanted = parseDurationMs(query.get('timeout') ?? '')
   return wanted > 0 ? Math.min(maxRequestMs, wanted) : maxRequestMs
-}
-
-/** RFC 7234: code, agent, quoted text. Control characters cannot be in a header. */
-function formatWarning(message: string): string {
-  const text = message.replace(/\p{Cc}+/gu, ' ').replace(/[\\"]/g, (character) => `\\${character}`)
-  return `299 - "${Buffer.from(text, 'utf8').toString('latin1')}"`
 }

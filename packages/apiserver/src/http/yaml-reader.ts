@@ -61,6 +61,11 @@ export class YamlReader {
     this.#options = options
   }
 
+  /** There is a thread. */
+  get isRunning(): boolean {
+    return this.#worker !== undefined
+  }
+
   /** Resolves with the document. Rejects with a BadRequest for what is no YAML, TooManyRequests when too many wait, and the signal's reason. */
   read(bytes: Buffer, signal: AbortSignal): Promise<YamlAsJson> {
     return new Promise<YamlAsJson>((resolve, reject) => {

@@ -8,8 +8,15 @@ const quote = (text: string): string =>
     code === '07' ? '\\a' : code === '0b' ? '\\v' : `\\x${code}`,
   )
 
-const show = (value: unknown): string =>
-  typeof value === 'string' ? quote(value) : value === null || value === undefined ? 'null' : JSON.stringify(value)
+// Characters. Unlike kube-apiserver, which repeats values of any length: a small object may be refused in a thousand places.
+const maxShown = 32 * 1024
+
+const show = (value: unknown): string => {
+  if (value === null || value === undefined) return 'null'
+  if (typeof value === 'string') return quote(value.length > maxShown ? `${value.slice(0, maxShown)}...` : value)
+  const text = JSON.stringify(value)
+  return text.length > maxShown ? `${text.slice(0, maxShown)}...` : text
+}
 
 export function required(field: string, detail = ''): FieldError {
   return { reason: 'FieldValueRequired', message: detail === '' ? 'Required value' : `Required value: ${detail}`, field }

@@ -7,6 +7,9 @@ import { dns1123Label, dns1123Subdomain, labelValue, maskTrailingDash, pathSegme
 /** Largest sum of the sizes of all annotations' keys and values, bytes. */
 const maxAnnotationsBytes = 256 * 1024
 
+// Each repeats the whole list: more would only make the answer as long as the square of the body.
+const maxToldControllers = 10
+
 export interface ObjectMetaRules {
   readonly namespaced: boolean
   /** Format of the name; default: a DNS-1123 subdomain. */
@@ -127,9 +130,10 @@ function validateOwnerReference(reference: OwnerReference, field: string): Field
 function validateOwnerReferences(references: readonly OwnerReference[] | undefined, field: string): FieldError[] {
   const errors: FieldError[] = []
   let controller: string | undefined
+  let controllers = 0
   for (const reference of references ?? []) {
     errors.push(...validateOwnerReference(reference, field))
-    if (reference.controller !== true) continue
+    if (reference.controller !== true || ++controllers > maxToldControllers) continue
     const name = `${reference.kind}/${reference.name}`
     if (controller === undefined) controller = name
     else {
