@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { noLogger } from '@k3s/lifecycle'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { openAudit, openEncryptionConfig, parseApiServerArgs } from './apiserver-args.ts'
 
 describe('--kube-apiserver-arg', () => {
@@ -41,9 +41,25 @@ describe('--kube-apiserver-arg', () => {
     const audit = await open('audit-log-path=-', `audit-policy-file=${policy}`)
     audit?.sinks[0]?.write('{}')
     expect(written).toEqual(['{}\n'])
-    expect(openEncryptionConfig(parseApiServerArgs([]))).toBeUndefined()
-    expect(() => openEncryptionConfig(parseApiServerArgs([`encryption-provider-config=${policy}`]))).toThrow(
+    expect(openEncryptionConfig(parseApiServerArgs([]), io)).toBeUndefined()
+    expect(() => openEncryptionConfig(parseApiServerArgs([`encryption-provider-config=${policy}`]), io)).toThrow(
       'must be a EncryptionConfiguration',
     )
+    const config = join(folder, 'encryption.json')
+    const render = (name: string): string =>
+      JSON.stringify({
+        apiVersion: 'apiserver.config.k8s.io/v1',
+        kind: 'EncryptionConfiguration',
+        resources: [{ resources: ['secrets'], providers: [{ aescbc: { keys: [{ name, secret: Buffer.alloc(32).toString('base64') }] } }] }],
+      })
+    writeFileSync(config, render('key1'))
+    const encryption = openEncryptionConfig(parseApiServerArgs([`encryption-provider-config=${config}`]), io)
+    const sealed = (): string =>
+      Buffer.from(encryption?.transformerOf('/registry/secrets/a/b')?.seal(Buffer.from('x'), '/registry/secrets/a/b') ?? []).toString(
+        'latin1',
+      )
+    expect(sealed()).toMatch(/^k8s:enc:aescbc:v1:key1:/)
+    writeFileSync(config, render('key22'))
+    await vi.waitFor(() => expect(sealed()).toMatch(/^k8s:enc:aescbc:v1:key22:/), { timeout: 20_000, interval: 100 })
   })
 })

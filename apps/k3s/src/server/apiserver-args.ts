@@ -14,6 +14,9 @@ export interface ApiServerArgs {
   readonly encryptionConfigFile: string | undefined
 }
 
+// Upstream looks once a minute when it is not told of changes.
+const reloadIntervalMs = 5000
+
 const names = [
   'audit-policy-file',
   'audit-log-path',
@@ -83,11 +86,30 @@ export async function openAudit(
   return { policy, sinks: [file] }
 }
 
-/** The encryption that `encryption-provider-config` names; undefined without it. Throws a {@link UsageError}. */
-export function openEncryptionConfig({ encryptionConfigFile: file }: ApiServerArgs): EncryptionAtRest | undefined {
+/** The encryption that `encryption-provider-config` names, which follows changes of the file; undefined without it. Throws a {@link UsageError}. */
+export function openEncryptionConfig(
+  { encryptionConfigFile: file }: ApiServerArgs,
+  { logger, stack }: { readonly logger: Logger; readonly stack: AsyncDisposableStack },
+): EncryptionAtRest | undefined {
   if (file === undefined) return undefined
   try {
-    return new EncryptionAtRest(read('encryption-provider-config', file))
+    let known = read('encryption-provider-config', file)
+    const encryption = new EncryptionAtRest(known)
+    const reload = (): void => {
+      try {
+        const text = read('encryption-provider-config', file)
+        if (text === known) return
+        // What is wrong with it is said once.
+        known = text
+        encryption.replace(text)
+        logger.info({ file }, 'Encryption configuration is read anew')
+      } catch (error) {
+        logger.error({ file, err: error }, 'Encryption configuration cannot be read anew; the old one stays')
+      }
+    }
+    const timer = setInterval(reload, reloadIntervalMs).unref()
+    stack.defer(() => clearInterval(timer))
+    return encryption
   } catch (error) {
     if (error instanceof UsageError) throw error
     throw new UsageError(`${error instanceof Error ? error.message : String(error)} ("${file}")`)

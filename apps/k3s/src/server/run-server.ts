@@ -93,7 +93,7 @@ export async function runServer(
   const { server: api, signSecretToken } = await createControlPlaneApi({
     options,
     datastore,
-    encryption: openEncryptionConfig(options.apiServerArgs) ?? encryption.atRest,
+    encryption: openEncryptionConfig(options.apiServerArgs, { logger: part('apiserver'), stack }) ?? encryption.atRest,
     audit: await openAudit(options.apiServerArgs, { stdout: process.stdout, logger: part('audit'), stack }),
     tls,
     tunnel,
