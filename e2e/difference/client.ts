@@ -1,4 +1,4 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 
 /** Where a server listens, and as whom to ask it. */
@@ -43,7 +43,7 @@ export class Client implements Disposable {
     const { url, tls, token } = this.#target
     return new Promise((resolve, reject) => {
       const send = tls === undefined ? httpRequest : httpsRequest
-      const all: Record<string, string | readonly string[]> = { 'user-agent': 'difference/1', accept: 'application/json', ...headers }
+      const all: OutgoingHttpHeaders = { 'user-agent': 'difference/1', accept: 'application/json', ...headers }
       if (token !== undefined) all['authorization'] ??= `Bearer ${token}`
       if (body !== undefined) all['content-length'] = String(Buffer.byteLength(body))
       const { hostname, port } = new URL(url)

@@ -19,6 +19,8 @@ const maxText = 20_000
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
+const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
+
 function ownerOf(entry: unknown): string {
   if (!isRecord(entry)) return ''
   return [entry['manager'], entry['operation'], entry['subresource'], entry['apiVersion']].join(' ')
@@ -157,7 +159,7 @@ export class Normaliser {
       .replaceAll(/(too old resource version: <version>) \(\d+\)/g, '$1')
     if (this.#prefix !== '')
       text = text.replaceAll(
-        new RegExp(`(${RegExp.escape(this.#prefix.replaceAll(this.#run, 'RUN'))})[bcdfghjklmnpqrstvwxz2456789]{5}`, 'g'),
+        new RegExp(`(${escaped(this.#prefix.replaceAll(this.#run, 'RUN'))})[bcdfghjklmnpqrstvwxz2456789]{5}`, 'g'),
         '$1<suffix>',
       )
     for (const [name, replacement] of this.#generated)
