@@ -92,7 +92,7 @@ function validateWebhook(webhook: Webhook, field: string): FieldError[] {
   const { sideEffects, timeoutSeconds } = webhook
   const errors: FieldError[] = []
   const at = `${field}.sideEffects`
-  if (!sideEffects) errors.push(required(at, `must specify one of ${sideEffectClasses.join(', ')}`))
+  if (sideEffects === undefined) errors.push(required(at, `must specify one of ${sideEffectClasses.join(', ')}`))
   else if (!sideEffectClasses.includes(sideEffects)) errors.push(notSupported(at, sideEffects, sideEffectClasses))
   if (timeoutSeconds !== undefined && (timeoutSeconds < 1 || timeoutSeconds > maxTimeoutSeconds)) {
     errors.push(
