@@ -1,4 +1,4 @@
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, stringify, type Document, type SchemaOptions } from 'yaml'
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, stringify, type Document, type SchemaOptions } from 'yaml'
 import { badRequest } from '../status.ts'
 import { isObject } from './decode-object.ts'
 import { decodeJson, decodeObject, headOf, type Decoded, type SchemaPicker } from './json.ts'
@@ -57,20 +57,30 @@ export function readYamlText(text: string): YamlText {
     if (error instanceof RangeError) throw badRequest('error converting YAML to JSON: yaml: document is nested too deep')
     // The library's way to refuse an alias that is unknown, or of which a small document would make a huge object.
     if (error instanceof ReferenceError) throw badRequest(`error converting YAML to JSON: yaml: ${error.message}`)
+    // The library knows only when it merges that there is nothing to merge.
+    if (error instanceof Error && error.message.startsWith('Merge sources'))
+      throw badRequest('error converting YAML to JSON: yaml: map merge requires map or sequence of maps as the value')
     throw error
   }
 }
 
 function read(text: string): YamlText {
   const lines = new LineCounter()
-  const document = parseDocument(text, { version: '1.1', customTags, uniqueKeys: false, lineCounter: lines, stringKeys: false })
+  const document = parseDocument(text, {
+    version: '1.1',
+    customTags,
+    uniqueKeys: false,
+    lineCounter: lines,
+    stringKeys: false,
+    logLevel: 'error',
+  })
   const [error] = document.errors
   if (error !== undefined)
     throw badRequest(
       `error converting YAML to JSON: yaml: ${error.linePos === undefined ? '' : `line ${error.linePos[0].line}: `}${error.message.split('\n')[0] ?? ''}`,
     )
   const duplicates: string[] = []
-  collectDuplicates(document.contents, lines, duplicates)
+  collectDuplicates(document.contents, { document, lines }, duplicates)
   return {
     value: plain(document),
     duplicates: duplicates.length === 0 ? [] : [`yaml: unmarshal errors:\n${duplicates.map((line) => `  ${line}`).join('\n')}`],
@@ -92,17 +102,29 @@ function toJson(value: unknown): unknown {
   return isObject(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)])) : value
 }
 
-function collectDuplicates(node: unknown, lines: LineCounter, into: string[]): void {
-  if (isSeq(node)) for (const item of node.items) collectDuplicates(item, lines, into)
+interface Source {
+  readonly document: Document
+  readonly lines: LineCounter
+}
+
+/** Throws BadRequest for keys that are no scalars, as Go's reader does: the library would make text of them, in a time that is no polynomial of their depth. */
+function collectDuplicates(node: unknown, source: Source, into: string[]): void {
+  const { document, lines } = source
+  if (isSeq(node)) for (const item of node.items) collectDuplicates(item, source, into)
   if (!isMap(node)) return
   const seen = new Set<string>()
   for (const pair of node.items) {
     if (!isPair(pair)) continue
-    const key = isScalar(pair.key) ? String(pair.key.value) : ''
+    const named = isAlias(pair.key) ? pair.key.resolve(document) : pair.key
+    if (isMap(named) || isSeq(named))
+      throw badRequest(
+        `error converting YAML to JSON: yaml: invalid map key: ${isMap(named) ? 'map[interface {}]interface {}' : '[]interface {}'}`,
+      )
+    const key = isScalar(named) ? String(named.value) : ''
     if (seen.has(key))
       into.push(`line ${lineOf(pair.value, lines) ?? lineOf(pair.key, lines) ?? 0}: key ${JSON.stringify(key)} already set in map`)
     seen.add(key)
-    collectDuplicates(pair.value, lines, into)
+    collectDuplicates(pair.value, source, into)
   }
 }
 

@@ -22,9 +22,12 @@ describe('YamlReader', () => {
   it('refuses what takes too long, and reads the next', async () => {
     const reader = open({ maxMs: 1 })
     const long = Buffer.from(`a:\n${Array.from({ length: 40_000 }, (_, at) => `  k${at}: v`).join('\n')}`)
-    await expect(reader.read(long, never)).rejects.toMatchObject({ reason: 'BadRequest', message: expect.stringContaining('too long') as string })
+    await expect(reader.read(long, never)).rejects.toMatchObject({
+      reason: 'BadRequest',
+      message: expect.stringContaining('too long') as string,
+    })
     const other = open()
-    await expect(other.read(Buffer.from('a: [')  , never)).rejects.toMatchObject({ reason: 'BadRequest' })
+    await expect(other.read(Buffer.from('a: ['), never)).rejects.toMatchObject({ reason: 'BadRequest' })
     expect((await other.read(Buffer.from('a: 1'), never)).json.toString()).toBe('{"a":1}')
   })
 

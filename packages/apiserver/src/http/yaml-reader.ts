@@ -122,12 +122,14 @@ export class YamlReader {
 
   #started(): Worker {
     if (this.#worker !== undefined) return this.#worker
-    const url = this.#options.workerUrl ?? new URL(import.meta.url.endsWith('.ts') ? './yaml-worker.ts' : './yaml-worker.js', import.meta.url)
+    const url =
+      this.#options.workerUrl ?? new URL(import.meta.url.endsWith('.ts') ? './yaml-worker.ts' : './yaml-worker.js', import.meta.url)
     const worker = new Worker(url, { name: 'yaml', resourceLimits: { maxOldGenerationSizeMb: maxHeap } })
     worker.unref()
     worker.on('message', (answer: YamlAnswer) => this.#answered(answer))
     worker.on('error', (error) => {
-      if (worker === this.#worker) this.#fail('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'the document is too large' : error)
+      if (worker === this.#worker)
+        this.#fail('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'the document is too large' : error)
     })
     this.#worker = worker
     return worker

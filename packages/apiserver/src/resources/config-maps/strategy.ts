@@ -10,7 +10,7 @@ function validate(map: ConfigMap): FieldError[] {
   let bytes = 0
   for (const [key, value] of Object.entries(map.data ?? {})) {
     errors.push(...configMapKey(key).map((message) => invalidValue(`data[${key}]`, key, message)))
-    if (map.binaryData?.[key] !== undefined) errors.push(invalidValue(`data[${key}]`, key, 'duplicate of key present in binaryData'))
+    if (Object.hasOwn(map.binaryData ?? {}, key)) errors.push(invalidValue(`data[${key}]`, key, 'duplicate of key present in binaryData'))
     bytes += Buffer.byteLength(value)
   }
   for (const [key, value] of Object.entries(map.binaryData ?? {})) {
