@@ -316,8 +316,28 @@ describe('mistakes and mishaps', () => {
     const map = (more: string): string => `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"odd"},${more}}`
 
     it.each<readonly [string, string, string, string, readonly [number, string, RegExp]]>([
-      ['broken JSON', json, '{"kind": nope', '', [400, 'BadRequest', /^couldn't get version\/kind; json parse error: /]],
-      ['an array', json, '[]', '', [400, 'BadRequest', /^couldn't get version\/kind; json parse error: json: cannot unmarshal array/]],
+      [
+        'broken JSON',
+        json,
+        '{"kind": nope',
+        '',
+        [
+          400,
+          'BadRequest',
+          /^the object provided is unrecognized \(must be of type ConfigMap\): couldn't get version\/kind; json parse error: /,
+        ],
+      ],
+      [
+        'an array',
+        json,
+        '[]',
+        '',
+        [
+          400,
+          'BadRequest',
+          /^the object provided is unrecognized \(must be of type ConfigMap\): couldn't get version\/kind; json parse error: json: cannot unmarshal array/,
+        ],
+      ],
       ['200,000 nested arrays', json, '['.repeat(200_000), '', [400, 'BadRequest', /json parse error/]],
       ['200,000 nested objects', json, '{"a":'.repeat(200_000), '', [400, 'BadRequest', /json parse error/]],
       ['broken YAML', 'application/yaml', 'a: [', '', [400, 'BadRequest', /^error converting YAML to JSON: yaml: line 1: /]],
@@ -362,7 +382,11 @@ describe('mistakes and mishaps', () => {
         json,
         '{"kind":"ConfigMap","apiVersion":"v9","metadata":{"name":"odd"}}',
         '',
-        [400, 'BadRequest', /^the API version in the data \(v9\) does not match the expected API version \(v1\)$/],
+        [
+          400,
+          'BadRequest',
+          /^ConfigMap in version "v9" cannot be handled as a ConfigMap: no kind "ConfigMap" is registered for version "v9"/,
+        ],
       ],
       [
         'an unknown field, strictly',

@@ -130,7 +130,16 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
   const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })
   const catalog = catalogOf(() => lazyTable.current)
   const services = serviceDialer(objects, options.nodeConnector, random)
-  const parts: ServerParts = { objects, operations, clock, logger, metrics: options.metrics ?? noMetrics, catalog, services, closing: stopping }
+  const parts: ServerParts = {
+    objects,
+    operations,
+    clock,
+    logger,
+    metrics: options.metrics ?? noMetrics,
+    catalog,
+    services,
+    closing: stopping,
+  }
   const table = new ResourceTable({
     feed,
     // The table asks each strategy about objects of its own type only.
@@ -143,7 +152,18 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
   })
   lazyTable.current = table
   admission.push(...fromParts(options.admission, parts))
-  const core: ApiCore = { datastore, clock, logger, feed, table, registry, objects, operations, random, componentChecks: options.componentChecks }
+  const core: ApiCore = {
+    datastore,
+    clock,
+    logger,
+    feed,
+    table,
+    registry,
+    objects,
+    operations,
+    random,
+    componentChecks: options.componentChecks,
+  }
   const aggregator =
     options.aggregation === undefined
       ? undefined

@@ -128,7 +128,7 @@ describe('tokens of service accounts', () => {
     expect(((await review()) as { status?: object }).status).not.toMatchObject({ authenticated: true })
     const spec = { token: 'nonsense' }
     const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec }
-    const unknown = (await post(cluster, '/apis/authentication.k8s.io/v1/tokenreviews', body)) as { status?: object }
+    const unknown = await post<{ status?: object }>(cluster, '/apis/authentication.k8s.io/v1/tokenreviews', body)
     expect(unknown.status).toEqual({ error: 'invalid bearer token', user: {} })
   })
 

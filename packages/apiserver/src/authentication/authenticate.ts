@@ -1,5 +1,6 @@
 import { StatusError } from '@k3s/api'
 import type { Authenticator, Credentials, UserInfo } from '../auth/auth.ts'
+import { bearerToken } from '../auth/tokens/token-authenticator.ts'
 
 const authenticatedGroup = 'system:authenticated'
 const unauthenticatedGroup = 'system:unauthenticated'
@@ -33,7 +34,8 @@ export async function authenticate(
   }
   const { authorization } = credentials.headers
   if (refusal !== undefined) throw unauthorized(refusal)
-  if (authorization !== undefined || !options.allowAnonymous) throw unauthorized()
+  // A browser shows its token as a WebSocket protocol.
+  if (authorization !== undefined || bearerToken(credentials) !== undefined || !options.allowAnonymous) throw unauthorized()
   return anonymousUser
 }
 

@@ -1,3 +1,4 @@
+import type { PriorityLevelConfiguration } from '@k3s/api/types/flowcontrol/v1'
 import { array, assert as check, integer, property, record, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { allocateSeats } from './allocate-seats.ts'
@@ -189,7 +190,7 @@ describe('flow schemas', () => {
 describe('planRevision()', () => {
   const wanted = suggestedObjects().levels[0]
   if (wanted === undefined) throw new Error('there are suggested levels')
-  const changed = (annotation: string | undefined, generation = 2) => ({
+  const changed = (annotation: string | undefined, generation = 2): PriorityLevelConfiguration => ({
     ...wanted,
     metadata: {
       name: wanted.metadata.name,

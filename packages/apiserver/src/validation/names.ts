@@ -8,7 +8,6 @@ const dns1035Format = '[a-z]([-a-z0-9]*[a-z0-9])?'
 const wildcardFormat = `\\*\\.${subdomainFormat}`
 const keyFormat = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]'
 const labelValueFormat = `(${keyFormat})?`
-const cIdentifierFormat = '[A-Za-z_][A-Za-z0-9_]*'
 const configKeyFormat = '[-._a-zA-Z0-9]+'
 const headerFormat = '[-A-Za-z0-9]+'
 const percentFormat = '[0-9]+%'
@@ -22,7 +21,6 @@ const dns1035Pattern = whole(dns1035Format)
 const wildcardPattern = whole(wildcardFormat)
 const keyPattern = whole(keyFormat)
 const labelValuePattern = whole(labelValueFormat)
-const cIdentifierPattern = whole(cIdentifierFormat)
 const configKeyPattern = whole(configKeyFormat)
 const headerPattern = whole(headerFormat)
 const percentPattern = whole(percentFormat)
@@ -203,20 +201,6 @@ export function envVarName(value: string): string[] {
   return /^[ -<>-~]+$/.test(value)
     ? []
     : ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
-}
-
-export function cIdentifier(value: string): string[] {
-  return cIdentifierPattern.test(value)
-    ? []
-    : [
-        regexError(
-          "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'",
-          cIdentifierFormat,
-          'my_name',
-          'MY_NAME',
-          'MyName',
-        ),
-      ]
 }
 
 export function httpHeaderName(value: string): string[] {

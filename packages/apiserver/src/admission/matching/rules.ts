@@ -1,5 +1,4 @@
 import type { MatchResources, NamedRuleWithOperations, RuleWithOperations } from '@k3s/api/types/admissionregistration/v1'
-import { internalError } from '../../errors.ts'
 import type { Attributes } from './attributes.ts'
 import { kindOf, type Catalog, type GroupVersionKind, type ResourceName } from './catalog.ts'
 
@@ -90,9 +89,4 @@ export function matchResourceRules(match: MatchResources, attributes: Attributes
 /** Groups and kinds as Go prints them: `apps/v1, Kind=Deployment`. */
 export function formatKind({ group, version, kind }: GroupVersionKind): string {
   return `${group}/${version}, Kind=${kind}`
-}
-
-/** There is no such kind to convert to. */
-export function unknownKind(kind: GroupVersionKind): Error {
-  return internalError(`unable to convert to ${formatKind(kind)}: unknown kind`)
 }

@@ -37,13 +37,15 @@ function validateVersion(apiVersion: string, field: string, allowsCore: boolean)
   const parts = apiVersion.split('/')
   const errors: FieldError[] = []
   if (parts.length > 2) errors.push(invalidValue(field, apiVersion, `unexpected GroupVersion string: ${apiVersion}`))
-  else if (!allowsCore && parts.length < 2)
-    errors.push(invalidValue(field, apiVersion, 'apiVersion must specify API group'))
+  else if (!allowsCore && parts.length < 2) errors.push(invalidValue(field, apiVersion, 'apiVersion must specify API group'))
   return errors
 }
 
 /** What is scaled is named by its group, as soon as it is named anew. */
-export function validateTargetVersion({ scaleTargetRef: now }: HorizontalPodAutoscalerSpec, previous?: HorizontalPodAutoscalerSpec): FieldError[] {
+export function validateTargetVersion(
+  { scaleTargetRef: now }: HorizontalPodAutoscalerSpec,
+  previous?: HorizontalPodAutoscalerSpec,
+): FieldError[] {
   const then = previous?.scaleTargetRef
   if (then !== undefined && then.apiVersion === now.apiVersion && then.kind === now.kind) return []
   return validateVersion(now.apiVersion ?? '', 'spec.scaleTargetRef.apiVersion', now.kind === 'ReplicationController')

@@ -59,7 +59,12 @@ function validate({ spec }: Deployment, rules: PodRules): FieldError[] {
   const errors = [
     ...nonNegative('spec.replicas', spec.replicas),
     ...validateWorkloadSelector(spec.selector, 'spec.selector', 'deployment'),
-    ...validateRunningTemplate(spec.template, spec.selector, { field: 'spec.template', owner: 'ReplicaSet', unreadable: 'invalid label selector', rules }),
+    ...validateRunningTemplate(spec.template, spec.selector, {
+      field: 'spec.template',
+      owner: 'ReplicaSet',
+      unreadable: 'invalid label selector',
+      rules,
+    }),
     ...validateStrategy(spec.strategy ?? {}),
     ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
     ...nonNegative('spec.revisionHistoryLimit', spec.revisionHistoryLimit),

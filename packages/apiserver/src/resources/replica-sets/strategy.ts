@@ -19,7 +19,12 @@ function validate({ spec }: ReplicaSet): FieldError[] {
     ...nonNegative('spec.replicas', spec.replicas),
     ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
     ...validateWorkloadSelector(spec.selector, 'spec.selector', 'deployment'),
-    ...validateRunningTemplate(spec.template, spec.selector, { field: 'spec.template', owner: 'ReplicaSet', unreadable: 'invalid label selector', rules: templateRules }),
+    ...validateRunningTemplate(spec.template, spec.selector, {
+      field: 'spec.template',
+      owner: 'ReplicaSet',
+      unreadable: 'invalid label selector',
+      rules: templateRules,
+    }),
   ]
 }
 
