@@ -1,0 +1,40 @@
+/**
+ * Our API server beside a real kube-apiserver on etcd and on kine, in one run and under one load:
+ * `node --conditions=@k3s/source bench/api-server.ts [--write] [--seconds 10] [--objects 5000] [--watchers 200] [--only NAME]`.
+ * `--write` puts a table and a plot into docs/. Without Go only ours is measured, and it says so.
+ */
+import { parseArgs } from 'node:util'
+import { runLoad } from './load.ts'
+import { describe, writeDocs, type Footprint, type Measurement } from './report.ts'
+import { targets } from './targets.ts'
+
+const { values } = parseArgs({
+  options: {
+    write: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '10' },
+    objects: { type: 'string', default: '5000' },
+    watchers: { type: 'string', default: '200' },
+    only: { type: 'string', default: '' },
+  },
+})
+const options = {
+  clients: 32,
+  seconds: Number(values.seconds),
+  objects: Number(values.objects),
+  watchers: Number(values.watchers),
+  valueBytes: 1000,
+}
+const measurements: Measurement[] = []
+const footprints: Footprint[] = []
+for (const [name, start] of targets()) {
+  if (!name.includes(values.only)) continue
+  await using target = await start()
+  await runLoad({ ...options, address: target.address }, (result) => {
+    const measurement = { target: name, ...result }
+    measurements.push(measurement)
+    console.log(describe(measurement))
+  })
+  footprints.push({ target: name, startMs: target.startMs, rss: target.rss() })
+  console.log(`${name}: ready after ${target.startMs.toFixed(0)} ms, ${target.rss().toFixed(0)} MiB`)
+}
+if (values.write) writeDocs(measurements, footprints, options)
