@@ -27,7 +27,7 @@ async function start(): Promise<Cluster> {
   const server = await startHttps(builtInParts({ serviceCidrs: ['10.43.0.0/16'], serviceAccounts }))
   const { client } = server
   for (const namespace of ['a', 'b']) {
-    await client.resource(namespaces).create({ metadata: { name: namespace } })
+    await client.resource(namespaces).create({ metadata: { name: namespace }, spec: {} })
     for (const name of ['mine', 'other', 'third']) {
       await client.resource(configmaps).create({ metadata: { name, namespace }, data: { from: `map-${namespace}` } })
       await client.resource(secrets).create({ metadata: { name, namespace }, stringData: { from: `secret-${namespace}-${name}` } })
