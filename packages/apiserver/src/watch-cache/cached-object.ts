@@ -25,6 +25,8 @@ export class CachedObject {
   /** The same for all that differ in nothing but the resourceVersion. */
   readonly content: object
   #parsed: WeakRef<KubernetesObject> | undefined
+  /** Kept for longer than the parsed object: selectors ask again and again, and most of what they parse is not wanted. */
+  #labels: Readonly<Record<string, string>> | undefined
 
   constructor(resource: StoredResource, key: string, revision: number, bytes: Buffer, content: object = {}) {
     this.resource = resource
@@ -70,6 +72,11 @@ export class CachedObject {
     return object
   }
 
+  /** Its labels, frozen; remembered from the first time on. */
+  get labels(): Readonly<Record<string, string>> {
+    return (this.#labels ??= this.object.metadata.labels ?? noLabels)
+  }
+
   /** Takes over a parsed form that equals the bytes, so that it is not parsed again. */
   adopt(object: KubernetesObject): void {
     if (this.#parsed?.deref() === undefined) this.#parsed = new WeakRef(object)
@@ -109,6 +116,8 @@ export class CachedObject {
 }
 
 const protobufMagic = Buffer.from('k8s\0', 'latin1')
+const noLabels: Readonly<Record<string, string>> = Object.freeze({})
+
 const versionHead = /^\{"apiVersion":"([^"\\]*)",/
 
 /** The version that a stored value is in. */

@@ -23,7 +23,7 @@ type Predicate = (object: CachedObject) => boolean
 export function parseSelection(strategy: ResourceStrategy, request: SelectionRequest): Selection {
   const { type } = strategy
   const { view } = request
-  const shown = (object: CachedObject): KubernetesObject => (view === undefined ? object : preparedView(view, object)).object
+  const shown = (object: CachedObject): CachedObject => (view === undefined ? object : preparedView(view, object))
   const predicates: Predicate[] = []
   let keyPrefix = type.namespaced && request.namespace !== '' ? `${request.namespace}/` : ''
   if (request.name !== undefined && request.name !== '') predicates.push((object) => object.name === request.name)
@@ -39,11 +39,11 @@ export function parseSelection(strategy: ResourceStrategy, request: SelectionReq
       const label = request.fieldLabels === undefined ? field : (request.fieldLabels[field] ?? '')
       const read = selectableField(strategy, label)
       if (read === undefined) throw unsupportedField(strategy, field, view !== undefined)
-      predicates.push((object) => (read(shown(object)) === value) === isEqual)
+      predicates.push((object) => (read(shown(object).object) === value) === isEqual)
     }
   }
   const labels = parseLabelSelector(request.labelSelector)
-  if (labels.length > 0) predicates.push((object) => matchesSelector(labels, shown(object).metadata.labels))
+  if (labels.length > 0) predicates.push((object) => matchesSelector(labels, shown(object).labels))
   return {
     keyPrefix,
     isEverything: predicates.length === 0,
