@@ -1,3 +1,7 @@
+/**
+ * One valid object of every resource that is served.
+ * Longer than files here are: it is a table, one entry a resource, which nobody reads from end to end.
+ */
 import type { JsonObject } from '../case.ts'
 
 /** A valid object of one resource, as small as is interesting. Its metadata is filled in by who uses it. */

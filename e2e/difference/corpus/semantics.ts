@@ -1,3 +1,7 @@
+/**
+ * What the rules of each kind make of objects that are wrong or special in one way.
+ * Longer than files here are: it is data, one block a kind, which nobody reads from end to end.
+ */
 import { CaseBuilder, type Area, type Case, type Json, type JsonObject } from '../case.ts'
 
 const container: JsonObject = { name: 'c', image: 'registry.example/app:1' }

@@ -29,4 +29,5 @@ const server = createServer((client) => {
   pass(database, client)
 })
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port })) // listens on TCP
+// Whoever started it is gone.
 process.on('disconnect', () => process.exit())

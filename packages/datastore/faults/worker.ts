@@ -40,6 +40,7 @@ let [written, unknown] = [0, 0]
 const stopping = new AbortController()
 let isStopped = false
 process.on('message', () => stopping.abort())
+// Whoever started it is gone.
 process.on('disconnect', () => process.exit())
 
 const store = await openDatastore(settings.dsn)

@@ -70,6 +70,7 @@ function findPrograms(given: string | undefined): string {
     execFileSync('go', ['version'], { stdio: 'ignore' })
   } catch {
     say('NOT RUN: kube-apiserver is not built yet, and building it needs Go, which is not in PATH')
+    // A code of its own: neither passed nor failed.
     process.exit(3)
   }
   build(folder)

@@ -2,13 +2,11 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { openDatastore } from '@k3s/datastore'
-import type { Datastore, KeyRange, WatchEvent } from '@k3s/datastore'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Datastore, WatchEvent } from '@k3s/datastore'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startProxy } from './servers/tcp-proxy.ts'
+import { eventually, everything } from './sql-servers.ts'
 import type { SqlServer } from './sql-servers.ts'
-
-const everything: KeyRange = { start: Buffer.from('\0'), end: new Uint8Array(0) }
-const eventually = async (check: () => void | Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 30_000, interval: 5 })
 
 /** Declares the tests of what becomes of a datastore when its database, or the way to it, fails; every SQL database passes them. */
 export function describeOutages(name: string, start: () => Promise<SqlServer>): void {

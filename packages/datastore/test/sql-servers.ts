@@ -14,8 +14,10 @@ export interface SqlServer extends AsyncDisposable {
   readonly resume: () => void
 }
 
-const everything: KeyRange = { start: Buffer.from('\0'), end: new Uint8Array(0) }
-const eventually = async (check: () => void | Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 30_000, interval: 5 })
+/** All keys. */
+export const everything: KeyRange = { start: Buffer.from('\0'), end: new Uint8Array(0) }
+/** Repeats a check until it holds, for 30 seconds at most. */
+export const eventually = async (check: () => void | Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 30_000, interval: 5 })
 
 /** Declares the tests of several servers on one database, which every SQL database passes. */
 export function describeSeveralServers(name: string, start: () => Promise<SqlServer>): void {

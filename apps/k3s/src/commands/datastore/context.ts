@@ -3,6 +3,7 @@ import { UsageError } from '../../errors.ts'
 import { datastoreError } from '../../explain.ts'
 import type { DatastoreOptions } from '../../server/server-options.ts'
 import { sqliteWorker } from '../../sqlite-worker.ts'
+import { withStopSignal } from '../run-until-signal.ts'
 
 export interface Output {
   readonly isTTY?: boolean | undefined
@@ -43,22 +44,11 @@ export function required(value: string | undefined, name: string): string {
  * Failures of datastores become sentences.
  */
 export async function runOnce(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const stop = new AbortController()
-  const onSignal = (name: NodeJS.Signals): void => {
-    if (stop.signal.aborted) process.exit(1)
-    stop.abort(new Error(`Stopped by ${name}`))
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
-  // What it waits for may hold no handle, such as a thread that is idle for the moment.
-  const keep = setInterval(() => {}, 2 ** 30)
-  try {
-    await work(stop.signal)
-  } catch (error) {
-    throw datastoreError(error)
-  } finally {
-    clearInterval(keep)
-    process.off('SIGTERM', onSignal)
-    process.off('SIGINT', onSignal)
-  }
+  await withStopSignal('Stopped by', async (signal) => {
+    try {
+      await work(signal)
+    } catch (error) {
+      throw datastoreError(error)
+    }
+  })
 }
