@@ -3,7 +3,8 @@ import type { AddressInfo, Socket } from 'node:net'
 import { openDatastore } from '@k3s/datastore'
 import type { Datastore } from '@k3s/datastore'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { freePort, startEtcd } from './servers/etcd.ts'
+import { startEtcd } from './servers/etcd.ts'
+import { freePort } from './servers/free-port.ts'
 import type { EtcdServer } from './servers/etcd.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { openDatastore } from '@k3s/datastore'
 import type { DatabaseServerOptions, Datastore } from '@k3s/datastore'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { freePort, makeCertificates, startEtcd } from './servers/etcd.ts'
+import { makeCertificates, startEtcd } from './servers/etcd.ts'
+import { freePort } from './servers/free-port.ts'
 import type { EtcdCertificates, EtcdServer } from './servers/etcd.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'etcd-tls-'))

@@ -13,7 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { serveEtcd } from '../src/etcd-server/index.ts'
 import { openDatastore } from '../src/index.ts'
-import { freePort } from './servers/etcd.ts'
+import { freePort } from './servers/free-port.ts'
 
 const kubernetesVersion = 'v1.36.3'
 const stagingVersion = kubernetesVersion.replace('v1.', 'v0.')
