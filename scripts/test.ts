@@ -27,6 +27,7 @@ const staticChecks: readonly (readonly [string, readonly string[]])[] = [
   ['lint', ['oxlint', '--type-aware']],
   ['format', ['oxfmt', '--check', '.']],
   ['layers', [...node, 'scripts/check-layers.ts']],
+  ['long lists', [...node, 'scripts/check-spreads.ts']],
   ['unused code', ['knip']],
   ['examples in READMEs', [...node, 'scripts/check-readmes.ts']],
   ['packaging', [...node, 'scripts/check-packages.ts']],

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import { noLogger, noMetrics, systemClock } from '@k3s/lifecycle'
+import { append, noLogger, noMetrics, systemClock } from '@k3s/lifecycle'
 import { Aggregator } from './aggregation/aggregator.ts'
 import { apiServiceStrategy } from './aggregation/api-service-strategy.ts'
 import { keepAggregation } from './aggregation/keep-aggregation.ts'
@@ -70,7 +70,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     throw error
   }
   const keeping = options.aggregation === undefined ? undefined : keepAggregation({ core, options, signal: stopping.signal })
-  const handler = await createRequestHandler(front)
+  const handler = createRequestHandler(front)
   const listeners = new Set<OwnListening>()
 
   // Shutdown: 1. no new connections, 2. watches and in-process calls end, 3. running requests finish or their time is up, 4. what is left is cut, 5. background work ends.
@@ -151,7 +151,7 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
     eventTtlSeconds: options.eventTtlSeconds ?? defaultEventTtlSeconds,
   })
   lazyTable.current = table
-  admission.push(...fromParts(options.admission, parts))
+  append(admission, fromParts(options.admission, parts))
   const core: ApiCore = {
     datastore,
     clock,

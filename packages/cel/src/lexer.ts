@@ -143,16 +143,20 @@ function unescape(text: string, fail: (message: string) => never): string {
 function bytesOf(text: string, isRaw: boolean, fail: (message: string) => never): number[] {
   if (isRaw) return [...Buffer.from(text, 'utf8')]
   const bytes: number[] = []
+  // Not as arguments of one call: a literal may be longer than those may be many.
+  const add = (part: string): void => {
+    for (const byte of Buffer.from(part, 'utf8')) bytes.push(byte)
+  }
   let at = 0
   for (const match of text.matchAll(escape)) {
-    bytes.push(...Buffer.from(text.slice(at, match.index), 'utf8'))
+    add(text.slice(at, match.index))
     const [whole, x, upper, , , octal] = match
     const hex = x ?? upper
     if (hex !== undefined) bytes.push(Number.parseInt(hex, 16))
     else if (octal !== undefined) bytes.push(Number.parseInt(octal, 8))
-    else bytes.push(...Buffer.from(unescape(whole, fail), 'utf8'))
+    else add(unescape(whole, fail))
     at = match.index + whole.length
   }
-  bytes.push(...Buffer.from(text.slice(at), 'utf8'))
+  add(text.slice(at))
   return bytes
 }

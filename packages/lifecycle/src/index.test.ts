@@ -5,8 +5,11 @@ it('exports nothing by accident', async () => {
     [
       "BoundedQueue",
       "FakeClock",
+      "append",
       "backoffDelay",
+      "greatestOf",
       "invariant",
+      "leastOf",
       "noLogger",
       "noMetrics",
       "retry",

@@ -3,6 +3,7 @@ import type { ReplicaSet, StatefulSet } from '@k3s/api/types/apps/v1'
 import type { PodDisruptionBudget } from '@k3s/api/types/policy/v1'
 import type { StorageClass } from '@k3s/api/types/storage/v1'
 import type { Lister } from '@k3s/client'
+import { greatestOf } from '@k3s/lifecycle'
 import type { NodeInfo } from './node-info.ts'
 import type { VolumePromises } from './plugins/volume-binding.ts'
 import type { PodInfo } from './pod-info.ts'
@@ -102,7 +103,7 @@ export function isRejection(result: object): result is Rejection {
 
 /** Scales scores so that the best is {@link maxScore}; `reverse` makes the best the lowest. All 0 stays 0, or becomes all best. */
 export function normalizeScores(scores: number[], order: 'asIs' | 'reverse'): void {
-  const best = Math.max(0, ...scores)
+  const best = Math.max(0, greatestOf(scores))
   for (const [index, score] of scores.entries()) {
     const scaled = best === 0 ? 0 : Math.trunc((maxScore * score) / best)
     scores[index] = order === 'reverse' ? maxScore - scaled : scaled

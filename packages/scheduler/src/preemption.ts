@@ -1,5 +1,6 @@
 import { matchesSelector, selectorOf } from '@k3s/api'
 import type { PodDisruptionBudget } from '@k3s/api/types/policy/v1'
+import { leastOf } from '@k3s/lifecycle'
 import { Trial, type Filters } from './filters.ts'
 import { fitMessage } from './fit-message.ts'
 import type { NotFound } from './find-node.ts'
@@ -178,12 +179,12 @@ export function pickVictims(candidates: readonly Victims[], nowMs: number): Vict
     // All priorities are made positive, so that many pods of negative priority do not look better than one.
     ({ pods }) => pods.reduce((sum, { priority }) => sum + priority + 2 ** 31, 0),
     ({ pods }) => pods.length,
-    ({ pods }) => -Math.min(...pods.filter(({ priority }) => priority === pods[0]?.priority).map((pod) => startOf(pod, nowMs))),
+    ({ pods }) => -leastOf(pods.filter(({ priority }) => priority === pods[0]?.priority).map((pod) => startOf(pod, nowMs))),
   ]
   let best = candidates
   for (const measure of measures) {
     if (best.length <= 1) break
-    const least = Math.min(...best.map(measure))
+    const least = leastOf(best.map(measure))
     best = best.filter((candidate) => measure(candidate) === least)
   }
   return best[0]

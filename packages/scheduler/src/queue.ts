@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Pod } from '@k3s/api/types/core/v1'
-import type { Clock, Gauge } from '@k3s/lifecycle'
+import { leastOf, type Clock, type Gauge } from '@k3s/lifecycle'
 import type { ClusterEvent, Plugin } from './framework.ts'
 import { KeyedHeap } from './keyed-heap.ts'
 import { podInfoOf, type PodInfo } from './pod-info.ts'
@@ -238,7 +238,7 @@ export class SchedulingQueue {
       this.#errorBackoff.peek()?.notBefore,
       this.#unschedulable.size > 0 ? now + flushMs : undefined,
     ]
-    const at = Math.min(...due.map((time) => time ?? Infinity))
+    const at = leastOf(due.map((time) => time ?? Infinity))
     if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return
     this.#timer?.stop.abort()
     const stop = new AbortController()

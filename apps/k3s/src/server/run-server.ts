@@ -5,7 +5,7 @@ import { nodes, secrets } from '@k3s/api/types/core/v1'
 import { hasReason } from '@k3s/api'
 import type { Client } from '@k3s/client'
 import { openDatastore, type Datastore } from '@k3s/datastore'
-import { runAll, type Logger, type Service } from '@k3s/lifecycle'
+import { append, runAll, type Logger, type Service } from '@k3s/lifecycle'
 import { createSupervisor, ensureNodePassword, ensureNodePasswordFile } from '@k3s/node-registration'
 import type { KeyPair } from '@k3s/pki'
 import { createTunnelServer } from '@k3s/tunnel'
@@ -159,7 +159,7 @@ export async function runServer(
         `Cannot run node "${node.nodeName}" here: another machine joined the cluster under this name; give another one with --node-name or --with-node-id`,
       )
     }
-    services.push(...(await ownNode(api, options, node, tls, logger, metrics)))
+    append(services, await ownNode(api, options, node, tls, logger, metrics))
   }
   await runAll(services, signal, () => {
     isReady = true

@@ -91,7 +91,8 @@ function struct(value: unknown, type: TypeSchema, context: Context): JsonObject 
       fillZero(result, field)
       continue
     }
-    context.stack.push(...field.embeddedBy, name)
+    for (const part of field.embeddedBy) context.stack.push(part)
+    context.stack.push(name)
     const converted = convertValue(given, field.value, field, context)
     context.stack.length -= field.embeddedBy.length + 1
     if (field.omitsZero && !field.isPointer && isZero(converted, field.value)) continue

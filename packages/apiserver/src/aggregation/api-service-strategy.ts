@@ -1,4 +1,5 @@
 import { apiservices, type APIService, type APIServiceCondition } from '@k3s/api/types/apiregistration/v1'
+import { append } from '@k3s/lifecycle'
 import type { FieldError, ResourceStrategy } from '../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../resources/shared/columns.ts'
 import { keepStatus } from '../resources/shared/status-rules.ts'
@@ -47,8 +48,8 @@ function validate({ metadata, spec }: APIService): FieldError[] {
   if (metadata.name !== '' && pathSegment(metadata.name).length === 0 && metadata.name !== wanted)
     errors.push(invalidValue('metadata.name', metadata.name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`))
   if (group === '' && version !== 'v1') errors.push(required('spec.group', 'only v1 may have an empty group and it better be legacy kube'))
-  if (group !== '') errors.push(...invalids('spec.group', group, dns1123Subdomain(group)))
-  errors.push(...invalids('spec.version', version, dns1035Label(version)))
+  if (group !== '') append(errors, invalids('spec.group', group, dns1123Subdomain(group)))
+  append(errors, invalids('spec.version', version, dns1035Label(version)))
   const { groupPriorityMinimum = 0, versionPriority = 0 } = spec as Partial<typeof spec> // clients may leave them out
   if (groupPriorityMinimum <= 0 || groupPriorityMinimum > 20_000)
     errors.push(invalidValue('spec.groupPriorityMinimum', groupPriorityMinimum, 'must be positive and less than 20000'))

@@ -1,3 +1,4 @@
+import { greatestOf } from '@k3s/lifecycle'
 import { compareVersions } from '../registry/versions/compare-versions.ts'
 
 /** Where a group version stands among the others: higher first. */
@@ -69,7 +70,7 @@ export interface RankedGroup<V extends RankedVersion> {
  */
 export function rankGroups<V extends RankedVersion>(versions: readonly V[], tie: 'service' | 'group'): readonly RankedGroup<V>[] {
   const groups = [...Map.groupBy(versions, ({ group }) => group)].map(([group, members]) => {
-    const priority = Math.max(...members.map((member) => member.priority.group))
+    const priority = greatestOf(members.map((member) => member.priority.group))
     const names = members.filter((member) => member.priority.group === priority).map(({ version }) => apiServiceName(group, version))
     return {
       group,

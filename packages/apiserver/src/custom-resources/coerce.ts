@@ -1,4 +1,5 @@
 import { badRequest } from '@k3s/api'
+import { append } from '@k3s/lifecycle'
 import { isObject } from '../json.ts'
 import { coerceMetadata, MetadataError, readMetadata } from './schema/object-meta.ts'
 import { prune, pruneNulls } from './schema/prune.ts'
@@ -25,7 +26,7 @@ export function coerceResource(object: JsonMap, schema: Schema | undefined, { is
     try {
       const read = readMetadata(object['metadata'], '', { dropInvalid: isStored })
       metadata = read.metadata
-      unknown.push(...read.unknown)
+      append(unknown, read.unknown)
     } catch (error) {
       if (!(error instanceof MetadataError)) throw error
       throw badRequest(
@@ -33,14 +34,14 @@ export function coerceResource(object: JsonMap, schema: Schema | undefined, { is
       )
     }
   }
-  unknown.push(...prune(object, schema, { isRoot: true }))
+  append(unknown, prune(object, schema, { isRoot: true }))
   pruneNulls(object, schema)
   const { problem, unknown: inner } = coerceMetadata(object, schema, { isRoot: false, dropInvalid: isStored })
   if (problem !== undefined)
     throw badRequest(
       `${kind ?? ''} in version ${JSON.stringify(versionOf(apiVersion))} cannot be handled as a ${kind ?? ''}: ${problem.field ?? ''}: ${problem.message ?? ''}`,
     )
-  unknown.push(...inner)
+  append(unknown, inner)
   if (kind !== undefined) object['kind'] = kind
   if (apiVersion !== undefined) object['apiVersion'] = apiVersion
   if (isStored && metadata !== undefined) metadata['generation'] ??= 1

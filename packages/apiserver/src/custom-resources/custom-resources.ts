@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasReason } from '@k3s/api'
 import { customresourcedefinitions, type CustomResourceDefinition } from '@k3s/api/types/apiextensions/v1'
-import { invariant } from '@k3s/lifecycle'
+import { append, invariant } from '@k3s/lifecycle'
 import { serverUser } from '../registry/resource-operations.ts'
 import { deleteObject } from '../registry/delete-object.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
@@ -114,16 +114,16 @@ export class CustomResources {
       }
       // Watches go on while a definition is being deleted: they tell how its objects go.
       const goesOn = known !== undefined && isSameShape ? known : undefined
-      if (goesOn !== undefined) gone.push(...goesOn.served)
-      else if (known !== undefined) gone.push(...this.#retire(known, known.uid !== uid))
+      if (goesOn !== undefined) append(gone, goesOn.served)
+      else if (known !== undefined) append(gone, this.#retire(known, known.uid !== uid))
       groups.add(definition.spec.group)
       const next = this.#serve(definition, { uid, revision: object.revision, fingerprint, goesOn })
       this.#known.set(object.key, next)
-      added.push(...next.served)
+      append(added, next.served)
     }
     for (const [name, known] of this.#known) {
       if (present.has(name)) continue
-      gone.push(...this.#retire(known, true))
+      append(gone, this.#retire(known, true))
       this.#known.delete(name)
       this.#settled.delete(name)
       groups.add(name.slice(name.indexOf('.') + 1))

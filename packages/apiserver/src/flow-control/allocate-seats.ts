@@ -1,3 +1,4 @@
+import { greatestOf } from '@k3s/lifecycle'
 /** One level's part in a division of seats: `lower` ≤ what it gets ≤ `upper`. */
 export interface SeatClaim {
   readonly lower: number
@@ -22,7 +23,7 @@ export function allocateSeats(total: number, claims: readonly SeatClaim[]): Seat
     claims.map(({ lower, upper, target }) => Math.max(lower, Math.min(upper, fraction * Math.max(target, minTarget))))
   const sumOf = (seats: readonly number[]): number => seats.reduce((sum, one) => sum + one, 0)
   let low = 0
-  let high = Math.max(1, ...claims.map(({ upper, target }) => upper / Math.max(target, minTarget)))
+  let high = Math.max(1, greatestOf(claims.map(({ upper, target }) => upper / Math.max(target, minTarget))))
   if (sumOf(at(low)) >= total) return { seats: at(low), fairFraction: low }
   if (sumOf(at(high)) <= total) return { seats: at(high), fairFraction: high }
   // The sum grows with the fraction: halving finds it to the last bit.

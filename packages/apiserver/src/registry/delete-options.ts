@@ -1,4 +1,5 @@
 import { badRequest, invalid } from '@k3s/api'
+import { append } from '@k3s/lifecycle'
 import { isTrueParameter } from '../http/request-info.ts'
 import { invalidValue, notSupported } from '../validation/field-error.ts'
 import type { FieldError } from './strategy.ts'
@@ -34,7 +35,7 @@ export function parseDeletion(body: Readonly<Record<string, unknown>> | undefine
   if (propagationPolicy !== undefined && propagationPolicy !== null && !isPolicy(propagationPolicy))
     errors.push(notSupported('propagationPolicy', propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil']))
   const dryRuns = Array.isArray(dryRun) ? dryRun.map(String) : []
-  errors.push(...validateDryRun(dryRuns))
+  append(errors, validateDryRun(dryRuns))
   if (errors.length > 0) throw invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', errors)
   return {
     // Negative values mean one second, as upstream.

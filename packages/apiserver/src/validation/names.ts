@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 /** Formats of names, labels and the like, with apimachinery's messages. Each function returns what is wrong; an empty list means valid. */
 
 const labelFormat = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
@@ -151,7 +152,10 @@ export function qualifiedName(value: string): string[] {
   const prefix = parts.length === 2 ? parts[0] : undefined
   if (prefix === '') problems.push('prefix part must be non-empty')
   else if (prefix !== undefined)
-    problems.push(...dns1123Subdomain(prefix).map((problem) => `prefix part ${problem.replace(/ characters$/, ' bytes')}`))
+    append(
+      problems,
+      dns1123Subdomain(prefix).map((problem) => `prefix part ${problem.replace(/ characters$/, ' bytes')}`),
+    )
   if (name === '') problems.push('name part must be non-empty')
   else if (name.length > 63) problems.push('name part must be no more than 63 bytes')
   if (!keyPattern.test(name)) problems.push(`name part ${regexError(keyMessage, keyFormat, ...keyExamples)}`)

@@ -1,4 +1,5 @@
 import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from '@k3s/api/types/meta/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, required, tooLong } from './field-error.ts'
 import type { FieldError } from '../registry/strategy.ts'
 import { immutable, invalids, nonNegative } from './fields.ts'
@@ -28,12 +29,12 @@ export function validateObjectMeta(metadata: ObjectMeta, rules: ObjectMetaRules)
   const { name = '', namespace = '', generateName = '' } = metadata
   const errors: FieldError[] = []
   if (generateName !== '' && rules.declaresName !== true)
-    errors.push(...invalids('metadata.generateName', generateName, validateName(maskTrailingDash(generateName))))
+    append(errors, invalids('metadata.generateName', generateName, validateName(maskTrailingDash(generateName))))
   if (name === '') errors.push(required('metadata.name', 'name or generateName is required'))
-  else errors.push(...invalids('metadata.name', name, rules.declaresName === true ? validateName(name).map(inBytes) : validateName(name)))
+  else append(errors, invalids('metadata.name', name, rules.declaresName === true ? validateName(name).map(inBytes) : validateName(name)))
   if (rules.namespaced) {
     if (namespace === '') errors.push(required('metadata.namespace'))
-    else errors.push(...invalids('metadata.namespace', namespace, dns1123Label(namespace)))
+    else append(errors, invalids('metadata.namespace', namespace, dns1123Label(namespace)))
   } else if (namespace !== '') errors.push(forbiddenField('metadata.namespace', 'not allowed on this type'))
   // Not as arguments of a call, of which there may be a hundred thousand: a body may be wrong in more places.
   return [
@@ -107,7 +108,7 @@ export function validateAnnotations(annotations: Readonly<Record<string, string>
   const errors: FieldError[] = []
   let bytes = 0
   for (const [key, value] of Object.entries(annotations ?? {})) {
-    errors.push(...invalids(field, key, qualifiedName(key.toLowerCase())))
+    append(errors, invalids(field, key, qualifiedName(key.toLowerCase())))
     bytes += Buffer.byteLength(key) + Buffer.byteLength(value)
   }
   if (bytes > maxAnnotationsBytes) errors.push(tooLong(field, maxAnnotationsBytes))
@@ -133,7 +134,7 @@ function validateOwnerReferences(references: readonly OwnerReference[] | undefin
   let controller: string | undefined
   let controllers = 0
   for (const reference of references ?? []) {
-    errors.push(...validateOwnerReference(reference, field))
+    append(errors, validateOwnerReference(reference, field))
     if (reference.controller !== true || ++controllers > maxToldControllers) continue
     const name = `${reference.kind}/${reference.name}`
     if (controller === undefined) controller = name
@@ -193,7 +194,7 @@ function validateManagedFields(entries: readonly ManagedFieldsEntry[] | undefine
     if (entry.fieldsType !== undefined && entry.fieldsType !== '' && entry.fieldsType !== 'FieldsV1') {
       errors.push(invalidValue(`${at}.fieldsType`, entry.fieldsType, 'must be `FieldsV1`'))
     }
-    errors.push(...validateFieldManager(entry.manager ?? '', `${at}.manager`))
+    append(errors, validateFieldManager(entry.manager ?? '', `${at}.manager`))
     if ((entry.subresource ?? '').length > 256) errors.push(tooLong(`${at}.subresource`, 256))
     return errors
   })

@@ -1,5 +1,6 @@
 import type { CertificateRequestInfo } from '@k3s/pki'
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from '@k3s/api/types/certificates/v1'
+import { leastOf } from '@k3s/lifecycle'
 
 /** Signers that Kubernetes brings itself. */
 export const signerNames = [
@@ -142,6 +143,6 @@ export function endOf(request: CertificateSigningRequest, certificateEndMs: numb
     ...updated('Approved', certificate ? settledMs : pendingMs),
     ...(isApproved && certificate && certificateEndMs !== undefined ? [certificateEndMs] : []),
   ]
-  const end = Math.min(...ends)
+  const end = leastOf(ends)
   return Number.isFinite(end) ? end : undefined
 }

@@ -2,7 +2,7 @@ import { matchesSelector, objectKey, selectorOf } from '@k3s/api'
 import { controllerrevisions, daemonsets, type DaemonSet } from '@k3s/api/types/apps/v1'
 import { nodes, pods, type Node, type Pod } from '@k3s/api/types/core/v1'
 import type { Workqueue } from '@k3s/client'
-import type { Service } from '@k3s/lifecycle'
+import { leastOf, type Service } from '@k3s/lifecycle'
 import { claim } from '../kit/claim.ts'
 import type { ControllerContext } from '../kit/context.ts'
 import { clockOf, controllerService, enqueueOn } from '../kit/controller.ts'
@@ -60,7 +60,7 @@ export function createDaemonSetController(context: ControllerContext): Service {
     const isHeld = (pod: Pod): boolean => held.includes(pod)
     return {
       plan: { ...plan, remove: plan.remove.filter((pod) => !isHeld(pod)), ended: plan.ended.filter((pod) => !isHeld(pod)) },
-      waitMs: waits.length === 0 ? undefined : Math.min(...waits),
+      waitMs: waits.length === 0 ? undefined : leastOf(waits),
     }
   }
 

@@ -1,5 +1,6 @@
 import type { DaemonSet, DaemonSetStatus } from '@k3s/api/types/apps/v1'
 import type { Node, Pod } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { revisionHashLabel } from '../kit/history.ts'
 import { byCreation } from '../kit/owners.ts'
 import { isPodAvailable, isPodReady } from '../kit/pods.ts'
@@ -71,15 +72,15 @@ function planPresence({ set, nodes, pods, hash, nowMs }: DaemonInput): DaemonPla
     }
     const staying = here.filter((pod) => !isGoing(pod))
     if (!mayStay) {
-      remove.push(...staying)
+      append(remove, staying)
       continue
     }
     const over = staying.filter(({ status }) => status?.phase === 'Failed' || status?.phase === 'Succeeded')
-    remove.push(...over)
-    ended.push(...over)
+    append(remove, over)
+    append(ended, over)
     const running = staying.filter((pod) => !over.includes(pod))
     if (!allowsTwo) {
-      remove.push(...running.slice(1))
+      append(remove, running.slice(1))
       continue
     }
     if (running.length === 0 && over.length === 0 && shouldRun) create.push(name)
@@ -90,11 +91,17 @@ function planPresence({ set, nodes, pods, hash, nowMs }: DaemonInput): DaemonPla
     const keepsBoth =
       newest !== undefined && oldest !== undefined && isPodAvailable(oldest, minReady, nowMs) && !isPodAvailable(newest, minReady, nowMs)
     const kept = keepsBoth ? [newest, oldest] : [newest ?? oldest]
-    remove.push(...running.filter((pod) => !kept.includes(pod)))
+    append(
+      remove,
+      running.filter((pod) => !kept.includes(pod)),
+    )
   }
   const known = new Set(nodes.map(({ metadata }) => metadata.name))
   // A pod made for a node that went away before it was bound would wait for ever.
-  remove.push(...pods.filter((pod) => (pod.spec.nodeName ?? '') === '' && !isGoing(pod) && !known.has(targetNodeOf(pod))))
+  append(
+    remove,
+    pods.filter((pod) => (pod.spec.nodeName ?? '') === '' && !isGoing(pod) && !known.has(targetNodeOf(pod))),
+  )
   return { create, remove, ended }
 }
 
@@ -158,7 +165,7 @@ function planSurge({ set, nodes, pods, hash, nowMs }: DaemonInput, surge: number
     else (isServing ? candidates : urgent).push(name)
   }
   // A pod whose node is no longer wanted goes only when another one serves in its place.
-  remove.push(...homeless.slice(0, Math.max(0, available - desired)))
+  append(remove, homeless.slice(0, Math.max(0, available - desired)))
   return { create: [...urgent, ...candidates.slice(0, Math.max(0, surge - surging))], remove, ended: [] }
 }
 

@@ -1,5 +1,6 @@
 import type { Deployment, DeploymentStatus, ReplicaSet } from '@k3s/api/types/apps/v1'
 import type { Pod } from '@k3s/api/types/core/v1'
+import { greatestOf } from '@k3s/lifecycle'
 import { findCondition, withCondition } from '../kit/conditions.ts'
 import { isPodTerminal } from '../kit/pods.ts'
 import { byCreation } from '../kit/owners.ts'
@@ -43,7 +44,7 @@ export interface DeploymentPlan {
 export function planDeployment({ deployment, sets, pods, nowMs }: DeploymentInput): DeploymentPlan {
   const found = findNewReplicaSet(deployment, sets)
   const old = sets.filter((set) => set !== found)
-  const revision = Math.max(0, ...old.map(revisionOf)) + 1
+  const revision = Math.max(0, greatestOf(old.map(revisionOf))) + 1
   const current = found === undefined ? undefined : withMetadata(deployment, found, revision)
   const noted = withRolloutNotes(deployment, current, nowMs)
   const isGoing = deployment.metadata.deletionTimestamp !== undefined

@@ -1,5 +1,6 @@
 import { endpoints as endpointsType, type EndpointAddress, type Endpoints, type Service } from '@k3s/api/types/core/v1'
 import type { Endpoint, EndpointSlice } from '@k3s/api/types/discovery/v1'
+import { append } from '@k3s/lifecycle'
 import { controllerReference } from '../kit/owners.ts'
 import { familyOf } from './pod-endpoint.ts'
 import { endpointKey, managedByLabel, planGroups, portsKey, serviceNameLabel, type PortGroup, type SlicesPlan } from './slices-plan.ts'
@@ -33,9 +34,9 @@ export function planMirror(object: Endpoints, slices: readonly EndpointSlice[], 
       maxEndpoints,
       keepsEmpty: false,
     })
-    plan.create.push(...part.create)
-    plan.update.push(...part.update)
-    plan.remove.push(...part.remove)
+    append(plan.create, part.create)
+    append(plan.update, part.update)
+    append(plan.remove, part.remove)
   }
   return plan
 }

@@ -2,6 +2,7 @@ import { matchesSelector, selectorOf } from '@k3s/api'
 import { services, type Node, type Pod, type Service } from '@k3s/api/types/core/v1'
 import type { Endpoint, EndpointPort, EndpointSlice } from '@k3s/api/types/discovery/v1'
 import type { OwnerReference } from '@k3s/api/types/meta/v1'
+import { append } from '@k3s/lifecycle'
 import { canonicalJson, isSemanticallyEqual } from '../kit/equal.ts'
 import { byCreation, controllerReference } from '../kit/owners.ts'
 import { isPodReady, isPodTerminal } from '../kit/pods.ts'
@@ -40,9 +41,9 @@ export function planSlices(input: SlicesInput): SlicesPlan {
   for (const slice of input.slices) if (!families.includes(slice.addressType)) plan.remove.push(slice)
   for (const family of families) {
     const { create, update, remove } = planFamily(input, family)
-    plan.create.push(...create)
-    plan.update.push(...update)
-    plan.remove.push(...remove)
+    append(plan.create, create)
+    append(plan.update, update)
+    append(plan.remove, remove)
   }
   return plan
 }
@@ -122,18 +123,18 @@ export function planGroups(input: GroupsInput): SlicesPlan {
       .toSorted((a, b) => Number(hasChanged(b)) - Number(hasChanged(a)) || (contents[b]?.length ?? 0) - (contents[a]?.length ?? 0))
     for (const i of order) {
       const content = contents[i] ?? []
-      content.push(...added.splice(0, maxEndpoints - content.length))
+      append(content, added.splice(0, maxEndpoints - content.length))
     }
     for (const [i, slice] of mine.entries()) {
       const content = contents[i] ?? []
       if (content.length === 0) plan.remove.push(slice)
-      else plan.update.push(...change(slice, ports, content))
+      else append(plan.update, change(slice, ports, content))
     }
     while (added.length > 0) {
       const content = added.splice(0, maxEndpoints)
       const reused = spare.pop()
       if (reused === undefined) plan.create.push(fresh(ports, content))
-      else plan.update.push(...change(reused, ports, content))
+      else append(plan.update, change(reused, ports, content))
     }
   }
   return { ...plan, remove: [...plan.remove, ...spare] }

@@ -1,4 +1,5 @@
 import type { Pod } from '@k3s/api/types/core/v1'
+import { greatestOf } from '@k3s/lifecycle'
 import { countedFailuresOf, finishedAtMs, ignoredFailuresOf } from './pod-facts.ts'
 
 // Upstream's DefaultJobPodFailureBackOff and MaxJobPodFailureBackOff.
@@ -15,10 +16,10 @@ export const noFailures: FailureStreak = { failures: 0, lastFailureMs: 0 }
 
 /** The streak after pods that have ended since it was last brought up to date. */
 export function nextStreak(streak: FailureStreak, succeeded: readonly Pod[], failed: readonly Pod[]): FailureStreak {
-  const lastSuccessMs = succeeded.length === 0 ? -Infinity : Math.max(...succeeded.map(finishedAtMs))
+  const lastSuccessMs = succeeded.length === 0 ? -Infinity : greatestOf(succeeded.map(finishedAtMs))
   const later = failed.map(finishedAtMs).filter((end) => end > lastSuccessMs)
   const before = succeeded.length === 0 ? streak : noFailures
-  return later.length === 0 ? before : { failures: before.failures + later.length, lastFailureMs: Math.max(...later) }
+  return later.length === 0 ? before : { failures: before.failures + later.length, lastFailureMs: greatestOf(later) }
 }
 
 /** How long the next pod has to wait, in milliseconds: 10 s after the first failure, doubling up to 10 minutes. */

@@ -1,5 +1,6 @@
 import type { Job } from '@k3s/api/types/batch/v1'
 import type { Pod } from '@k3s/api/types/core/v1'
+import { leastOf } from '@k3s/lifecycle'
 import { byDeletionOrder, isPodActive, isPodTerminating } from '../kit/pods.ts'
 import { nextStreak, remainingDelayMs, streakOfIndex, type FailureStreak } from './backoff.ts'
 import { judgeFailure } from './failure-policy.ts'
@@ -105,7 +106,7 @@ export function planJob(input: JobInput): JobPlan {
   if (missing <= 0) return nothing
   const { create, waitMs } = ordersFor(nothing, job, missing, nowMs)
   const waits = [nothing.againMs, waitMs].filter((wait) => wait !== undefined)
-  return { ...nothing, create, againMs: waits.length === 0 ? undefined : Math.min(...waits) }
+  return { ...nothing, create, againMs: waits.length === 0 ? undefined : leastOf(waits) }
 }
 
 /** Pods that have the finalizer still and, of an Indexed Job, an index that it has. */
@@ -190,7 +191,7 @@ function ordersFor(
     .filter((index) => waits.get(index) === 0)
     .map((index) => ({ index, failures: failuresAfter(job, facts.held.get(index)) }))
   const waiting = [...waits.values()].filter((wait) => wait > 0)
-  return { create, waitMs: waiting.length === 0 ? undefined : Math.min(...waiting) }
+  return { create, waitMs: waiting.length === 0 ? undefined : leastOf(waiting) }
 }
 
 function failuresAfter(job: Job, replaced: Pod | undefined): { readonly counted: number; readonly ignored: number } {

@@ -1,5 +1,6 @@
 import type { Job } from '@k3s/api/types/batch/v1'
 import type { Pod } from '@k3s/api/types/core/v1'
+import { greatestOf } from '@k3s/lifecycle'
 import { findCondition } from '../kit/conditions.ts'
 import { parseTime } from '../kit/time.ts'
 
@@ -47,7 +48,7 @@ export function isPodFailed(job: Job, pod: Pod): boolean {
 export function finishedAtMs(pod: Pod): number {
   const statuses = pod.status?.containerStatuses ?? []
   const ends = statuses.map(({ state }) => parseTime(state?.terminated?.finishedAt))
-  if (ends.length > 0 && ends.every((end) => end !== undefined)) return Math.max(...ends)
+  if (ends.length > 0 && ends.every((end) => end !== undefined)) return greatestOf(ends)
   const ready = findCondition(pod.status?.conditions, 'Ready')
   const unready = ready?.status === 'False' ? parseTime(ready.lastTransitionTime) : undefined
   if (unready !== undefined) return unready

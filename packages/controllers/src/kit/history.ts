@@ -2,6 +2,7 @@ import { hasReason, type KubernetesObject, type ResourceType } from '@k3s/api'
 import { controllerrevisions, type ControllerRevision } from '@k3s/api/types/apps/v1'
 import type { PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { Client } from '@k3s/client'
+import { greatestOf } from '@k3s/lifecycle'
 import { isSemanticallyEqual } from './equal.ts'
 import { templateHash } from './hash.ts'
 import { omit } from './omit.ts'
@@ -50,7 +51,7 @@ export function planHistory({ owner, ownerType, template, collisionCount, revisi
   const ordered = revisions.toSorted((a, b) => a.revision - b.revision || byCreation(a, b))
   const equal = ordered.findLast((revision) => isSemanticallyEqual(revision.data, data))
   const old = ordered.filter((revision) => revision !== equal && !isSemanticallyEqual(revision.data, data))
-  const next = Math.max(0, ...old.map(({ revision }) => revision)) + 1
+  const next = Math.max(0, greatestOf(old.map(({ revision }) => revision))) + 1
   if (equal !== undefined) {
     return equal.revision >= next
       ? { current: equal, action: 'none', old }

@@ -1,5 +1,6 @@
 import type { KubernetesObject, ResourceType } from '@k3s/api'
 import type { Pod, PodTemplateSpec } from '@k3s/api/types/core/v1'
+import { greatestOf, leastOf } from '@k3s/lifecycle'
 import { findCondition } from './conditions.ts'
 import { controllerReference } from './owners.ts'
 import { parseTime } from './time.ts'
@@ -24,7 +25,7 @@ export function isPodAvailable(pod: Pod, minReadySeconds: number, nowMs: number)
 /** The shortest wait after which another pod becomes available, in milliseconds; `undefined` when none is on its way. */
 export function nextAvailabilityMs(pods: readonly Pod[], minReadySeconds: number, nowMs: number): number | undefined {
   const waits = pods.map((pod) => untilAvailableMs(pod, minReadySeconds, nowMs)).filter((wait) => wait !== undefined && wait > 0)
-  return waits.length === 0 ? undefined : Math.min(...(waits as number[])) // filtered above
+  return waits.length === 0 ? undefined : leastOf(waits as number[]) // filtered above
 }
 
 /** Succeeded or Failed. */
@@ -100,7 +101,7 @@ function logarithmicAge(sinceMs: number | undefined, nowMs: number): number {
 }
 
 function maxRestarts(pod: Pod): number {
-  return Math.max(0, ...(pod.status?.containerStatuses ?? []).map(({ restartCount }) => restartCount))
+  return Math.max(0, greatestOf((pod.status?.containerStatuses ?? []).map(({ restartCount }) => restartCount)))
 }
 
 /** How many active pods run on each node. */

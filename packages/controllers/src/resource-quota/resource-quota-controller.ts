@@ -1,7 +1,7 @@
 import { groupResourceOf, objectKey, type KubernetesObject, type ResourceType } from '@k3s/api'
 import { type Pod, persistentvolumeclaims, pods, resourcequotas, services } from '@k3s/api/types/core/v1'
 import type { Informer, Workqueue } from '@k3s/client'
-import type { Service } from '@k3s/lifecycle'
+import { append, type Service } from '@k3s/lifecycle'
 import type { ControllerContext } from '../kit/context.ts'
 import { clockOf, controllerService } from '../kit/controller.ts'
 import { discoverResources, type Discovery } from '../kit/discovery.ts'
@@ -117,8 +117,8 @@ export function createResourceQuotaController(context: ControllerContext, option
         .filter((pod) => isInScope(quota, pod))
         .map((pod) => podUsage(pod, nowMs))
       if (!isScoped) {
-        charges.push(...serviceInformer.lister.inNamespace(namespace).map(serviceUsage))
-        charges.push(...claimInformer.lister.inNamespace(namespace).map(claimUsage))
+        append(charges, serviceInformer.lister.inNamespace(namespace).map(serviceUsage))
+        append(charges, claimInformer.lister.inNamespace(namespace).map(claimUsage))
         charges.push(await countOthers(hard, namespace, queue, signal))
       }
       const used = limitedUsage(hard, charges.reduce(addAmounts, {}))

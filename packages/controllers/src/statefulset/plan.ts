@@ -1,5 +1,6 @@
 import type { StatefulSet, StatefulSetStatus } from '@k3s/api/types/apps/v1'
 import type { Pod } from '@k3s/api/types/core/v1'
+import { leastOf } from '@k3s/lifecycle'
 import { revisionHashLabel } from '../kit/history.ts'
 import { isPodAvailable, isPodReady, isPodTerminal, untilAvailableMs } from '../kit/pods.ts'
 import { ordinalOf } from './stateful-pod.ts'
@@ -45,7 +46,7 @@ export function planStatefulSet(input: StatefulInput): StatefulPlan {
     .toSorted((a, b) => (ordinalOf(set, b) ?? 0) - (ordinalOf(set, a) ?? 0))
   const minReady = set.spec.minReadySeconds ?? 0
   const waits = pods.map((pod) => untilAvailableMs(pod, minReady, nowMs)).filter((wait) => wait !== undefined && wait > 0)
-  const base = { condemned, status: statefulStatus(input), againMs: waits.length === 0 ? undefined : Math.min(...(waits as number[])) } // filtered
+  const base = { condemned, status: statefulStatus(input), againMs: waits.length === 0 ? undefined : leastOf(waits as number[]) } // filtered
   const nothing: StatefulPlan = { ...base, create: [], remove: [], ended: [] }
   if (set.metadata.deletionTimestamp !== undefined) return nothing
   const isOrdered = set.spec.podManagementPolicy !== 'Parallel'

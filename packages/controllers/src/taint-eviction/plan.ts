@@ -1,4 +1,5 @@
 import type { Pod, Taint } from '@k3s/api/types/core/v1'
+import { leastOf } from '@k3s/lifecycle'
 import { findCondition } from '../kit/conditions.ts'
 import { tolerates } from '../kit/node-fit.ts'
 import { parseTime } from '../kit/time.ts'
@@ -20,7 +21,7 @@ export function evictionTime(pod: Pod, taints: readonly Taint[], firstSeenMs: (t
     const seconds = matching.map(({ tolerationSeconds }) => tolerationSeconds).filter((value) => value !== undefined)
     if (seconds.length === 0) continue
     const since = Math.max(boundMs, parseTime(taint.timeAdded) ?? firstSeenMs(taint))
-    const at = since + Math.max(0, Math.min(...seconds)) * 1000
+    const at = since + Math.max(0, leastOf(seconds)) * 1000
     earliest = Math.min(earliest ?? Infinity, at)
   }
   return earliest

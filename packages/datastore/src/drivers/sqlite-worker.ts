@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
+import { append } from '@k3s/lifecycle'
 import type { PackedItems } from '../engine/packed-list.ts'
 import { DatastoreError } from '../errors.ts'
 import { ByteWriter } from './byte-stream.ts'
@@ -124,7 +125,7 @@ function serve<Body>(port: MessagePort, handler: Handler<Body>, endTurn: () => v
   let transfer: ArrayBuffer[] = []
   const add = (answer: Answer, buffers: readonly ArrayBuffer[] = []): void => {
     answers.push(answer)
-    transfer.push(...buffers)
+    append(transfer, buffers)
   }
   const send = (): void => {
     if (answers.length > 0) port.postMessage(answers, transfer)

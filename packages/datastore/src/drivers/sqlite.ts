@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import type { Bytes, KeyRange, KeyValue, ListResult } from '../contract.ts'
 import type {
   Backend,
@@ -103,7 +104,7 @@ class SqliteBackend implements Backend {
 
   async list(request: ListRequest): Promise<ListResult> {
     const items: KeyValue[] = []
-    const end = await this.#readParts(request, (part) => void items.push(...unpackItems(part)))
+    const end = await this.#readParts(request, (part) => append(items, unpackItems(part)))
     return { ...end, items }
   }
 

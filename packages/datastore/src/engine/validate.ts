@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import { isInRange, toBinaryString } from '../bytes.ts'
 import type { Bytes, Compare, DatastoreLimits, KeyRange, Txn, TxnOperation } from '../contract.ts'
 import { DatastoreError } from '../errors.ts'
@@ -123,7 +124,10 @@ function writesOfBranch(operations: readonly TxnOperation[]): Writes {
         if (puts.has(name)) throw duplicateKey()
         puts.set(name, key)
       }
-      deletes.push(...branches.flatMap((branch) => branch.deletes))
+      append(
+        deletes,
+        branches.flatMap((branch) => branch.deletes),
+      )
     }
   }
   return { puts, deletes }

@@ -1,4 +1,4 @@
-import { backoffDelay, noLogger } from '@k3s/lifecycle'
+import { append, backoffDelay, noLogger } from '@k3s/lifecycle'
 import type { Clock, Gauge, Logger, MetricsRegistry } from '@k3s/lifecycle'
 import { emptyBytes, isInRange } from '../bytes.ts'
 import type { KeyRange, Watch, WatchBatch, WatchEvent } from '../contract.ts'
@@ -112,7 +112,7 @@ export class WatchHub {
     if (first.revision > this.#revision + 1) {
       if (this.#backend.shared === undefined)
         throw new Error(`Invariant broken: revision ${first.revision} follows ${this.#revision} in the log`)
-      this.#ahead.push(...log)
+      append(this.#ahead, log)
       // More than the ring holds is better read again.
       if (this.#ahead.reduce((sum, { events }) => sum + sizeOf(events), 0) > ringBytes) this.#ahead = []
       this.#setTarget(log.at(-1)?.revision ?? 0)
@@ -222,7 +222,7 @@ export class WatchHub {
       if (entry === undefined) throw new Error(`Invariant broken: revision ${revision} is in the ring from ${ringStart} on`)
       const touched = entry.events.filter(({ item }) => isInRange(range, item.key))
       if (touched.length === 0) continue
-      events.push(...touched)
+      append(events, touched)
       bytes += entry.bytes
     }
     return { revision, events }

@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import { emptyBytes, isInRange, toBinaryString } from '../bytes.ts'
 import type { Bytes, Compare, KeyRange, Txn, TxnOperation, TxnOperationResult, TxnResult } from '../contract.ts'
 import { enums } from '../etcd/messages.ts'
@@ -57,7 +58,7 @@ function checkWrites(operations: readonly Message<'RequestOp'>[]): Writes {
     const [success, failure] = [checkWrites(requestTxn.success), checkWrites(requestTxn.failure)]
     // One branch only is taken: what both put counts once.
     for (const [name, key] of new Map([...success.puts, ...failure.puts])) addPut(name, key)
-    deletes.push(...success.deletes, ...failure.deletes)
+    append(deletes, success.deletes, failure.deletes)
   }
   for (const { requestPut } of operations) if (requestPut !== undefined) addPut(toBinaryString(requestPut.key), requestPut.key)
   return { puts, deletes }

@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import type { Datastore } from '../contract.ts'
 import type { RestoredLease } from '../engine/backend.ts'
 import type { OpenDatastoreOptions } from '../open.ts'
@@ -102,7 +103,7 @@ export async function readSnapshot(source: AsyncIterable<Uint8Array>): Promise<S
             break
           }
           case chunkTypes.leases:
-            leases.push(...decodeLeases(chunk))
+            append(leases, decodeLeases(chunk))
             break
           case chunkTypes.end: {
             const end = decodeEnd(chunk)

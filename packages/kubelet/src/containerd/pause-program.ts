@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 /**
  * The program of the pause container, which holds a sandbox's namespaces: an ELF file of some 250 bytes.
  *
@@ -139,7 +140,7 @@ export function pauseCode(architecture: PauseArchitecture): Buffer {
   const code = machines[architecture].program()
   const dataAt = Math.ceil(sizeOf(code) / 8) * 8
   const bytes: number[] = []
-  for (const instruction of code) bytes.push(...instruction.encode(bytes.length, dataAt))
+  for (const instruction of code) append(bytes, instruction.encode(bytes.length, dataAt))
   return Buffer.concat([Buffer.from(bytes), Buffer.alloc(dataAt - bytes.length), data])
 }
 

@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 /** K3s' `registries.yaml`, parsed. */
 export interface Registries {
   /** By registry host as it stands in image names; `*` for all that have no entry. */
@@ -85,11 +86,14 @@ function renderFile(
   const server = isDefaultDisabled && mirrors.length > 0 ? mirrors.at(-1) : name === '*' ? undefined : parseEndpoint(name)
   if (server !== undefined) lines.push(`server = ${quote(server.url)}`)
   lines.push('capabilities = ["pull", "resolve", "push"]')
-  if (server !== undefined) lines.push(...settings(server, configs))
+  if (server !== undefined) append(lines, settings(server, configs))
   for (const mirror of mirrors) {
     if (mirror === server) continue
     lines.push('', `[host.${quote(mirror.url)}]`, '  capabilities = ["pull", "resolve"]')
-    lines.push(...settings(mirror, configs).map((line) => `  ${line}`))
+    append(
+      lines,
+      settings(mirror, configs).map((line) => `  ${line}`),
+    )
   }
   return `${lines.join('\n')}\n`
 }

@@ -2,7 +2,7 @@ import { readdir, symlink, rm, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pod } from '@k3s/api/types/core/v1'
 import type { CriClient, CriInput, PodSandboxConfig } from '@k3s/cri-client'
-import type { Clock, Counter, Logger, MetricsRegistry } from '@k3s/lifecycle'
+import { greatestOf, type Clock, type Counter, type Logger, type MetricsRegistry } from '@k3s/lifecycle'
 import type { PodEvents } from '../events.ts'
 import { containerFieldPath, podKey, podUid, type PodContainer } from '../pods/pod-facts.ts'
 import { containerConfig } from '../runtime/container-config.ts'
@@ -195,7 +195,7 @@ export class ContainerStarter {
       const match = /^(\d+)\.log/.exec(file)
       return match === null ? [] : [Number(match[1])]
     })
-    return counts.length === 0 ? 0 : Math.max(...counts) + 1
+    return counts.length === 0 ? 0 : greatestOf(counts) + 1
   }
 }
 

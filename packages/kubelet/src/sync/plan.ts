@@ -1,4 +1,5 @@
 import type { Container, Pod } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { isRestartableInit } from '../pods/pod-facts.ts'
 import { containerHash } from '../runtime/labels.ts'
 import { newest, type ContainerRecord, type PodRuntimeState } from '../runtime/runtime-state.ts'
@@ -55,8 +56,8 @@ export function planSync(pod: Pod, state: PodRuntimeState, probes: ProbeVerdicts
 
   const init = planInit(pod, state, probes, sandbox.id)
   if (init.killPod) return { ...nothing, killPod: true, sandboxId: sandbox.id }
-  start.push(...init.start)
-  kill.push(...init.kill)
+  append(start, init.start)
+  append(kill, init.kill)
   if (!init.isInitialized) return { ...nothing, kill, sandboxId: sandbox.id, start }
 
   let kept = 0
@@ -83,7 +84,7 @@ export function planSync(pod: Pod, state: PodRuntimeState, probes: ProbeVerdicts
       message: reason.restart ? `${reason.message}, will be restarted` : reason.message,
     })
   }
-  start.push(...regular)
+  append(start, regular)
   if (kept === 0 && regular.length === 0) return { ...nothing, killPod: true, sandboxId: sandbox.id }
   return { ...nothing, kill, sandboxId: sandbox.id, start }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { hasReason, quantityValue } from '@k3s/api'
 import { persistentvolumeclaims, persistentvolumes, type PersistentVolume, type Pod, type Volume } from '@k3s/api/types/core/v1'
 import type { Client } from '@k3s/client'
+import { leastOf } from '@k3s/lifecycle'
 import { podAmounts } from '../resources/amounts.ts'
 import { podUid } from '../pods/pod-facts.ts'
 import { writeAtomically } from './atomic-writer.ts'
@@ -134,7 +135,7 @@ export class VolumeManager {
     if (medium !== '' && medium !== 'Memory') throw new Error(`unsupported storage medium ${medium}`)
     if (medium === 'Memory' && !(await mounter.mountsUnder(path)).includes(path)) {
       const limits = [quantityValue(sizeLimit), podAmounts(pod).limits.memoryBytes].filter((bytes) => bytes > 0)
-      await mounter.tmpfs(path, limits.length === 0 ? 0 : Math.min(...limits))
+      await mounter.tmpfs(path, limits.length === 0 ? 0 : leastOf(limits))
       await chmod(path, 0o777)
     }
     await this.#own(pod, volume.name, path, false)

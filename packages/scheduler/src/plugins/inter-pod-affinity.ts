@@ -1,3 +1,4 @@
+import { greatestOf, leastOf } from '@k3s/lifecycle'
 import { maxScore, type Cluster, type Plugin, type Rejection, type TrialCheck } from '../framework.ts'
 import type { NodeInfo } from '../node-info.ts'
 import { termMatches, type AffinityTerm, type NamespaceLabels, type PodInfo } from '../pod-info.ts'
@@ -160,8 +161,8 @@ export const interPodAffinity: Plugin = {
     return {
       score: (node) => counts.sumAt(node),
       normalize(scores) {
-        const least = Math.min(...scores)
-        const range = Math.max(...scores) - least
+        const least = leastOf(scores)
+        const range = greatestOf(scores) - least
         for (const [index, score] of scores.entries()) scores[index] = range === 0 ? 0 : Math.trunc((maxScore * (score - least)) / range)
       },
     }

@@ -1,5 +1,6 @@
 import { matchesSelector, selectorOf, type Selector } from '@k3s/api'
 import type { TopologySpreadConstraint } from '@k3s/api/types/core/v1'
+import { greatestOf, leastOf } from '@k3s/lifecycle'
 import { maxScore, type Cluster, type Plugin, type Rejection, type Scorer, type TrialCheck } from '../framework.ts'
 import type { NodeInfo } from '../node-info.ts'
 import type { PodInfo } from '../pod-info.ts'
@@ -121,7 +122,7 @@ class SpreadCheck implements TrialCheck {
   #leastOf(index: number, { minDomains }: Constraint): number {
     const counts = this.#counts[index]
     if (counts === undefined || counts.size < minDomains) return 0
-    return (this.#least[index] ??= counts.size === 0 ? Infinity : Math.min(...counts.values()))
+    return (this.#least[index] ??= counts.size === 0 ? Infinity : leastOf(counts.values()))
   }
 
   #change(pod: PodInfo, node: NodeInfo, sign: 1 | -1): void {
@@ -176,8 +177,8 @@ function softScorer(pod: PodInfo, nodes: readonly NodeInfo[], cluster: Cluster):
     score: (node) => (isEligible(node) ? Math.round(measures.reduce((sum, measure) => sum + measure(node), 0)) : 0),
     normalize(scores, scored) {
       const relevant = scores.filter((_score, index) => isEligible(scored[index] as NodeInfo)) // same length
-      const least = Math.min(...relevant)
-      const most = Math.max(0, ...relevant)
+      const least = leastOf(relevant)
+      const most = Math.max(0, greatestOf(relevant))
       for (const [index, node] of scored.entries()) {
         if (!isEligible(node)) scores[index] = 0
         else scores[index] = most === 0 ? maxScore : Math.trunc((maxScore * (most + least - (scores[index] ?? 0))) / most)

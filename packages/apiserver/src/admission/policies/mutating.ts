@@ -6,6 +6,7 @@ import {
   mutatingadmissionpolicybindings,
 } from '@k3s/api/types/admissionregistration/v1'
 import type { AccessChecker } from '@k3s/cel'
+import { append } from '@k3s/lifecycle'
 import { copyJson, equalJson } from '../../json.ts'
 import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { accessChecker } from '../expressions/access.ts'
@@ -71,7 +72,7 @@ class Mutation {
   async run(policies: readonly Bound[]): Promise<void> {
     const { request } = this.#attributes
     const invocations: Invocation[] = []
-    for (const bound of policies) invocations.push(...(await this.#invocationsOf(bound)))
+    for (const bound of policies) append(invocations, await this.#invocationsOf(bound))
     if (invocations.length > 0) {
       const isAgain = this.#reinvocation?.isAgain === true
       const again = this.#reinvocation?.note('MutatingAdmissionPolicy', () => new AgainSet()) ?? new AgainSet()
@@ -97,7 +98,10 @@ class Mutation {
           if (!bindingMatches(spec.matchResources, attributes, catalog)) continue
           const { namespace, signal } = attributes
           const params = await collectParams(served, spec.paramRef, { namespace, signal })
-          found.push(...params.map((one) => ({ policy, binding: metadata.name, compiled: compiled(), match, params: one })))
+          append(
+            found,
+            params.map((one) => ({ policy, binding: metadata.name, compiled: compiled(), match, params: one })),
+          )
         } catch (error) {
           this.#note(policy, metadata.name, `failed to configure binding: ${textOf(error)}`)
         }

@@ -1,4 +1,5 @@
 import type { CustomResourceDefinition, CustomResourceDefinitionNames } from '@k3s/api/types/apiextensions/v1'
+import { append } from '@k3s/lifecycle'
 import { copyJson, equalJson } from '../../json.ts'
 import { unstructuralReason, validateStructural } from '../schema/structural.ts'
 import { approvalState } from './approval.ts'
@@ -133,7 +134,10 @@ function planStructure(definition: CustomResourceDefinition, now: string): void 
       break
     }
     const at = `spec.versions[${index}].schema.openAPIV3Schema`
-    problems.push(...validateStructural(root, at).map(({ field = '', message = '' }) => `${field}: ${message}`))
+    append(
+      problems,
+      validateStructural(root, at).map(({ field = '', message = '' }) => `${field}: ${message}`),
+    )
   }
   if (problems.length > 0)
     wanted ??= {

@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import type { FieldError } from '../../registry/strategy.ts'
 import { forbiddenField, invalidValue } from '../../validation/field-error.ts'
 import { compileRules } from '../schema/compile-rules.ts'
@@ -90,7 +91,7 @@ class Scope implements RuleScope {
       if (compiled.messageProblem !== undefined)
         errors.push(invalidValue(`${field}.messageExpression`, compiled.rule, compiled.messageProblem))
       else if (compiled.message !== undefined)
-        errors.push(...this.#price(compiled.maxMessageCost, `${field}.messageExpression`, 'estimated messageExpression cost'))
+        append(errors, this.#price(compiled.maxMessageCost, `${field}.messageExpression`, 'estimated messageExpression cost'))
       if (compiled.usesOldSelf && uncorrelatable !== undefined)
         errors.push(
           invalidValue(

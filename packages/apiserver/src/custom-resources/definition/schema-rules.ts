@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import type { FieldError } from '../../registry/strategy.ts'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import { validFieldPath } from '../schema/json-path.ts'
@@ -40,11 +41,11 @@ function check(schema: Schema, at: string, place: Place, options: SchemaRuleOpti
   const found: Found = { schema: [], rules: [] }
   const errors = found.schema
   const into = (inner: Found): void => {
-    errors.push(...inner.schema)
-    found.rules.push(...inner.rules)
+    append(errors, inner.schema)
+    append(found.rules, inner.rules)
   }
   const inside: Place = { ...place, isRoot: false }
-  errors.push(...unsupported(schema, at, place, options))
+  append(errors, unsupported(schema, at, place, options))
   if (schema.uniqueItems === true)
     errors.push(forbiddenField(`${at}.uniqueItems`, 'uniqueItems cannot be set to true since the runtime complexity becomes quadratic'))
   if (schema.additionalProperties !== undefined) {
@@ -82,9 +83,9 @@ function check(schema: Schema, at: string, place: Place, options: SchemaRuleOpti
   }
   if (schema['x-kubernetes-preserve-unknown-fields'] === false)
     errors.push(invalidValue(`${at}.x-kubernetes-preserve-unknown-fields`, false, 'must be true or undefined'))
-  errors.push(...mapTypeProblems(schema, at), ...listTypeProblems(schema, at, options))
-  errors.push(...ruleTextProblems(schema, at))
-  if (errors.length === 0 && rules !== undefined) found.rules.push(...rules.check(schema, at, place.uncorrelatable))
+  append(errors, mapTypeProblems(schema, at), listTypeProblems(schema, at, options))
+  append(errors, ruleTextProblems(schema, at))
+  if (errors.length === 0 && rules !== undefined) append(found.rules, rules.check(schema, at, place.uncorrelatable))
   return found
 }
 
@@ -132,9 +133,9 @@ function listTypeProblems(schema: Schema, at: string, options: SchemaRuleOptions
   const items = itemsOf(schema)
   if (listType !== undefined) {
     const wrong = typeMustBe(schema, at, 'array', 'x-kubernetes-list-type')
-    errors.push(...wrong)
+    append(errors, wrong)
     if (wrong.length === 0 && options.requiresAtomicSets && listType === 'set' && items !== undefined)
-      errors.push(...setItemProblems(items, at))
+      append(errors, setItemProblems(items, at))
     if (!['atomic', 'set', 'map'].includes(listType))
       errors.push(notSupported(`${at}.x-kubernetes-list-type`, listType, ['atomic', 'set', 'map']))
   }
@@ -143,8 +144,8 @@ function listTypeProblems(schema: Schema, at: string, options: SchemaRuleOptions
     const field = `${at}.x-kubernetes-list-type`
     errors.push(listType === undefined ? required(field, detail) : invalidValue(field, listType, detail))
   }
-  if (listType === 'map') errors.push(...listMapProblems(schema, keys, at))
-  if (options.requiresMapKeys) errors.push(...itemProblems(schema, at))
+  if (listType === 'map') append(errors, listMapProblems(schema, keys, at))
+  if (options.requiresMapKeys) append(errors, itemProblems(schema, at))
   return errors
 }
 

@@ -7,6 +7,7 @@ import type {
   CustomResourceDefinitionVersion,
   CustomResourceSubresources,
 } from '@k3s/api/types/apiextensions/v1'
+import { append } from '@k3s/lifecycle'
 import { equalJson } from '../../json.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { validateService, validateUrl } from '../../resources/admission-registration/webhooks.ts'
@@ -97,11 +98,11 @@ export function validateDefinitionUpdate(definition: CustomResourceDefinition, p
   const { spec } = definition
   const errors = validateSpec(spec, leniencyFor(definition, previous))
   if (isConditionTrue(previous, 'Established')) {
-    errors.push(...immutable('spec.scope', spec.scope, previous.spec.scope))
-    errors.push(...immutable('spec.names.kind', spec.names.kind, previous.spec.names.kind))
+    append(errors, immutable('spec.scope', spec.scope, previous.spec.scope))
+    append(errors, immutable('spec.names.kind', spec.names.kind, previous.spec.names.kind))
   }
-  errors.push(...immutable('spec.group', spec.group, previous.spec.group))
-  errors.push(...immutable('spec.names.plural', spec.names.plural, previous.spec.names.plural))
+  append(errors, immutable('spec.group', spec.group, previous.spec.group))
+  append(errors, immutable('spec.names.plural', spec.names.plural, previous.spec.names.plural))
   return [...errors, ...validateRest(definition, previous)]
 }
 
@@ -208,16 +209,16 @@ function validateSpec(spec: CustomResourceDefinitionSpec, leniency: Leniency): F
     if (problems.length > 0) errors.push(invalidValue('spec.group', spec.group, problems.join(',')))
     else if (!spec.group.includes('.')) errors.push(invalidValue('spec.group', spec.group, 'should be a domain with at least one dot'))
   }
-  errors.push(...oneOf('spec.scope', spec.scope, ['Cluster', 'Namespaced']))
-  errors.push(...missingSchemas(spec, internal, leniency))
-  errors.push(...validateVersions(spec, internal, leniency))
+  append(errors, oneOf('spec.scope', spec.scope, ['Cluster', 'Namespaced']))
+  append(errors, missingSchemas(spec, internal, leniency))
+  append(errors, validateVersions(spec, internal, leniency))
   for (const name of ['plural', 'singular', 'kind', 'listKind'] as const)
     if ((spec.names[name] ?? '') === '') errors.push(required(`spec.names.${name}`))
-  errors.push(...validateNames(spec.names, 'spec.names'))
+  append(errors, validateNames(spec.names, 'spec.names'))
   const hasStatus = spec.versions.some(({ subresources }) => subresources?.status !== undefined)
   const isUnchanged = leniency.unchangedSchemas.has(spec.versions[0]?.name ?? '')
-  errors.push(...validateFacts(internal.common, 'spec', { schemaAt: 'spec.validation', hasStatus, isUnchanged, leniency, version: '' }))
-  errors.push(...validateConversion(spec.conversion, leniency))
+  append(errors, validateFacts(internal.common, 'spec', { schemaAt: 'spec.validation', hasStatus, isUnchanged, leniency, version: '' }))
+  append(errors, validateConversion(spec.conversion, leniency))
   return errors
 }
 
@@ -239,10 +240,10 @@ function validateVersions(spec: CustomResourceDefinitionSpec, internal: Internal
     const field = `spec.versions[${index}]`
     const problems = dns1035Label(version.name)
     if (problems.length > 0) errors.push(invalidValue(`${field}.name`, version.name, problems.join(',')))
-    errors.push(...validateWarning(version, `${field}.deprecationWarning`))
+    append(errors, validateWarning(version, `${field}.deprecationWarning`))
     const hasStatus = version.subresources?.status !== undefined
     const isUnchanged = leniency.unchangedSchemas.has(version.name)
-    errors.push(...validateFacts(facts, field, { schemaAt: `${field}.schema`, hasStatus, isUnchanged, leniency, version: version.name }))
+    append(errors, validateFacts(facts, field, { schemaAt: `${field}.schema`, hasStatus, isUnchanged, leniency, version: version.name }))
   }
   if (new Set(versions.map(({ name }) => name)).size < versions.length)
     errors.push(invalidValue('spec.versions', versions, 'must contain unique version names'))
@@ -279,8 +280,8 @@ interface FactsContext {
 
 function validateFacts(facts: VersionFacts, field: string, context: FactsContext): FieldError[] {
   const errors: FieldError[] = []
-  if (facts.schema !== undefined) errors.push(...validateSchema(facts.schema, context))
-  if (facts.subresources !== undefined) errors.push(...validateSubresources(facts.subresources, `${field}.subresources`))
+  if (facts.schema !== undefined) append(errors, validateSchema(facts.schema, context))
+  if (facts.subresources !== undefined) append(errors, validateSubresources(facts.subresources, `${field}.subresources`))
   for (const [index, column] of facts.columns.entries()) {
     const at = `${field}.additionalPrinterColumns[${index}]`
     if (column.name === '') errors.push(required(`${at}.name`))
@@ -291,9 +292,9 @@ function validateFacts(facts: VersionFacts, field: string, context: FactsContext
     if (format !== '' && !columnFormats.includes(format))
       errors.push(invalidValue(`${at}.format`, format, `must be one of ${columnFormats.join(',')}`))
     if (column.jsonPath === '') errors.push(required(`${at}.JSONPath`))
-    else errors.push(...simplePath(column.jsonPath, `${at}.JSONPath`))
+    else append(errors, simplePath(column.jsonPath, `${at}.JSONPath`))
   }
-  errors.push(...validateSelectableFields(facts, `${field}.selectableFields`, context))
+  append(errors, validateSelectableFields(facts, `${field}.selectableFields`, context))
   return errors
 }
 
@@ -353,12 +354,12 @@ function validateSchema(schema: Schema, { schemaAt, hasStatus, isUnchanged, leni
   if (leniency.requiresStructural && unreadable === undefined) {
     const structural = validateStructural(schema, at)
     const defaults = structural.length > 0 ? [] : validateDefaults(schema, at, { requiresPruned: leniency.requiresPrunedDefaults })
-    errors.push(...structural, ...defaults)
+    append(errors, structural, defaults)
     if (structural.length === 0 && defaults.length === 0) rules = ruleScope(schema, { ignoresCostOfOne: isUnchanged })
   }
-  errors.push(...validateSchemaRules(schema, at, leniency, rules))
+  append(errors, validateSchemaRules(schema, at, leniency, rules))
   if (errors.length === 0 && unreadable !== undefined) errors.push(invalidValue(at, '', unreadable))
-  if (rules !== undefined) errors.push(...rules.total(at))
+  if (rules !== undefined) append(errors, rules.total(at))
   return errors
 }
 
@@ -382,7 +383,7 @@ function validateSubresources({ scale }: CustomResourceSubresources, field: stri
   if (labelSelectorPath !== '') {
     const at = `${field}.scale.labelSelectorPath`
     const problems = simplePath(labelSelectorPath, at)
-    if (problems.length > 0) errors.push(...problems)
+    if (problems.length > 0) append(errors, problems)
     else if (!labelSelectorPath.startsWith('.spec.') && !labelSelectorPath.startsWith('.status.'))
       errors.push(invalidValue(at, labelSelectorPath, 'should be a json path under either .spec or .status'))
   }
@@ -432,8 +433,8 @@ function validateConversion(conversion: CustomResourceConversion | undefined, le
   else {
     if ((config.url === undefined) === (config.service === undefined))
       errors.push(required(at, 'exactly one of url or service is required'))
-    else if (config.url !== undefined) errors.push(...validateUrl(config.url, `${at}.url`))
-    else if (config.service !== undefined) errors.push(...validateService(config.service, `${at}.service`))
+    else if (config.url !== undefined) append(errors, validateUrl(config.url, `${at}.url`))
+    else if (config.service !== undefined) append(errors, validateService(config.service, `${at}.service`))
     const problem = leniency.allowsBadCa || (config.caBundle ?? '') === '' ? undefined : caBundleProblem(config.caBundle ?? '')
     if (problem !== undefined) errors.push(invalidValue(`${at}.caBundle`, config.caBundle, problem))
   }
@@ -445,7 +446,11 @@ function validateReviewVersions(versions: readonly string[], field: string, { re
   const errors: FieldError[] = []
   for (const [index, version] of versions.entries()) {
     if (versions.indexOf(version) < index) errors.push(invalidValue(`${field}[${index}]`, version, 'duplicate version'))
-    else errors.push(...dns1035Label(version).map((message) => invalidValue(`${field}[${index}]`, version, message)))
+    else
+      append(
+        errors,
+        dns1035Label(version).map((message) => invalidValue(`${field}[${index}]`, version, message)),
+      )
   }
   if (requiresReviewVersion && !versions.some((version) => reviewVersions.includes(version)))
     errors.push(invalidValue(field, versions, `must include at least one of ${reviewVersions.join(', ')}`))

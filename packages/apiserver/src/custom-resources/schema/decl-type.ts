@@ -1,4 +1,5 @@
 import { dyn, listOf, mapOf, simple, type CelType } from '@k3s/cel'
+import { greatestOf } from '@k3s/lifecycle'
 import { additionalOf, isEmbedded, isIntOrString, itemsOf, propertyOf, type Schema } from './schema.ts'
 
 // The largest request, in bytes: what no limit bounds is bounded by it.
@@ -62,7 +63,7 @@ function stringType(schema: Schema, textLimit: number): DeclType {
       return scalar(simple('timestamp'), sizes.dateTime, 32)
     default: {
       const { enum: allowed = [] } = schema
-      const longest = Math.max(0, ...allowed.map((one) => (typeof one === 'string' ? Buffer.byteLength(one) : 0)))
+      const longest = Math.max(0, greatestOf(allowed.map((one) => (typeof one === 'string' ? Buffer.byteLength(one) : 0))))
       return scalar(simple('string'), sizes.string, schema.maxLength === undefined && allowed.length > 0 ? longest : textLimit)
     }
   }

@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import { isObject } from '../../json.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { duplicate, invalidValue } from '../../validation/field-error.ts'
@@ -23,9 +24,13 @@ function listProblems(list: readonly unknown[], schema: Schema, at: string): Fie
   const errors: FieldError[] = []
   const listType = schema['x-kubernetes-list-type']
   if (listType === 'set') for (const index of repeated(list)) errors.push(duplicate(path.index(at, index), canonical(list[index])))
-  else if (listType === 'map') errors.push(...mapProblems(list, schema['x-kubernetes-list-map-keys'] ?? [], at))
+  else if (listType === 'map') append(errors, mapProblems(list, schema['x-kubernetes-list-map-keys'] ?? [], at))
   const items = itemsOf(schema)
-  if (items !== undefined) errors.push(...list.flatMap((item, index) => validateListTypes(item, items, path.index(at, index))))
+  if (items !== undefined)
+    append(
+      errors,
+      list.flatMap((item, index) => validateListTypes(item, items, path.index(at, index))),
+    )
   return errors
 }
 

@@ -1,5 +1,6 @@
 import { decodeObject, hasReason, typeSchema } from '@k3s/api'
 import type { ObjectMeta } from '@k3s/api/types/meta/v1'
+import { append } from '@k3s/lifecycle'
 import { isObject } from '../../json.ts'
 import { invalidValue, required } from '../../validation/field-error.ts'
 import { dns1035Label, pathSegment } from '../../validation/names.ts'
@@ -31,7 +32,7 @@ export function readMetadata(value: unknown, at: string, options: { readonly dro
       try {
         const one = read({ [name]: inner })
         Object.assign(kept, one.metadata)
-        unknown.push(...one.unknown)
+        append(unknown, one.unknown)
       } catch (inner_) {
         if (!hasReason(inner_, 'BadRequest')) throw inner_ // else the field is of a wrong type and left out
       }
@@ -115,7 +116,7 @@ function coerceField(map: JsonMap, name: string, at: string, dropInvalid: boolea
   if (name !== 'metadata') return undefined
   try {
     const read = readMetadata(value, at, { dropInvalid })
-    unknown.push(...read.unknown)
+    append(unknown, read.unknown)
     map['metadata'] = withoutEmpty(read.metadata)
   } catch (error) {
     if (!(error instanceof MetadataError)) throw error
@@ -145,8 +146,8 @@ function validateAt(value: unknown, schema: Schema | undefined, at: string): Fie
   const errors = isEmbedded(schema) ? embeddedProblems(value, at) : []
   for (const [name, inner] of Object.entries(value)) {
     const property = own(schema.properties, name)
-    if (property !== undefined) errors.push(...validateAt(inner, property, path.child(at, name)))
-    else if (hasAdditional(schema)) errors.push(...validateAt(inner, additionalOf(schema), path.key(at, name)))
+    if (property !== undefined) append(errors, validateAt(inner, property, path.child(at, name)))
+    else if (hasAdditional(schema)) append(errors, validateAt(inner, additionalOf(schema), path.key(at, name)))
   }
   return errors
 }
@@ -169,7 +170,7 @@ function embeddedProblems(value: JsonMap, at: string): FieldError[] {
         if (problems.length > 0)
           errors.push(invalidValue(field, inner, `may have mixed case, but should otherwise match: ${problems.join(',')}`))
       }
-    } else if (name === 'metadata') errors.push(...metadataProblems(inner, at, field))
+    } else if (name === 'metadata') append(errors, metadataProblems(inner, at, field))
   }
   return errors
 }

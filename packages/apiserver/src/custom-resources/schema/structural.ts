@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js'
+import { append } from '@k3s/lifecycle'
 import { equalJson } from '../../json.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
@@ -66,12 +67,12 @@ function invariants(schema: Schema, level: Level, at: string): FieldError[] {
   const errors: FieldError[] = []
   const items = itemsOf(schema)
   if (schema.type === 'array' && items === undefined) errors.push(required(`${at}.items`, 'must be specified'))
-  if (items !== undefined) errors.push(...invariants(items, 'item', `${at}.items`))
-  for (const [name, property] of propertiesOf(schema)) errors.push(...invariants(property, 'field', path.key(`${at}.properties`, name)))
+  if (items !== undefined) append(errors, invariants(items, 'item', `${at}.items`))
+  for (const [name, property] of propertiesOf(schema)) append(errors, invariants(property, 'field', path.key(`${at}.properties`, name)))
   if (hasAdditional(schema)) {
     if (level === 'root') errors.push(forbiddenField(`${at}.additionalProperties`, 'must not be used at the root'))
     const additional = additionalOf(schema)
-    if (additional !== undefined) errors.push(...invariants(additional, 'field', `${at}.additionalProperties`))
+    if (additional !== undefined) append(errors, invariants(additional, 'field', `${at}.additionalProperties`))
   }
   if (isIntOrString(schema) && preservesUnknown(schema))
     errors.push(invalidValue(`${at}.x-kubernetes-preserve-unknown-fields`, true, 'must be false if x-kubernetes-int-or-string is true'))
@@ -84,8 +85,8 @@ function invariants(schema: Schema, level: Level, at: string): FieldError[] {
       skipsFirstAllOf: first !== undefined && equalJson(first.anyOf ?? [], anyOfIntOrString),
     }),
   )
-  errors.push(...typeProblems(schema, level, at))
-  errors.push(...metaProblems(schema, level, at))
+  append(errors, typeProblems(schema, level, at))
+  append(errors, metaProblems(schema, level, at))
   return errors
 }
 
@@ -146,11 +147,11 @@ function valueValidation(
   { skipsAnyOf, skipsFirstAllOf }: { readonly skipsAnyOf: boolean; readonly skipsFirstAllOf: boolean },
 ): FieldError[] {
   const errors: FieldError[] = []
-  if (!skipsAnyOf) for (const [index, part] of (schema.anyOf ?? []).entries()) errors.push(...nested(part, `${at}.anyOf[${index}]`))
+  if (!skipsAnyOf) for (const [index, part] of (schema.anyOf ?? []).entries()) append(errors, nested(part, `${at}.anyOf[${index}]`))
   for (const [index, part] of (schema.allOf ?? []).entries())
-    errors.push(...nested(part, `${at}.allOf[${index}]`, skipsFirstAllOf && index === 0))
-  for (const [index, part] of (schema.oneOf ?? []).entries()) errors.push(...nested(part, `${at}.oneOf[${index}]`))
-  if (schema.not !== undefined) errors.push(...nested(schema.not, `${at}.not`))
+    append(errors, nested(part, `${at}.allOf[${index}]`, skipsFirstAllOf && index === 0))
+  for (const [index, part] of (schema.oneOf ?? []).entries()) append(errors, nested(part, `${at}.oneOf[${index}]`))
+  if (schema.not !== undefined) append(errors, nested(schema.not, `${at}.not`))
   if (schema.pattern !== undefined && schema.pattern !== '') {
     const problem = patternProblem(schema.pattern)
     if (problem !== undefined)
@@ -173,8 +174,8 @@ export function patternProblem(pattern: string): string | undefined {
 function nested(schema: Schema, at: string, skipsAnyOf = false): FieldError[] {
   const errors = valueValidation(schema, at, { skipsAnyOf, skipsFirstAllOf: false })
   const items = itemsOf(schema)
-  if (items !== undefined) errors.push(...nested(items, `${at}.items`))
-  for (const [name, property] of propertiesOf(schema)) errors.push(...nested(property, path.key(`${at}.properties`, name)))
+  if (items !== undefined) append(errors, nested(items, `${at}.items`))
+  for (const [name, property] of propertiesOf(schema)) append(errors, nested(property, path.key(`${at}.properties`, name)))
   const forbid = (isSet: boolean, name: string, state: string): void => {
     if (isSet) errors.push(forbiddenField(`${at}.${name}`, `must be ${state} to be structural`))
   }
@@ -210,7 +211,7 @@ function nestedCompleteness(schema: Schema, described: Schema | undefined, at: s
   if (described === undefined) return [required(at, `because it is defined in ${from}`)]
   const errors = completeness(schema, described, at, from)
   const items = itemsOf(schema)
-  if (items !== undefined) errors.push(...nestedCompleteness(items, itemsOf(described), `${at}.items`, `${from}.items`))
+  if (items !== undefined) append(errors, nestedCompleteness(items, itemsOf(described), `${at}.items`, `${from}.items`))
   for (const [name, property] of propertiesOf(schema))
     errors.push(
       ...nestedCompleteness(

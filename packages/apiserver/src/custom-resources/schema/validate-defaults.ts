@@ -1,3 +1,4 @@
+import { append } from '@k3s/lifecycle'
 import { copyJson, equalJson, isObject } from '../../json.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalidValue } from '../../validation/field-error.ts'
@@ -29,10 +30,10 @@ function validateAt(schema: Schema, at: string, outer: Place, options: { readonl
   const place: Place = isEmbedded(schema) ? { root: schema, around: asResource, isInsideMeta: false } : outer
   const errors: FieldError[] = []
   if (schema.default !== undefined && schema.default !== null)
-    errors.push(...(place.isInsideMeta ? metaDefault(schema, `${at}.default`, place) : ownDefault(schema, `${at}.default`, options)))
+    append(errors, place.isInsideMeta ? metaDefault(schema, `${at}.default`, place) : ownDefault(schema, `${at}.default`, options))
   // There are no defaults in additional properties.
   const items = itemsOf(schema)
-  if (items !== undefined) errors.push(...validateAt(items, `${at}.items`, { ...place, around: (value) => place.around([value]) }, options))
+  if (items !== undefined) append(errors, validateAt(items, `${at}.items`, { ...place, around: (value) => place.around([value]) }, options))
   for (const [name, property] of propertiesOf(schema)) {
     const below: Place = {
       ...place,
@@ -43,7 +44,7 @@ function validateAt(schema: Schema, at: string, outer: Place, options: { readonl
       },
       isInsideMeta: place.isInsideMeta || (isEmbedded(schema) && metaFields.has(name)),
     }
-    errors.push(...validateAt(property, path.key(`${at}.properties`, name), below, options))
+    append(errors, validateAt(property, path.key(`${at}.properties`, name), below, options))
   }
   return errors
 }

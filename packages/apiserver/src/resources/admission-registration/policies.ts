@@ -14,6 +14,7 @@ import {
   type Validation,
   type Variable,
 } from '@k3s/api/types/admissionregistration/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -98,7 +99,7 @@ function validateValidation(validation: Validation, field: string, expressions: 
   if (expression.trim() === '') errors.push(required(`${field}.expression`, 'expression is not specified'))
   if (messageExpression !== '' && messageExpression.trim() === '')
     errors.push(invalidValue(`${field}.messageExpression`, messageExpression, 'must be non-empty if specified'))
-  errors.push(...messageProblems)
+  append(errors, messageProblems)
   if (message !== '' && trimmed === '') errors.push(invalidValue(`${field}.message`, message, 'must be non-empty if specified'))
   else if (hasLineBreaks(trimmed)) errors.push(invalidValue(`${field}.message`, message, 'must not contain line breaks'))
   return [...errors, ...optionalOneOf(`${field}.reason`, reason, reasons)]
@@ -117,7 +118,7 @@ function validateValidating({ metadata, spec }: ValidatingAdmissionPolicy): Fiel
     return [...errors, required('spec.validations', detail), required('spec.auditAnnotations', detail)]
   }
   for (const [index, validation] of validations.entries())
-    errors.push(...validateValidation(validation, `spec.validations[${index}]`, expressions))
+    append(errors, validateValidation(validation, `spec.validations[${index}]`, expressions))
   if (auditAnnotations.length > maxAuditAnnotations) {
     errors.push(invalidValue('spec.auditAnnotations', auditAnnotations, `must not have more than ${maxAuditAnnotations} auditAnnotations`))
   }
@@ -127,8 +128,8 @@ function validateValidating({ metadata, spec }: ValidatingAdmissionPolicy): Fiel
     const { key } = annotation
     const name = `${metadata.name}/${key}`
     if (metadata.name === '') errors.push(invalidValue(`${field}.key`, key, 'requires metadata.name be non-empty'))
-    else errors.push(...invalids(`${field}.key`, name, qualifiedName(name)))
-    errors.push(...expressions.annotation(annotation, field))
+    else append(errors, invalids(`${field}.key`, name, qualifiedName(name)))
+    append(errors, expressions.annotation(annotation, field))
     if (keys.indexOf(key) < index) errors.push(duplicate(`${field}.key`, key))
   }
   return errors
@@ -160,7 +161,7 @@ function validateMutating({ spec }: MutatingAdmissionPolicy): FieldError[] {
   ]
   if ((spec.mutations ?? []).length === 0) errors.push(required('spec.mutations', 'mutations must contain at least one item'))
   for (const [index, mutation] of (spec.mutations ?? []).entries())
-    errors.push(...validateMutation(mutation, `spec.mutations[${index}]`, expressions))
+    append(errors, validateMutation(mutation, `spec.mutations[${index}]`, expressions))
   return [...errors, ...oneOf('spec.reinvocationPolicy', spec.reinvocationPolicy, reinvocationPolicies)]
 }
 
@@ -169,10 +170,10 @@ function validateParamRef(reference: ParamRef | undefined): FieldError[] {
   const { name = '', selector, parameterNotFoundAction } = reference
   const field = 'spec.paramRef'
   const errors: FieldError[] = []
-  if (name !== '') errors.push(...invalids(`${field}.name`, name, pathSegment(name)))
+  if (name !== '') append(errors, invalids(`${field}.name`, name, pathSegment(name)))
   const both = 'name and selector are mutually exclusive'
   if (name !== '' && selector !== undefined) errors.push(forbiddenField(`${field}.name`, both))
-  errors.push(...validateLabelSelector(selector, `${field}.selector`))
+  append(errors, validateLabelSelector(selector, `${field}.selector`))
   if (name !== '' && selector !== undefined) errors.push(forbiddenField(`${field}.selector`, both))
   if (name === '' && selector === undefined) errors.push(required(field, 'one of name or selector must be specified'))
   return [...errors, ...oneOf(`${field}.parameterNotFoundAction`, parameterNotFoundAction, ['Deny', 'Allow'])]

@@ -1,4 +1,5 @@
 import type { MatchCondition, MatchResources, NamedRuleWithOperations, RuleWithOperations } from '@k3s/api/types/admissionregistration/v1'
+import { append } from '@k3s/lifecycle'
 import { conditionProblems } from './expressions.ts'
 import { duplicate, invalidValue, notSupported, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
@@ -123,8 +124,8 @@ export function validateConditions(
     const { name, expression } = condition
     const at = `${field}[${index}]`
     if (expression.trim() === '') errors.push(required(`${at}.expression`))
-    else errors.push(...conditionProblems(condition, `${at}.expression`, options))
-    errors.push(...(name ? invalids(`${at}.name`, name, qualifiedName(name)) : [required(`${at}.name`)]))
+    else append(errors, conditionProblems(condition, `${at}.expression`, options))
+    append(errors, name ? invalids(`${at}.name`, name, qualifiedName(name)) : [required(`${at}.name`)])
     if (name && names.indexOf(name) < index) errors.push(duplicate(`${at}.name`, name))
   }
   return errors

@@ -8,6 +8,7 @@ import {
   validatingwebhookconfigurations,
   type WebhookClientConfig,
 } from '@k3s/api/types/admissionregistration/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -49,7 +50,10 @@ function validatePath(path: string, field: string): FieldError[] {
   const errors: FieldError[] = path.startsWith('/') ? [] : [invalidValue(field, path, "must start with a '/'")]
   for (const [index, step] of path.slice(1).replace(/\/$/, '').split('/').entries()) {
     const messages = step === '' ? ['may not be empty'] : dns1123Subdomain(step)
-    errors.push(...messages.map((message) => invalidValue(field, path, `segment[${index}]${step === '' ? ' ' : ': '}${message}`)))
+    append(
+      errors,
+      messages.map((message) => invalidValue(field, path, `segment[${index}]${step === '' ? ' ' : ': '}${message}`)),
+    )
   }
   return errors
 }

@@ -9,6 +9,7 @@ import type {
   MetricTarget,
 } from '@k3s/api/types/autoscaling/v2'
 import { quantityNanos } from '@k3s/api'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids } from '../../validation/fields.ts'
@@ -28,8 +29,8 @@ const sourceTypes = Object.keys(sourceNames).toSorted()
 
 function validateReference({ apiVersion = '', kind, name }: CrossVersionObjectReference, field: string, allowsCore: boolean): FieldError[] {
   const errors: FieldError[] = []
-  errors.push(...(kind ? invalids(`${field}.kind`, kind, pathSegment(kind)) : [required(`${field}.kind`)]))
-  errors.push(...(name ? invalids(`${field}.name`, name, pathSegment(name)) : [required(`${field}.name`)]))
+  append(errors, kind ? invalids(`${field}.kind`, kind, pathSegment(kind)) : [required(`${field}.kind`)])
+  append(errors, name ? invalids(`${field}.name`, name, pathSegment(name)) : [required(`${field}.name`)])
   return [...errors, ...validateVersion(apiVersion, `${field}.apiVersion`, allowsCore)]
 }
 
@@ -153,7 +154,7 @@ function validateMetric(metric: MetricSpec, field: string): FieldError[] {
   if (!isSourceType(type)) errors.push(notSupported(`${field}.type`, type, sourceTypes))
   const present = Object.values(sourceNames).filter((name) => metric[name] !== undefined)
   const [first] = present
-  if (first !== undefined) errors.push(...validateSource(metric, first, `${field}.${first}`))
+  if (first !== undefined) append(errors, validateSource(metric, first, `${field}.${first}`))
   const expected = isSourceType(type) ? sourceNames[type] : undefined
   if (expected === undefined) errors.push(notSupported(`${field}.type`, type, sourceTypes))
   else if (metric[expected] === undefined)

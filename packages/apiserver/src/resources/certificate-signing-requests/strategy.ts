@@ -5,6 +5,7 @@ import {
   certificatesigningrequests,
 } from '@k3s/api/types/certificates/v1'
 import { isSelfSigned } from '@k3s/pki'
+import { append } from '@k3s/lifecycle'
 import type { AccessAttributes, Authorizer, UserInfo } from '../../auth/auth.ts'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, RequestScope, ResourceStrategy, Subresource } from '../../registry/strategy.ts'
@@ -83,7 +84,7 @@ function validate(request: CertificateSigningRequest): FieldError[] {
   }
   if (spec.signerName === 'kubernetes.io/legacy-unknown') {
     errors.push(invalidValue('spec.signerName', spec.signerName, 'the legacy signerName is not allowed via this API version'))
-  } else errors.push(...signerName('spec.signerName', spec.signerName ?? ''))
+  } else append(errors, signerName('spec.signerName', spec.signerName ?? ''))
   if (spec.expirationSeconds !== undefined && spec.expirationSeconds < 600) {
     errors.push(
       invalidValue('spec.expirationSeconds', spec.expirationSeconds, 'may not specify a duration less than 600 seconds (10 minutes)'),

@@ -1,4 +1,5 @@
 import { type ConfigMap, configmaps } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, tooLong } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -9,12 +10,18 @@ function validate(map: ConfigMap): FieldError[] {
   const errors: FieldError[] = []
   let bytes = 0
   for (const [key, value] of Object.entries(map.data ?? {})) {
-    errors.push(...configMapKey(key).map((message) => invalidValue(`data[${key}]`, key, message)))
+    append(
+      errors,
+      configMapKey(key).map((message) => invalidValue(`data[${key}]`, key, message)),
+    )
     if (Object.hasOwn(map.binaryData ?? {}, key)) errors.push(invalidValue(`data[${key}]`, key, 'duplicate of key present in binaryData'))
     bytes += Buffer.byteLength(value)
   }
   for (const [key, value] of Object.entries(map.binaryData ?? {})) {
-    errors.push(...configMapKey(key).map((message) => invalidValue(`binaryData[${key}]`, key, message)))
+    append(
+      errors,
+      configMapKey(key).map((message) => invalidValue(`binaryData[${key}]`, key, message)),
+    )
     bytes += base64Bytes(value)
   }
   if (bytes > maxDataBytes) errors.push(tooLong('[]', maxDataBytes))

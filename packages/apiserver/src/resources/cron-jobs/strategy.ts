@@ -1,4 +1,5 @@
 import { type CronJob, cronjobs } from '@k3s/api/types/batch/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { defaultJobSpec } from '../jobs/strategy.ts'
@@ -52,7 +53,7 @@ function validate(job: CronJob): FieldError[] {
       errors.push(invalidValue('spec.schedule', spec.schedule, 'cannot use TZ or CRON_TZ in schedule, use timeZone field instead'))
     }
   }
-  errors.push(...nonNegative('spec.startingDeadlineSeconds', spec.startingDeadlineSeconds), ...validateTimeZone(spec.timeZone))
+  append(errors, nonNegative('spec.startingDeadlineSeconds', spec.startingDeadlineSeconds), validateTimeZone(spec.timeZone))
   const policies = ['Allow', 'Forbid', 'Replace']
   if (!policies.includes(spec.concurrencyPolicy ?? ''))
     errors.push(notSupported('spec.concurrencyPolicy', spec.concurrencyPolicy ?? '', policies))

@@ -10,6 +10,7 @@ import {
   type ResourceSlice,
   resourceslices,
 } from '@k3s/api/types/resource/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateDriverName } from '../pods/volumes.ts'
@@ -38,7 +39,7 @@ function defaultClaim(devices: DeviceClaim | undefined): void {
 function validateCount({ allocationMode = '', count = 0, deviceClassName }: DeviceCount, field: string): FieldError[] {
   const errors: FieldError[] = []
   const at = `${field}.deviceClassName`
-  errors.push(...(deviceClassName ? invalids(at, deviceClassName, dns1123Subdomain(deviceClassName)) : [required(at)]))
+  append(errors, deviceClassName ? invalids(at, deviceClassName, dns1123Subdomain(deviceClassName)) : [required(at)])
   if (allocationMode === 'All') {
     if (count !== 0) errors.push(invalidValue(`${field}.count`, count, "must not be specified when allocationMode is 'All'"))
   } else if (allocationMode === 'ExactCount') {
@@ -54,16 +55,16 @@ function validateClaim(devices: DeviceClaim | undefined, field: string): FieldEr
     errors.push({ field, reason: 'FieldValueTooMany', message: `Too many: ${requests.length}: must have at most ${maxRequests} items` })
   for (const [index, { name, exactly, firstAvailable }] of requests.entries()) {
     const at = `${field}.requests[${index}]`
-    errors.push(...(name ? invalids(`${at}.name`, name, dns1123Label(name)) : [required(`${at}.name`)]))
+    append(errors, name ? invalids(`${at}.name`, name, dns1123Label(name)) : [required(`${at}.name`)])
     const both = 'exactly one of `exactly` or `firstAvailable` is required'
     if (exactly === undefined && firstAvailable === undefined) errors.push(required(at, both))
     else if (exactly !== undefined && firstAvailable !== undefined)
       errors.push(invalidValue(at, undefined, `${both}, but multiple fields are set`))
-    if (exactly !== undefined) errors.push(...validateCount(exactly, `${at}.exactly`))
+    if (exactly !== undefined) append(errors, validateCount(exactly, `${at}.exactly`))
     for (const [position, sub] of (firstAvailable ?? []).entries()) {
       const place = `${at}.firstAvailable[${position}]`
-      errors.push(...(sub.name ? invalids(`${place}.name`, sub.name, dns1123Label(sub.name)) : [required(`${place}.name`)]))
-      errors.push(...validateCount(sub, place))
+      append(errors, sub.name ? invalids(`${place}.name`, sub.name, dns1123Label(sub.name)) : [required(`${place}.name`)])
+      append(errors, validateCount(sub, place))
     }
   }
   return errors

@@ -1,4 +1,5 @@
 import { type Endpoint, type EndpointHints, type EndpointPort, type EndpointSlice, endpointslices } from '@k3s/api/types/discovery/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, invalidValue, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -60,10 +61,10 @@ function validateEndpoint(endpoint: Endpoint, type: string, field: string): Fiel
   const addresses = endpoint.addresses ?? []
   if (addresses.length === 0) errors.push(required(`${field}.addresses`, 'must contain at least 1 address'))
   else if (addresses.length > maxAddresses) errors.push(tooMany(`${field}.addresses`, addresses.length, maxAddresses))
-  for (const [index, address] of addresses.entries()) errors.push(...validateAddress(address, type, `${field}.addresses`, index))
-  if (endpoint.nodeName !== undefined) errors.push(...invalids(`${field}.nodeName`, endpoint.nodeName, dns1123Subdomain(endpoint.nodeName)))
-  if (endpoint.hostname !== undefined) errors.push(...invalids(`${field}.hostname`, endpoint.hostname, dns1123Label(endpoint.hostname)))
-  if (endpoint.hints !== undefined) errors.push(...validateHints(endpoint.hints, `${field}.hints`))
+  for (const [index, address] of addresses.entries()) append(errors, validateAddress(address, type, `${field}.addresses`, index))
+  if (endpoint.nodeName !== undefined) append(errors, invalids(`${field}.nodeName`, endpoint.nodeName, dns1123Subdomain(endpoint.nodeName)))
+  if (endpoint.hostname !== undefined) append(errors, invalids(`${field}.hostname`, endpoint.hostname, dns1123Label(endpoint.hostname)))
+  if (endpoint.hints !== undefined) append(errors, validateHints(endpoint.hints, `${field}.hints`))
   return errors
 }
 
@@ -82,8 +83,8 @@ function validatePorts(ports: readonly EndpointPort[]): FieldError[] {
     const errors = name === '' ? [] : invalids(`${at}.name`, name, dns1123Label(name))
     if (names.has(name)) errors.push(duplicate(`${at}.name`, name))
     names.add(name)
-    errors.push(...oneOf(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']))
-    if (port.appProtocol !== undefined) errors.push(...invalids(`${at}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol)))
+    append(errors, oneOf(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']))
+    if (port.appProtocol !== undefined) append(errors, invalids(`${at}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol)))
     return errors
   })
 }

@@ -1,4 +1,5 @@
 import { type EndpointAddress, type Endpoints, type EndpointSubset, endpoints } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -9,8 +10,8 @@ import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from '../..
 
 function validateAddress(address: EndpointAddress, field: string): FieldError[] {
   const errors = validateIp(`${field}.ip`, address.ip ?? '')
-  if (address.hostname) errors.push(...invalids(`${field}.hostname`, address.hostname, dns1123Label(address.hostname)))
-  if (address.nodeName) errors.push(...invalids(`${field}.nodeName`, address.nodeName, dns1123Subdomain(address.nodeName)))
+  if (address.hostname) append(errors, invalids(`${field}.hostname`, address.hostname, dns1123Label(address.hostname)))
+  if (address.nodeName) append(errors, invalids(`${field}.nodeName`, address.nodeName, dns1123Subdomain(address.nodeName)))
   // Upstream asks for an address once more.
   if (validateIp('', address.ip ?? '').length > 0)
     return [...errors, invalidValue(`${field}.ip`, address.ip ?? '', 'must be a valid IP address')]
@@ -25,17 +26,17 @@ function validateSubset(subset: EndpointSubset, field: string): FieldError[] {
     ['addresses', addresses],
     ['notReadyAddresses', notReadyAddresses],
   ] as const) {
-    for (const [index, address] of list.entries()) errors.push(...validateAddress(address, `${field}.${name}[${index}]`))
+    for (const [index, address] of list.entries()) append(errors, validateAddress(address, `${field}.${name}[${index}]`))
   }
   for (const [index, port] of ports.entries()) {
     const at = `${field}.ports[${index}]`
     if (ports.length > 1 && !port.name) errors.push(required(`${at}.name`))
-    else if (port.name) errors.push(...invalids(`${at}.name`, port.name, dns1123Label(port.name)))
+    else if (port.name) append(errors, invalids(`${at}.name`, port.name, dns1123Label(port.name)))
     errors.push(
       ...invalids(`${at}.port`, port.port, portNumber(port.port)),
       ...oneOf(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']),
     )
-    if (port.appProtocol !== undefined) errors.push(...invalids(`${at}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol)))
+    if (port.appProtocol !== undefined) append(errors, invalids(`${at}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol)))
   }
   return errors
 }

@@ -1,4 +1,5 @@
 import { type Event, events } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, RequestScope, ResourceStrategy } from '../../registry/strategy.ts'
 import { age, column } from '../shared/columns.ts'
@@ -22,7 +23,7 @@ function validate(event: Event, scope: RequestScope): FieldError[] {
   const errors: FieldError[] = about === '' && namespace !== 'default' && namespace !== 'kube-system' ? mismatch : []
   const reporter = event.reportingComponent ?? ''
   if (reporter === '') errors.push(required(reporterField))
-  errors.push(...invalids(reporterField, reporter, qualifiedName(reporter)))
+  append(errors, invalids(reporterField, reporter, qualifiedName(reporter)))
   for (const name of ['reportingInstance', 'action', 'reason'] as const) {
     const value = event[name] ?? ''
     if (value === '') errors.push(required(name))

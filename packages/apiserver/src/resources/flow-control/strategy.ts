@@ -9,6 +9,7 @@ import {
   type ResourcePolicyRule,
   type Subject,
 } from '@k3s/api/types/flowcontrol/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -48,11 +49,11 @@ function validateSubject(subject: Subject, field: string): FieldError[] {
   else {
     if (!value.name) errors.push(required(`${at}.name`))
     else if (kind === 'ServiceAccount' && value.name !== '*')
-      errors.push(...invalids(`${at}.name`, value.name, dns1123Subdomain(value.name)))
+      append(errors, invalids(`${at}.name`, value.name, dns1123Subdomain(value.name)))
     if (kind === 'ServiceAccount') {
       const namespace = subject.serviceAccount?.namespace ?? ''
       const missing = required(`${at}.namespace`, 'must specify namespace for service account')
-      errors.push(...(namespace === '' ? [missing] : invalids(`${at}.namespace`, namespace, dns1123Label(namespace))))
+      append(errors, namespace === '' ? [missing] : invalids(`${at}.namespace`, namespace, dns1123Label(namespace)))
     }
   }
   for (const other of kind === 'ServiceAccount' ? (['User', 'Group'] as const) : (['ServiceAccount', 'User', 'Group'] as const)) {
@@ -221,13 +222,13 @@ function validateLevel({ metadata, spec, status }: PriorityLevelConfiguration): 
     value !== undefined && value < 0 ? [invalidValue(field, value, 'must be a non-negative integer')] : []
   if (type === 'Exempt') {
     if (limited !== undefined) errors.push(forbiddenField('spec.limited', 'must be nil if the type is not Limited'))
-    errors.push(...shares('spec.exempt.nominalConcurrencyShares', exempt?.nominalConcurrencyShares))
-    errors.push(...percent('spec.exempt.lendablePercent', exempt?.lendablePercent))
+    append(errors, shares('spec.exempt.nominalConcurrencyShares', exempt?.nominalConcurrencyShares))
+    append(errors, percent('spec.exempt.lendablePercent', exempt?.lendablePercent))
   } else if (type === 'Limited') {
     if (exempt !== undefined) errors.push(forbiddenField('spec.exempt', 'must be nil if the type is Limited'))
     if (limited === undefined) errors.push(required('spec.limited', 'must not be empty when type is Limited'))
     else {
-      errors.push(...shares('spec.limited.nominalConcurrencyShares', limited.nominalConcurrencyShares))
+      append(errors, shares('spec.limited.nominalConcurrencyShares', limited.nominalConcurrencyShares))
       const response = limited.limitResponse
       const at = 'spec.limited.limitResponse'
       if (response?.type === 'Reject') {
@@ -236,15 +237,15 @@ function validateLevel({ metadata, spec, status }: PriorityLevelConfiguration): 
       } else if (response?.type === 'Queue') {
         if (response.queuing === undefined)
           errors.push(required(`${at}.queuing`, 'must not be empty if limited.limitResponse.type is Limited'))
-        else errors.push(...validateQueuing(response.queuing, `${at}.queuing`))
-      } else errors.push(...oneOf(`${at}.type`, response?.type, ['Queue', 'Reject']))
-      errors.push(...percent('spec.limited.lendablePercent', limited.lendablePercent))
+        else append(errors, validateQueuing(response.queuing, `${at}.queuing`))
+      } else append(errors, oneOf(`${at}.type`, response?.type, ['Queue', 'Reject']))
+      append(errors, percent('spec.limited.lendablePercent', limited.lendablePercent))
       const borrowing = limited.borrowingLimitPercent
       if (borrowing !== undefined && borrowing < 0) {
         errors.push(invalidValue('spec.limited.borrowingLimitPercent', borrowing, 'if specified, must be a non-negative integer'))
       }
     }
-  } else errors.push(...oneOf('spec.type', type, ['Exempt', 'Limited']))
+  } else append(errors, oneOf('spec.type', type, ['Exempt', 'Limited']))
   return [...errors, ...validateConditions(status?.conditions)]
 }
 

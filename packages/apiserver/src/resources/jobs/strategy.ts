@@ -1,4 +1,5 @@
 import { type Job, type JobSpec, jobs } from '@k3s/api/types/batch/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, humanDuration, nameColumn, workloadColumns } from '../shared/columns.ts'
@@ -76,7 +77,7 @@ function validate(job: Job): FieldError[] {
 function validateSpec({ spec }: Job): FieldError[] {
   const errors = validateJobSpec(spec, 'spec')
   if (spec.selector === undefined) errors.push(required('spec.selector'))
-  else errors.push(...validateLabelSelector(spec.selector, 'spec.selector'))
+  else append(errors, validateLabelSelector(spec.selector, 'spec.selector'))
   const labels = spec.template.metadata?.labels
   if (!selectorMatches(spec.selector, labels)) {
     errors.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'))

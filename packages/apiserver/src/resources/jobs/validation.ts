@@ -1,5 +1,6 @@
 import type { JobSpec, PodFailurePolicyRule, SuccessPolicyRule } from '@k3s/api/types/batch/v1'
 import type { PodSpec } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, invalidValue, notSupported, required, tooLong, tooMany } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
@@ -29,7 +30,7 @@ function validateManagedBy(name: string, field: string): FieldError[] {
   if (name === '') errors.push(required(field))
   else if (host === '' || path === '') errors.push(invalidValue(field, name, 'must be a domain-prefixed path (such as "acme.io/foo")'))
   else {
-    errors.push(...invalids(field, host, dns1123Subdomain(host)))
+    append(errors, invalids(field, host, dns1123Subdomain(host)))
     if (!isHttpPath(path)) errors.push(invalidValue(field, path, regexError('Invalid path', "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+")))
   }
   if (name.length > maxManagedByLength) errors.push(tooLong(field, maxManagedByLength))
@@ -93,13 +94,13 @@ function validateFailureRule(rule: PodFailurePolicyRule, spec: JobSpec, field: s
     if (spec.backoffLimitPerIndex === undefined)
       errors.push(invalidValue(`${field}.action`, rule.action, 'requires the backoffLimitPerIndex to be set'))
   } else if (!actions.includes(rule.action)) errors.push(notSupported(`${field}.action`, rule.action, actions))
-  errors.push(...validateExitCodes(rule, spec.template.spec, `${field}.onExitCodes`))
+  append(errors, validateExitCodes(rule, spec.template.spec, `${field}.onExitCodes`))
   const conditions = rule.onPodConditions ?? []
   if (conditions.length > 20) errors.push(tooMany(`${field}.onPodConditions`, conditions.length, 20))
   const statuses = ['False', 'True', 'Unknown']
   for (const [index, { type, status }] of conditions.entries()) {
     const at = `${field}.onPodConditions[${index}]`
-    errors.push(...invalids(`${at}.type`, type, qualifiedName(type)))
+    append(errors, invalids(`${at}.type`, type, qualifiedName(type)))
     if (!status) errors.push(required(`${at}.status`, quotedList(statuses)))
     else if (!statuses.includes(status)) errors.push(notSupported(`${at}.status`, status, statuses))
   }
@@ -146,7 +147,7 @@ function validateSuccessRule(rule: SuccessPolicyRule, completions: number, field
   }
   if (succeededCount === undefined) return errors
   const at = `${field}.succeededCount`
-  errors.push(...nonNegative(at, succeededCount))
+  append(errors, nonNegative(at, succeededCount))
   if (succeededCount > completions)
     errors.push(invalidValue(at, succeededCount, `must be less than or equal to ${completions} (the number of specified completions)`))
   if (succeededIndexes !== undefined && succeededCount > total) {
@@ -165,7 +166,7 @@ function validatePolicies(spec: JobSpec, field: string): FieldError[] {
   const errors: FieldError[] = []
   const rules = spec.podFailurePolicy?.rules ?? []
   if (rules.length > 20) errors.push(tooMany(`${field}.podFailurePolicy.rules`, rules.length, 20))
-  for (const [index, rule] of rules.entries()) errors.push(...validateFailureRule(rule, spec, `${field}.podFailurePolicy.rules[${index}]`))
+  for (const [index, rule] of rules.entries()) append(errors, validateFailureRule(rule, spec, `${field}.podFailurePolicy.rules[${index}]`))
   if (spec.successPolicy !== undefined) {
     const at = `${field}.successPolicy`
     const successes = spec.successPolicy.rules ?? []
@@ -175,7 +176,7 @@ function validatePolicies(spec: JobSpec, field: string): FieldError[] {
         errors.push(required(`${at}.rules`, 'at least one rules must be specified when the successPolicy is specified'))
       if (successes.length > 20) errors.push(tooMany(`${at}.rules`, successes.length, 20))
       for (const [index, rule] of successes.entries())
-        errors.push(...validateSuccessRule(rule, spec.completions ?? 0, `${at}.rules[${index}]`))
+        append(errors, validateSuccessRule(rule, spec.completions ?? 0, `${at}.rules[${index}]`))
     }
   }
   const replacement = spec.podReplacementPolicy
@@ -197,20 +198,20 @@ export function validateJobSpec(spec: JobSpec, field: string): FieldError[] {
     'backoffLimitPerIndex',
     'maxFailedIndexes',
   ] as const) {
-    errors.push(...nonNegative(`${field}.${name}`, spec[name]))
+    append(errors, nonNegative(`${field}.${name}`, spec[name]))
   }
   if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined)
     errors.push(required(`${field}.backoffLimitPerIndex`, 'when maxFailedIndexes is specified'))
-  if (spec.managedBy !== undefined) errors.push(...validateManagedBy(spec.managedBy, `${field}.managedBy`))
+  if (spec.managedBy !== undefined) append(errors, validateManagedBy(spec.managedBy, `${field}.managedBy`))
   const mode = spec.completionMode ?? 'NonIndexed'
   if (!['NonIndexed', 'Indexed'].includes(mode)) errors.push(notSupported(`${field}.completionMode`, mode, ['NonIndexed', 'Indexed']))
-  if (mode === 'Indexed') errors.push(...validateIndexed(spec, field))
+  if (mode === 'Indexed') append(errors, validateIndexed(spec, field))
   if (mode === 'NonIndexed') {
     for (const name of ['backoffLimitPerIndex', 'maxFailedIndexes'] as const) {
       if (spec[name] !== undefined) errors.push(invalidValue(`${field}.${name}`, spec[name], 'requires indexed completion mode'))
     }
   }
-  errors.push(...validatePolicies(spec, field), ...validatePodTemplate(spec.template, `${field}.template`, templateRules))
+  append(errors, validatePolicies(spec, field), validatePodTemplate(spec.template, `${field}.template`, templateRules))
   const restart = spec.template.spec?.restartPolicy ?? ''
   const at = `${field}.template.spec.restartPolicy`
   if (restart === '' || restart === 'Always') errors.push(required(at, 'valid values: "OnFailure", "Never"'))
@@ -223,15 +224,15 @@ export function validateJobSpec(spec: JobSpec, field: string): FieldError[] {
 /** Refuses what a running or finished job may not change. `isTemplateMutable` is true for suspended jobs that run no pods. */
 export function validateJobSpecUpdate(spec: JobSpec, previous: JobSpec, isTemplateMutable: boolean): FieldError[] {
   const errors: FieldError[] = []
-  if (spec.completionMode !== 'Indexed') errors.push(...immutable('spec.completions', spec.completions, previous.completions))
+  if (spec.completionMode !== 'Indexed') append(errors, immutable('spec.completions', spec.completions, previous.completions))
   else if (spec.completions !== undefined && spec.completions !== previous.completions && spec.completions !== spec.parallelism) {
     errors.push(invalidValue('spec.completions', spec.completions, 'can only be modified in tandem with spec.parallelism'))
   }
-  errors.push(...immutable('spec.selector', spec.selector, previous.selector))
+  append(errors, immutable('spec.selector', spec.selector, previous.selector))
   const template = isTemplateMutable ? withSchedulingOf(spec, previous) : previous.template
-  errors.push(...immutable('spec.template', spec.template, template))
+  append(errors, immutable('spec.template', spec.template, template))
   for (const name of ['completionMode', 'podFailurePolicy', 'backoffLimitPerIndex', 'managedBy', 'successPolicy'] as const) {
-    errors.push(...immutable(`spec.${name}`, spec[name], previous[name]))
+    append(errors, immutable(`spec.${name}`, spec[name], previous[name]))
   }
   return errors
 }

@@ -1,4 +1,5 @@
 import { type Lease, leases } from '@k3s/api/types/coordination/v1'
+import { append } from '@k3s/lifecycle'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { nonNegative, positive } from '../../validation/fields.ts'
@@ -6,7 +7,7 @@ import { nonNegative, positive } from '../../validation/fields.ts'
 function validate({ spec = {} }: Lease): FieldError[] {
   const errors: FieldError[] =
     spec.leaseDurationSeconds === undefined ? [] : positive('spec.leaseDurationSeconds', spec.leaseDurationSeconds)
-  errors.push(...nonNegative('spec.leaseTransitions', spec.leaseTransitions))
+  append(errors, nonNegative('spec.leaseTransitions', spec.leaseTransitions))
   return errors
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { compareQuantities, quantityNanos } from '@k3s/api'
 import { type LimitRange, type LimitRangeItem, limitranges } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { invalids } from '../../validation/fields.ts'
@@ -92,14 +93,14 @@ function validate({ spec }: LimitRange): FieldError[] {
         continue
       }
       for (const name of Object.keys(item[list] ?? {})) {
-        errors.push(...validateName(item.type, name, `${at}.${list}[${name}]`))
+        append(errors, validateName(item.type, name, `${at}.${list}[${name}]`))
         names.add(name)
       }
     }
     if (item.type === 'PersistentVolumeClaim' && item.min?.['storage'] === undefined && item.max?.['storage'] === undefined) {
       errors.push(required(`${at}.limits`, 'either minimum or maximum storage value is required, but neither was provided'))
     }
-    for (const name of names) errors.push(...validateOrder(item, name, at))
+    for (const name of names) append(errors, validateOrder(item, name, at))
     return errors
   })
 }

@@ -1,4 +1,5 @@
 import { type HTTPIngressPath, type Ingress, type IngressBackend, ingresses } from '@k3s/api/types/networking/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -30,8 +31,8 @@ function validateBackend(backend: IngressBackend | undefined, field: string): Fi
     : [required(`${field}.service.name`)]
   const { name, number } = service.port ?? {}
   if (name && number) errors.push(invalidValue(field, '', 'cannot set both port name & port number'))
-  else if (name) errors.push(...invalids(`${field}.service.port.name`, name, portName(name)))
-  else if (number) errors.push(...invalids(`${field}.service.port.number`, number, portNumber(number)))
+  else if (name) append(errors, invalids(`${field}.service.port.name`, name, portName(name)))
+  else if (number) append(errors, invalids(`${field}.service.port.number`, number, portNumber(number)))
   else errors.push(required(field, 'port name or number is required'))
   return errors
 }
@@ -60,25 +61,25 @@ function validate(ingress: Ingress): FieldError[] {
   const rules = spec.rules ?? []
   if (rules.length === 0 && spec.defaultBackend === undefined)
     errors.push(invalidValue('spec', spec.rules ?? null, 'either `defaultBackend` or `rules` must be specified'))
-  if (spec.defaultBackend !== undefined) errors.push(...validateBackend(spec.defaultBackend, 'spec.defaultBackend'))
+  if (spec.defaultBackend !== undefined) append(errors, validateBackend(spec.defaultBackend, 'spec.defaultBackend'))
   for (const [index, rule] of rules.entries()) {
     const at = `spec.rules[${index}]`
     const host = rule.host ?? ''
     if (host !== '' && ipFamilyOf(host) !== undefined)
       errors.push(invalidValue(`${at}.host`, host, 'must be a DNS name, not an IP address'))
-    if (host !== '') errors.push(...invalids(`${at}.host`, host, hostMessages(host)))
+    if (host !== '') append(errors, invalids(`${at}.host`, host, hostMessages(host)))
     if (rule.http === undefined) continue
     if ((rule.http.paths ?? []).length === 0) errors.push(required(`${at}.http.paths`))
-    for (const [item, path] of (rule.http.paths ?? []).entries()) errors.push(...validatePath(path, `${at}.http.paths[${item}]`))
+    for (const [item, path] of (rule.http.paths ?? []).entries()) append(errors, validatePath(path, `${at}.http.paths[${item}]`))
   }
   for (const [index, tls] of (spec.tls ?? []).entries()) {
     for (const [item, host] of (tls.hosts ?? []).entries())
-      errors.push(...invalids(`spec.tls[${index}].hosts[${item}]`, host, hostMessages(host)))
-    if (tls.secretName) errors.push(...invalids(`spec.tls[${index}].secretName`, tls.secretName, dns1123Subdomain(tls.secretName)))
+      append(errors, invalids(`spec.tls[${index}].hosts[${item}]`, host, hostMessages(host)))
+    if (tls.secretName) append(errors, invalids(`spec.tls[${index}].secretName`, tls.secretName, dns1123Subdomain(tls.secretName)))
   }
   const { ingressClassName } = spec
   if (ingressClassName !== undefined)
-    errors.push(...invalids('spec.ingressClassName', ingressClassName, dns1123Subdomain(ingressClassName)))
+    append(errors, invalids('spec.ingressClassName', ingressClassName, dns1123Subdomain(ingressClassName)))
   const annotation = ingress.metadata.annotations?.[classAnnotation]
   if (isNew(ingress) && annotation !== undefined && ingressClassName !== undefined && annotation !== ingressClassName) {
     errors.push(invalidValue(`annotations.${classAnnotation}`, annotation, 'must match `ingressClassName` when both are specified'))
@@ -92,7 +93,7 @@ function validateStatus({ status }: Ingress, previous: Ingress): FieldError[] {
     const at = `status.loadBalancer.ingress[${index}]`
     const errors = ip === '' ? [] : validateIp(`${at}.ip`, ip, kept)
     if (hostname === '') return errors
-    errors.push(...invalids(`${at}.hostname`, hostname, dns1123Subdomain(hostname)))
+    append(errors, invalids(`${at}.hostname`, hostname, dns1123Subdomain(hostname)))
     if (ipFamilyOf(hostname) !== undefined) errors.push(invalidValue(`${at}.hostname`, hostname, 'must be a DNS name, not an IP address'))
     return errors
   })

@@ -10,6 +10,7 @@ import {
   type ServiceCIDR,
   servicecidrs,
 } from '@k3s/api/types/networking/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, notSupported, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -30,17 +31,17 @@ function validateClass({ spec }: IngressClass): FieldError[] {
   if (controller === '') errors.push(required('spec.controller'))
   else if (slash <= 0 || slash === controller.length - 1)
     errors.push(invalidValue('spec.controller', controller, 'must be a domain-prefixed path (such as "acme.io/foo")'))
-  else errors.push(...invalids('spec.controller', controller.slice(0, slash), dns1123Subdomain(controller.slice(0, slash))))
+  else append(errors, invalids('spec.controller', controller.slice(0, slash), dns1123Subdomain(controller.slice(0, slash))))
   const parameters = spec?.parameters
   if (parameters === undefined) return errors
   const at = 'spec.parameters'
   if (parameters.apiGroup !== undefined)
-    errors.push(...invalids(`${at}.apiGroup`, parameters.apiGroup, dns1123Subdomain(parameters.apiGroup)))
-  errors.push(...requiredString(`${at}.kind`, parameters.kind), ...requiredString(`${at}.name`, parameters.name))
-  if (parameters.name) errors.push(...invalids(`${at}.name`, parameters.name, pathSegment(parameters.name)))
+    append(errors, invalids(`${at}.apiGroup`, parameters.apiGroup, dns1123Subdomain(parameters.apiGroup)))
+  append(errors, requiredString(`${at}.kind`, parameters.kind), requiredString(`${at}.name`, parameters.name))
+  if (parameters.name) append(errors, invalids(`${at}.name`, parameters.name, pathSegment(parameters.name)))
   if (parameters.scope === 'Namespace') {
     if (!parameters.namespace) errors.push(required(`${at}.namespace`, "`parameters.scope` is set to 'Namespace'"))
-    else errors.push(...invalids(`${at}.namespace`, parameters.namespace, dns1123Label(parameters.namespace)))
+    else append(errors, invalids(`${at}.namespace`, parameters.namespace, dns1123Label(parameters.namespace)))
   } else if (parameters.scope === 'Cluster') {
     if (parameters.namespace !== undefined) errors.push(forbiddenField(`${at}.namespace`, "`parameters.scope` is set to 'Cluster'"))
   } else errors.push(notSupported(`${at}.scope`, parameters.scope ?? '', ['Cluster', 'Namespace']))
@@ -83,10 +84,10 @@ function validatePolicyPort({ port, endPort, protocol }: NetworkPolicyPort, fiel
     if (endPort !== undefined) errors.push(invalidValue(`${field}.endPort`, endPort, 'may not be specified when `port` is non-numeric'))
     return [...errors, ...portNumberOrName(`${field}.port`, port)]
   }
-  errors.push(...invalids(`${field}.port`, port, portNumber(port)))
+  append(errors, invalids(`${field}.port`, port, portNumber(port)))
   if (endPort !== undefined) {
     if (endPort < port) errors.push(invalidValue(`${field}.endPort`, port, 'must be greater than or equal to `port`'))
-    errors.push(...invalids(`${field}.endPort`, endPort, portNumber(endPort)))
+    append(errors, invalids(`${field}.endPort`, endPort, portNumber(endPort)))
   }
   return errors
 }
@@ -98,11 +99,11 @@ function validatePeer({ podSelector, namespaceSelector, ipBlock }: NetworkPolicy
   ]
   if (ipBlock !== undefined) {
     if (!ipBlock.cidr) errors.push(required(`${field}.ipBlock.cidr`))
-    else errors.push(...validateCidr(`${field}.ipBlock.cidr`, ipBlock.cidr))
+    else append(errors, validateCidr(`${field}.ipBlock.cidr`, ipBlock.cidr))
     for (const [index, except] of (ipBlock.except ?? []).entries()) {
       const at = `${field}.ipBlock.except[${index}]`
       const own = validateCidr(at, except)
-      errors.push(...own)
+      append(errors, own)
       if (own.length > 0 || cidrFamilyOf(ipBlock.cidr ?? '') === undefined) continue
       const [address = '', bits = '0'] = except.split('/')
       const isWithin = cidrContains(ipBlock.cidr, address) && Number(bits) > Number(ipBlock.cidr.split('/')[1])
@@ -119,13 +120,25 @@ function validatePolicy({ spec = {} }: NetworkPolicy): FieldError[] {
   const errors = validateLabelSelector(spec.podSelector, 'spec.podSelector')
   for (const [index, rule] of (spec.ingress ?? []).entries()) {
     const at = `spec.ingress[${index}]`
-    errors.push(...(rule.ports ?? []).flatMap((port, item) => validatePolicyPort(port, `${at}.ports[${item}]`)))
-    errors.push(...(rule.from ?? []).flatMap((peer, item) => validatePeer(peer, `${at}.from[${item}]`)))
+    append(
+      errors,
+      (rule.ports ?? []).flatMap((port, item) => validatePolicyPort(port, `${at}.ports[${item}]`)),
+    )
+    append(
+      errors,
+      (rule.from ?? []).flatMap((peer, item) => validatePeer(peer, `${at}.from[${item}]`)),
+    )
   }
   for (const [index, rule] of (spec.egress ?? []).entries()) {
     const at = `spec.egress[${index}]`
-    errors.push(...(rule.ports ?? []).flatMap((port, item) => validatePolicyPort(port, `${at}.ports[${item}]`)))
-    errors.push(...(rule.to ?? []).flatMap((peer, item) => validatePeer(peer, `${at}.to[${item}]`)))
+    append(
+      errors,
+      (rule.ports ?? []).flatMap((port, item) => validatePolicyPort(port, `${at}.ports[${item}]`)),
+    )
+    append(
+      errors,
+      (rule.to ?? []).flatMap((peer, item) => validatePeer(peer, `${at}.to[${item}]`)),
+    )
   }
   const types = spec.policyTypes ?? []
   if (types.length > 2) return [...errors, invalidValue('spec.policyTypes', types, 'may not specify more than two policyTypes')]

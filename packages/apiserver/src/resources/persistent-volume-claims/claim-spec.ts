@@ -1,5 +1,6 @@
 import { compareQuantities, isQuantity } from '@k3s/api'
 import type { PersistentVolumeClaimSpec } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids, optionalOneOf, requiredString } from '../../validation/fields.ts'
@@ -46,16 +47,16 @@ export function validateClaimSpec(spec: PersistentVolumeClaimSpec, field: string
   if (storage === undefined) errors.push(required(storageField))
   else if (isQuantity(storage) && compareQuantities(storage, '0') <= 0)
     errors.push(invalidValue(storageField, storage, 'must be greater than zero'))
-  else errors.push(...validateAmount('storage', storage, storageField))
+  else append(errors, validateAmount('storage', storage, storageField))
   if (spec.storageClassName)
-    errors.push(...invalids(`${field}.storageClassName`, spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
-  errors.push(...optionalOneOf(`${field}.volumeMode`, spec.volumeMode, volumeModes))
+    append(errors, invalids(`${field}.storageClassName`, spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
+  append(errors, optionalOneOf(`${field}.volumeMode`, spec.volumeMode, volumeModes))
   const { dataSource, dataSourceRef } = spec
-  if (dataSource !== undefined) errors.push(...validateSource(dataSource, `${field}.dataSource`))
+  if (dataSource !== undefined) append(errors, validateSource(dataSource, `${field}.dataSource`))
   if (dataSourceRef !== undefined) {
-    errors.push(...validateSource(dataSourceRef, `${field}.dataSourceRef`))
+    append(errors, validateSource(dataSourceRef, `${field}.dataSourceRef`))
     if (dataSourceRef.namespace)
-      errors.push(...invalids(`${field}.dataSourceRef.namespace`, dataSourceRef.namespace, dns1123Label(dataSourceRef.namespace)))
+      append(errors, invalids(`${field}.dataSourceRef.namespace`, dataSourceRef.namespace, dns1123Label(dataSourceRef.namespace)))
   }
   if (dataSource !== undefined && dataSourceRef !== undefined) {
     const isSame =

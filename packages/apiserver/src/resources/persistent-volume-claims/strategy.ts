@@ -1,5 +1,6 @@
 import { compareQuantities } from '@k3s/api'
 import { type PersistentVolumeClaim, type PersistentVolumeClaimSpec, persistentvolumeclaims } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -50,7 +51,7 @@ function validateUpdate(claim: PersistentVolumeClaim, previous: PersistentVolume
   if (compareQuantities(size, before) < 0 && compareQuantities(size, previous.status?.capacity?.['storage'] ?? '0') <= 0) {
     errors.push(forbiddenField(storageField, 'field can not be less than status.capacity'))
   }
-  errors.push(...immutable('volumeMode', now.volumeMode, then.volumeMode))
+  append(errors, immutable('volumeMode', now.volumeMode, then.volumeMode))
   const attributes = 'spec.volumeAttributesClassName'
   if (previous.status?.currentVolumeAttributesClassName !== undefined && now.volumeAttributesClassName !== then.volumeAttributesClassName) {
     const isEmpty = now.volumeAttributesClassName === ''

@@ -1,5 +1,6 @@
 import { compareQuantities, isQuantity } from '@k3s/api'
 import { type PersistentVolume, type PersistentVolumeSpec, persistentvolumes } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateAccessModes, volumeModes } from '../persistent-volume-claims/claim-spec.ts'
@@ -57,27 +58,27 @@ function validateSource(spec: PersistentVolumeSpec): FieldError[] {
   const errors: FieldError[] = []
   const { hostPath, nfs, local, csi } = spec
   if (first === 'hostPath' && hostPath !== undefined) {
-    errors.push(...requiredString('spec.hostPath.path', hostPath.path))
-    if (hostPath.path) errors.push(...validateNoBacksteps(hostPath.path, 'spec.hostPath.path'))
+    append(errors, requiredString('spec.hostPath.path', hostPath.path))
+    if (hostPath.path) append(errors, validateNoBacksteps(hostPath.path, 'spec.hostPath.path'))
   }
   if (first === 'nfs' && nfs !== undefined) {
-    errors.push(...requiredString('spec.nfs.server', nfs.server), ...requiredString('spec.nfs.path', nfs.path))
+    append(errors, requiredString('spec.nfs.server', nfs.server), requiredString('spec.nfs.path', nfs.path))
     if (!nfs.path.startsWith('/')) errors.push(invalidValue('spec.nfs.path', nfs.path, 'must be an absolute path'))
   }
   if (first === 'local' && local !== undefined) {
-    errors.push(...requiredString('spec.local.path', local.path))
-    if (local.path) errors.push(...validateNoBacksteps(local.path, 'spec.local.path'))
+    append(errors, requiredString('spec.local.path', local.path))
+    if (local.path) append(errors, validateNoBacksteps(local.path, 'spec.local.path'))
     if (spec.nodeAffinity?.required === undefined) errors.push(required('spec.nodeAffinity', 'Local volume requires node affinity'))
   }
   if (first === 'csi' && csi !== undefined) {
-    errors.push(...validateDriverName(csi.driver, 'spec.csi.driver'), ...requiredString('spec.csi.volumeHandle', csi.volumeHandle))
+    append(errors, validateDriverName(csi.driver, 'spec.csi.driver'), requiredString('spec.csi.volumeHandle', csi.volumeHandle))
   }
   return [...errors, ...others.map((name) => forbiddenField(`spec.${name}`, 'may not specify more than 1 volume type'))]
 }
 
 function validate({ spec }: PersistentVolume): FieldError[] {
   const errors: FieldError[] = (spec.accessModes ?? []).length === 0 ? [required('spec.accessModes')] : []
-  errors.push(...validateAccessModes(spec.accessModes, 'spec.accessModes'))
+  append(errors, validateAccessModes(spec.accessModes, 'spec.accessModes'))
   const capacity = spec.capacity ?? {}
   const names = Object.keys(capacity)
   if (names.length === 0) errors.push(required('spec.capacity'))
@@ -86,23 +87,23 @@ function validate({ spec }: PersistentVolume): FieldError[] {
     if (!isQuantity(amount) || compareQuantities(amount, '0') <= 0)
       errors.push(invalidValue(`spec.capacity[${name}]`, amount, 'must be greater than zero'))
   }
-  errors.push(...optionalOneOf('spec.persistentVolumeReclaimPolicy', spec.persistentVolumeReclaimPolicy, reclaimPolicies))
+  append(errors, optionalOneOf('spec.persistentVolumeReclaimPolicy', spec.persistentVolumeReclaimPolicy, reclaimPolicies))
   if (spec.nodeAffinity !== undefined) {
     if (spec.nodeAffinity.required === undefined)
       errors.push(required('spec.nodeAffinity.required', 'must specify required node constraints'))
-    else errors.push(...validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required'))
+    else append(errors, validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required'))
   }
-  errors.push(...validateSource(spec))
+  append(errors, validateSource(spec))
   if (spec.hostPath?.path.replaceAll(/\/+/g, '/') === '/' && spec.persistentVolumeReclaimPolicy === 'Recycle') {
     errors.push(forbiddenField('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'"))
   }
   if (spec.storageClassName)
-    errors.push(...invalids('spec.storageClassName', spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
-  errors.push(...optionalOneOf('spec.volumeMode', spec.volumeMode, volumeModes))
+    append(errors, invalids('spec.storageClassName', spec.storageClassName, dns1123Subdomain(spec.storageClassName)))
+  append(errors, optionalOneOf('spec.volumeMode', spec.volumeMode, volumeModes))
   const attributes = spec.volumeAttributesClassName
   if (attributes !== undefined) {
     if (attributes === '') errors.push(required('spec.volumeAttributesClassName', 'an empty string is disallowed'))
-    else errors.push(...invalids('spec.volumeAttributesClassName', attributes, dns1123Subdomain(attributes)))
+    else append(errors, invalids('spec.volumeAttributesClassName', attributes, dns1123Subdomain(attributes)))
     if (spec.csi === undefined) errors.push(required('spec.csi', 'has to be specified when using volumeAttributesClassName'))
   }
   return errors
@@ -129,8 +130,8 @@ function validateUpdate({ spec }: PersistentVolume, { spec: old }: PersistentVol
     const difference = describeDifference(sourceOf(old), sourceOf(now))
     errors.push(forbiddenField('spec.persistentvolumesource', `spec.persistentvolumesource is immutable after creation\n${difference}`))
   }
-  errors.push(...immutable('volumeMode', spec.volumeMode, old.volumeMode))
-  if (old.nodeAffinity !== undefined) errors.push(...immutable('nodeAffinity', spec.nodeAffinity, old.nodeAffinity))
+  append(errors, immutable('volumeMode', spec.volumeMode, old.volumeMode))
+  if (old.nodeAffinity !== undefined) append(errors, immutable('nodeAffinity', spec.nodeAffinity, old.nodeAffinity))
   if (old.volumeAttributesClassName !== undefined && spec.volumeAttributesClassName === undefined) {
     errors.push(forbiddenField('spec.volumeAttributesClassName', 'update from non-nil value to nil is forbidden'))
   }

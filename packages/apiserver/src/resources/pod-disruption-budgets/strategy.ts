@@ -1,4 +1,5 @@
 import { type PodDisruptionBudget, poddisruptionbudgets } from '@k3s/api/types/policy/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -14,7 +15,7 @@ function validate({ spec }: PodDisruptionBudget): FieldError[] {
     errors.push(invalidValue('spec', spec, 'minAvailable and maxUnavailable cannot be both set'))
   for (const name of ['minAvailable', 'maxUnavailable'] as const) {
     const value = spec[name]
-    if (value !== undefined) errors.push(...positiveIntOrPercent(`spec.${name}`, value), ...notMoreThan100Percent(`spec.${name}`, value))
+    if (value !== undefined) append(errors, positiveIntOrPercent(`spec.${name}`, value), notMoreThan100Percent(`spec.${name}`, value))
   }
   errors.push(
     ...validateLabelSelector(spec.selector, 'spec.selector'),

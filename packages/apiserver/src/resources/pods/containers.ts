@@ -10,6 +10,7 @@ import type {
   SecurityContext,
   Volume,
 } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notFoundValue, notSupported, required, tooMany } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids, nonNegative, oneOf, portNumberOrName, requiredString } from '../../validation/fields.ts'
@@ -61,14 +62,14 @@ function validatePorts(ports: readonly ContainerPort[], field: string): FieldErr
     const at = `${field}[${index}]`
     if (port.name) {
       const problems = portName(port.name)
-      if (problems.length > 0) errors.push(...invalids(`${at}.name`, port.name, problems))
+      if (problems.length > 0) append(errors, invalids(`${at}.name`, port.name, problems))
       else if (names.has(port.name)) errors.push(duplicate(`${at}.name`, port.name))
       else names.add(port.name)
     }
     if (!port.containerPort) errors.push(required(`${at}.containerPort`))
-    else errors.push(...invalids(`${at}.containerPort`, port.containerPort, portNumber(port.containerPort)))
-    if (port.hostPort) errors.push(...invalids(`${at}.hostPort`, port.hostPort, portNumber(port.hostPort)))
-    errors.push(...oneOf(`${at}.protocol`, port.protocol, protocols))
+    else append(errors, invalids(`${at}.containerPort`, port.containerPort, portNumber(port.containerPort)))
+    if (port.hostPort) append(errors, invalids(`${at}.hostPort`, port.hostPort, portNumber(port.hostPort)))
+    append(errors, oneOf(`${at}.protocol`, port.protocol, protocols))
   }
   return errors
 }
@@ -77,15 +78,15 @@ function validateValueFrom(variable: EnvVar, field: string): FieldError[] {
   const source = variable.valueFrom
   if (source === undefined) return []
   const errors: FieldError[] = []
-  if (source.fieldRef !== undefined) errors.push(...validateFieldRef(source.fieldRef, envFieldPaths, `${field}.fieldRef`))
+  if (source.fieldRef !== undefined) append(errors, validateFieldRef(source.fieldRef, envFieldPaths, `${field}.fieldRef`))
   if (source.resourceFieldRef !== undefined)
-    errors.push(...validateResourceFieldRef(source.resourceFieldRef, `${field}.resourceFieldRef`, false))
+    append(errors, validateResourceFieldRef(source.resourceFieldRef, `${field}.resourceFieldRef`, false))
   for (const kind of ['configMapKeyRef', 'secretKeyRef'] as const) {
     const ref = source[kind]
     if (ref === undefined) continue
-    errors.push(...invalids(`${field}.${kind}.name`, ref.name ?? '', dns1123Subdomain(ref.name ?? '')))
+    append(errors, invalids(`${field}.${kind}.name`, ref.name ?? '', dns1123Subdomain(ref.name ?? '')))
     if (!ref.key) errors.push(required(`${field}.${kind}.key`))
-    else errors.push(...invalids(`${field}.${kind}.key`, ref.key, configMapKey(ref.key)))
+    else append(errors, invalids(`${field}.${kind}.key`, ref.key, configMapKey(ref.key)))
   }
   const file = source.fileKeyRef
   if (file !== undefined) {
@@ -111,17 +112,17 @@ function validateEnv(container: AnyContainer, field: string): FieldError[] {
   for (const [index, variable] of (container.env ?? []).entries()) {
     const at = `${field}.env[${index}]`
     if (!variable.name) errors.push(required(`${at}.name`))
-    else errors.push(...invalids(`${at}.name`, variable.name, envVarName(variable.name)))
-    errors.push(...validateValueFrom(variable, `${at}.valueFrom`))
+    else append(errors, invalids(`${at}.name`, variable.name, envVarName(variable.name)))
+    append(errors, validateValueFrom(variable, `${at}.valueFrom`))
   }
   for (const [index, source] of (container.envFrom ?? []).entries()) {
     const at = `${field}.envFrom[${index}]`
-    if (source.prefix) errors.push(...invalids(`${at}.prefix`, source.prefix, envVarName(source.prefix)))
+    if (source.prefix) append(errors, invalids(`${at}.prefix`, source.prefix, envVarName(source.prefix)))
     for (const kind of ['configMapRef', 'secretRef'] as const) {
       const ref = source[kind]
       if (ref === undefined) continue
       if (!ref.name) errors.push(required(`${at}.${kind}.name`))
-      else errors.push(...invalids(`${at}.${kind}.name`, ref.name, dns1123Subdomain(ref.name)))
+      else append(errors, invalids(`${at}.${kind}.name`, ref.name, dns1123Subdomain(ref.name)))
     }
     if (source.configMapRef === undefined && source.secretRef === undefined) {
       errors.push(invalidValue(`${field}.envFrom`, '', 'must specify one of: `configMapRef` or `secretRef`'))
@@ -157,7 +158,7 @@ function validateHandler(handler: Handler, grace: number | undefined, field: str
   let count = 0
   const only = (name: string, check: () => readonly FieldError[]): void => {
     if (count > 0) errors.push(forbiddenField(`${field}.${name}`, 'may not specify more than 1 handler type'))
-    else errors.push(...check())
+    else append(errors, check())
     count += 1
   }
   const { exec, httpGet, tcpSocket, grpc, sleep } = handler
@@ -185,7 +186,7 @@ function validateProbe(
   if (probe === undefined) return []
   const errors = validateHandler(probe, grace, field)
   for (const name of ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'] as const) {
-    errors.push(...nonNegative(`${field}.${name}`, probe[name]))
+    append(errors, nonNegative(`${field}.${name}`, probe[name]))
   }
   const own = probe.terminationGracePeriodSeconds
   if (own !== undefined && own <= 0) errors.push(invalidValue(`${field}.terminationGracePeriodSeconds`, own, 'must be greater than 0'))
@@ -219,7 +220,7 @@ function validateSecurityContext(context: SecurityContext | undefined, field: st
     errors.push(forbiddenField(`${field}.privileged`, 'disallowed by cluster policy'))
   for (const name of ['runAsUser', 'runAsGroup'] as const) {
     const id = context[name]
-    if (id !== undefined) errors.push(...invalids(`${field}.${name}`, id, posixId(id)))
+    if (id !== undefined) append(errors, invalids(`${field}.${name}`, id, posixId(id)))
   }
   if (context.procMount !== undefined) {
     if (!['Default', 'Unmasked'].includes(context.procMount))
@@ -228,7 +229,7 @@ function validateSecurityContext(context: SecurityContext | undefined, field: st
       errors.push(invalidValue(`${field}.procMount`, context.procMount, '`hostUsers` must be false to use `Unmasked`'))
     }
   }
-  errors.push(...validateSeccomp(context.seccompProfile, `${field}.seccompProfile`))
+  append(errors, validateSeccomp(context.seccompProfile, `${field}.seccompProfile`))
   if (context.allowPrivilegeEscalation === false) {
     if (context.privileged === true)
       errors.push(invalidValue(field, context, 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'))
@@ -236,7 +237,7 @@ function validateSecurityContext(context: SecurityContext | undefined, field: st
       errors.push(invalidValue(field, context, 'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN'))
     }
   }
-  errors.push(...validateAppArmor(context.appArmorProfile, `${field}.appArmorProfile`))
+  append(errors, validateAppArmor(context.appArmorProfile, `${field}.appArmorProfile`))
   return errors
 }
 
@@ -321,7 +322,7 @@ export function validateContainers(scope: ContainerScope, field: string): FieldE
     const own = validateCommon(container, at, scope)
     if (names.has(container.name)) own.push(duplicate(`${at}.name`, container.name))
     names.add(container.name)
-    own.push(...validateProbes(container, grace, at), ...validateRestartRules(container, at))
+    append(own, validateProbes(container, grace, at), validateRestartRules(container, at))
     return own
   })
   return [...errors, ...hostPortConflicts(containers, field)]
@@ -337,8 +338,8 @@ export function validateInitContainers(scope: ContainerScope, field: string): Fi
     const own = [...validateCommon(container, at, scope), ...validateRestartRules(container, at)]
     if (names.has(container.name)) own.push(duplicate(`${at}.name`, container.name))
     else if (container.name) names.add(container.name)
-    own.push(...hostPortConflicts([container], field))
-    if (isSidecar) own.push(...validateProbes(container, grace, at))
+    append(own, hostPortConflicts([container], field))
+    if (isSidecar) append(own, validateProbes(container, grace, at))
     else {
       for (const name of ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
         if (container[name] !== undefined) own.push(forbiddenField(`${at}.${name}`, initMessage))

@@ -1,4 +1,5 @@
 import type { Container, EphemeralContainer, Volume } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, notFoundValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { validateDescendingPath, validateNoBacksteps } from './volumes.ts'
@@ -37,10 +38,10 @@ function validateVolumeMounts(
     if ([...devices.values()].includes(mount.mountPath)) {
       errors.push(invalidValue(`${at}.mountPath`, mount.mountPath, 'must not already exist as a path in volumeDevices'))
     }
-    if (mount.subPath) errors.push(...validateDescendingPath(mount.subPath, `${field}.subPath`))
+    if (mount.subPath) append(errors, validateDescendingPath(mount.subPath, `${field}.subPath`))
     if (mount.subPathExpr) {
       if (mount.subPath) errors.push(invalidValue(`${at}.subPathExpr`, mount.subPathExpr, 'subPathExpr and subPath are mutually exclusive'))
-      errors.push(...validateDescendingPath(mount.subPathExpr, `${field}.subPathExpr`))
+      append(errors, validateDescendingPath(mount.subPathExpr, `${field}.subPathExpr`))
     }
     const { mountPropagation: propagation, recursiveReadOnly } = mount
     if (propagation !== undefined) {

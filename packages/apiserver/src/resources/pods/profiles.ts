@@ -1,4 +1,5 @@
 import type { AppArmorProfile, SeccompProfile } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, notSupported, required, tooLong } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { validateDescendingPath } from './volumes.ts'
@@ -16,7 +17,7 @@ export function validateSeccomp(profile: SeccompProfile | undefined, field: stri
   if (profile.type === 'Localhost') {
     if (profile.localhostProfile === undefined)
       errors.push(required(`${field}.localhostProfile`, 'must be set when seccomp type is Localhost'))
-    else errors.push(...validateDescendingPath(profile.localhostProfile, `${field}.localhostProfile`))
+    else append(errors, validateDescendingPath(profile.localhostProfile, `${field}.localhostProfile`))
   } else if (profile.localhostProfile !== undefined) {
     errors.push(invalidValue(`${field}.localhostProfile`, profile, 'can only be set when seccomp type is Localhost'))
   }

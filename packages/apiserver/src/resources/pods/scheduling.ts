@@ -9,6 +9,7 @@ import type {
   TopologySpreadConstraint,
 } from '@k3s/api/types/core/v1'
 import type { LabelSelector } from '@k3s/api/types/meta/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids, optionalOneOf, positive } from '../../validation/fields.ts'
@@ -27,7 +28,7 @@ function validateFieldRequirement(requirement: NodeSelectorRequirement, field: s
     errors.push(required(`${field}.values`, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"))
   }
   if (requirement.key !== 'metadata.name') errors.push(invalidValue(`${field}.key`, requirement.key, 'not a valid field selector key'))
-  else for (const [index, value] of values.entries()) errors.push(...invalids(`${field}.values[${index}]`, value, dns1123Subdomain(value)))
+  else for (const [index, value] of values.entries()) append(errors, invalids(`${field}.values[${index}]`, value, dns1123Subdomain(value)))
   return errors
 }
 
@@ -108,15 +109,15 @@ export function validateAffinity(affinity: Affinity | undefined, field: string):
   }
   for (const [index, term] of (nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).entries()) {
     const at = `${field}.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[${index}]`
-    errors.push(...weightErrors(term.weight, at), ...validateTerm(term.preference, `${at}.preference`, false))
+    append(errors, weightErrors(term.weight, at), validateTerm(term.preference, `${at}.preference`, false))
   }
   for (const kind of ['podAffinity', 'podAntiAffinity'] as const) {
     for (const [index, term] of (affinity[kind]?.requiredDuringSchedulingIgnoredDuringExecution ?? []).entries()) {
-      errors.push(...validateAffinityTerm(term, `${field}.${kind}.requiredDuringSchedulingIgnoredDuringExecution[${index}]`))
+      append(errors, validateAffinityTerm(term, `${field}.${kind}.requiredDuringSchedulingIgnoredDuringExecution[${index}]`))
     }
     for (const [index, term] of (affinity[kind]?.preferredDuringSchedulingIgnoredDuringExecution ?? []).entries()) {
       const at = `${field}.${kind}.preferredDuringSchedulingIgnoredDuringExecution[${index}]`
-      errors.push(...weightErrors(term.weight, at), ...validateAffinityTerm(term.podAffinityTerm, `${at}.podAffinityTerm`))
+      append(errors, weightErrors(term.weight, at), validateAffinityTerm(term.podAffinityTerm, `${at}.podAffinityTerm`))
     }
   }
   return errors
@@ -139,7 +140,7 @@ export function validateSpreadConstraints(constraints: readonly TopologySpreadCo
       errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${whenUnsatisfiable}}`))
     }
     if (minDomains !== undefined) {
-      errors.push(...positive(`${at}.minDomains`, minDomains))
+      append(errors, positive(`${at}.minDomains`, minDomains))
       if (whenUnsatisfiable !== 'DoNotSchedule') {
         errors.push(
           invalidValue(

@@ -1,4 +1,5 @@
 import type { Affinity, ContainerStatus, NodeAffinity, NodeSelectorTerm, Pod, PodSpec } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { describeDifference } from '../shared/difference.ts'
@@ -90,7 +91,7 @@ export function validatePodUpdate(pod: Pod, previous: Pod): FieldError[] {
       errors.push(forbiddenField(`spec.${kind}`, 'pod updates may not add or remove containers'))
       return errors
     }
-    errors.push(...validateImages(spec, kind))
+    append(errors, validateImages(spec, kind))
   }
   const deadline = spec.activeDeadlineSeconds
   if (deadline !== undefined) {
@@ -102,7 +103,7 @@ export function validatePodUpdate(pod: Pod, previous: Pod): FieldError[] {
   } else if (old.activeDeadlineSeconds !== undefined) {
     errors.push(invalidValue('spec.activeDeadlineSeconds', null, 'must not update from a positive integer to nil value'))
   }
-  errors.push(...validateAddedTolerations(spec, old))
+  append(errors, validateAddedTolerations(spec, old))
   for (const [index, { name }] of (spec.schedulingGates ?? []).entries()) {
     if (old.schedulingGates?.some((gate) => gate.name === name) === true) continue
     errors.push(forbiddenField(`spec.schedulingGates[${index}].name`, `only deletion is allowed, but found new scheduling gate '${name}'`))
@@ -119,7 +120,7 @@ export function validatePodUpdate(pod: Pod, previous: Pod): FieldError[] {
       break
     }
     munged.nodeSelector = old.nodeSelector
-    errors.push(...validateNodeAffinityMutation(spec.affinity?.nodeAffinity, old.affinity?.nodeAffinity, 'spec.affinity.nodeAffinity'))
+    append(errors, validateNodeAffinityMutation(spec.affinity?.nodeAffinity, old.affinity?.nodeAffinity, 'spec.affinity.nodeAffinity'))
     munged.affinity = withNodeAffinity(munged.affinity, old.affinity?.nodeAffinity)
   }
   if (!semanticEqual(munged, old)) {
@@ -197,17 +198,17 @@ export function validatePodStatus(pod: Pod, previous: Pod): FieldError[] {
       )
     }
     if (['PodScheduled', 'Ready', 'Initialized'].includes(condition.type)) continue
-    errors.push(...invalids(`status.conditions[${index}].Type`, condition.type, qualifiedName(condition.type)))
+    append(errors, invalids(`status.conditions[${index}].Type`, condition.type, qualifiedName(condition.type)))
   }
   const nominated = status.nominatedNodeName ?? ''
   if (nominated !== '' && nominated !== (old.nominatedNodeName ?? '')) {
-    errors.push(...invalids('status.nominatedNodeName', nominated, dns1123Subdomain(nominated)))
+    append(errors, invalids('status.nominatedNodeName', nominated, dns1123Subdomain(nominated)))
     if (previous.spec.nodeName)
       errors.push(forbiddenField('status.nominatedNodeName', 'may not be set on pods that are already bound to a node'))
   }
   if ((status.observedGeneration ?? 0) < 0)
     errors.push(invalidValue('status.observedGeneration', status.observedGeneration, 'must be a non-negative integer'))
-  errors.push(...immutable('status.qosClass', status.qosClass ?? '', old.qosClass ?? ''))
+  append(errors, immutable('status.qosClass', status.qosClass ?? '', old.qosClass ?? ''))
   const { spec } = previous
   const restartsAll = [...spec.containers, ...(spec.initContainers ?? [])].some(
     ({ restartPolicyRules }) => restartPolicyRules?.some(({ action }) => action === 'RestartAllContainers') === true,
@@ -231,7 +232,7 @@ export function validatePodStatus(pod: Pod, previous: Pod): FieldError[] {
   if ((status.hostIPs ?? []).length > 0) {
     const first = status.hostIPs?.[0]?.ip
     if (status.hostIP !== first) errors.push(invalidValue('status.hostIPs[0].ip', first, 'must be equal to `hostIP`'))
-    errors.push(...validateAddresses(status.hostIPs, old.hostIPs, 'status.hostIPs'))
+    append(errors, validateAddresses(status.hostIPs, old.hostIPs, 'status.hostIPs'))
   }
   return errors
 }

@@ -1,6 +1,7 @@
 import { compareQuantities } from '@k3s/api'
 import type { Pod, PodSecurityContext, PodSpec, PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { ObjectMeta } from '@k3s/api/types/meta/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notFoundValue, notSupported, required, tooLong } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids, oneOf, optionalOneOf } from '../../validation/fields.ts'
@@ -62,10 +63,10 @@ function validatePodSecurityContext(spec: PodSpec, field: string): FieldError[] 
   const errors: FieldError[] = []
   for (const name of ['fsGroup', 'runAsUser', 'runAsGroup'] as const) {
     const id = context[name]
-    if (id !== undefined) errors.push(...invalids(`${field}.${name}`, id, posixId(id)))
+    if (id !== undefined) append(errors, invalids(`${field}.${name}`, id, posixId(id)))
   }
   for (const [index, group] of (context.supplementalGroups ?? []).entries())
-    errors.push(...invalids(`${field}.supplementalGroups[${index}]`, group, posixId(group)))
+    append(errors, invalids(`${field}.supplementalGroups[${index}]`, group, posixId(group)))
   if (spec.shareProcessNamespace === true && spec.hostPID === true) {
     errors.push(invalidValue(`${field}.shareProcessNamespace`, true, 'ShareProcessNamespace and HostPID cannot both be enabled'))
   }
@@ -92,7 +93,7 @@ function validateDnsConfig(spec: PodSpec, field: string): FieldError[] {
   const errors: FieldError[] = []
   if (nameservers.length > maxNameservers)
     errors.push(invalidValue(`${field}.nameservers`, nameservers, `must not have more than ${maxNameservers} nameservers`))
-  for (const [index, server] of nameservers.entries()) errors.push(...validateIp(`${field}.nameservers[${index}]`, server))
+  for (const [index, server] of nameservers.entries()) append(errors, validateIp(`${field}.nameservers[${index}]`, server))
   if (searches.length > maxSearchPaths)
     errors.push(invalidValue(`${field}.searches`, searches, `must not have more than ${maxSearchPaths} search paths`))
   if (searches.join(' ').length > maxSearchListLength) {
@@ -107,7 +108,7 @@ function validateDnsConfig(spec: PodSpec, field: string): FieldError[] {
   for (const [index, search] of searches.entries()) {
     if (search === '.') continue
     const name = search.replace(/\.$/, '')
-    errors.push(...invalids(`${field}.searches[${index}]`, name, dns1123SubdomainWithUnderscore(name)))
+    append(errors, invalids(`${field}.searches[${index}]`, name, dns1123SubdomainWithUnderscore(name)))
   }
   for (const [index, { name }] of options.entries()) if (!name) errors.push(required(`${field}.options[${index}]`, 'must not be empty'))
   return errors
@@ -120,7 +121,7 @@ function validateResourceClaims(spec: PodSpec, field: string): FieldError[] {
     const errors: FieldError[] = []
     if (!claim.name) errors.push(required(`${at}.name`))
     else if (names.has(claim.name)) errors.push(duplicate(`${at}.name`, claim.name))
-    else errors.push(...invalids(`${at}.name`, claim.name, dns1123Label(claim.name)))
+    else append(errors, invalids(`${at}.name`, claim.name, dns1123Label(claim.name)))
     names.add(claim.name)
     const { resourceClaimName, resourceClaimTemplateName } = claim
     if (resourceClaimName !== undefined && resourceClaimTemplateName !== undefined) {
@@ -130,9 +131,9 @@ function validateResourceClaims(spec: PodSpec, field: string): FieldError[] {
       errors.push(invalidValue(at, claim, 'must specify one of: `resourceClaimName`, `resourceClaimTemplateName`'))
     }
     if (resourceClaimName !== undefined)
-      errors.push(...invalids(`${at}.resourceClaimName`, resourceClaimName, dns1123Subdomain(resourceClaimName)))
+      append(errors, invalids(`${at}.resourceClaimName`, resourceClaimName, dns1123Subdomain(resourceClaimName)))
     if (resourceClaimTemplateName !== undefined) {
-      errors.push(...invalids(`${at}.resourceClaimTemplateName`, resourceClaimTemplateName, dns1123Subdomain(resourceClaimTemplateName)))
+      append(errors, invalids(`${at}.resourceClaimTemplateName`, resourceClaimTemplateName, dns1123Subdomain(resourceClaimTemplateName)))
     }
     return errors
   })
@@ -245,7 +246,7 @@ function validateNames(spec: PodSpec, field: string): FieldError[] {
   const errors: FieldError[] = []
   const check = (name: 'serviceAccountName' | 'nodeName' | 'priorityClassName' | 'runtimeClassName', always = false): void => {
     const value = spec[name]
-    if (value !== undefined && (value !== '' || always)) errors.push(...invalids(`${field}.${name}`, value, dns1123Subdomain(value)))
+    if (value !== undefined && (value !== '' || always)) append(errors, invalids(`${field}.${name}`, value, dns1123Subdomain(value)))
   }
   check('serviceAccountName')
   check('nodeName')
@@ -254,19 +255,19 @@ function validateNames(spec: PodSpec, field: string): FieldError[] {
     errors.push(invalidValue(`${field}.activeDeadlineSeconds`, deadline, rangeError(1, maxInt32)))
   for (const name of ['hostname', 'subdomain'] as const) {
     const value = spec[name]
-    if (value) errors.push(...invalids(`${field}.${name}`, value, dns1123Label(value)))
+    if (value) append(errors, invalids(`${field}.${name}`, value, dns1123Label(value)))
   }
-  errors.push(...validateTolerations(spec.tolerations, `${field}.tolerations`))
+  append(errors, validateTolerations(spec.tolerations, `${field}.tolerations`))
   for (const [index, alias] of (spec.hostAliases ?? []).entries()) {
-    errors.push(...validateIp(`${field}.hostAliases[${index}].ip`, alias.ip))
+    append(errors, validateIp(`${field}.hostAliases[${index}].ip`, alias.ip))
     for (const [nameIndex, name] of (alias.hostnames ?? []).entries()) {
-      errors.push(...invalids(`${field}.hostAliases[${index}].hostnames[${nameIndex}]`, name, dns1123Subdomain(name)))
+      append(errors, invalids(`${field}.hostAliases[${index}].hostnames[${nameIndex}]`, name, dns1123Subdomain(name)))
     }
   }
   check('priorityClassName')
   check('runtimeClassName', true)
-  errors.push(...optionalOneOf(`${field}.preemptionPolicy`, spec.preemptionPolicy, ['PreemptLowerPriority', 'Never']))
-  if (spec.overhead !== undefined) errors.push(...validateRequirements({ limits: spec.overhead }, new Set(), `${field}.overhead`))
+  append(errors, optionalOneOf(`${field}.preemptionPolicy`, spec.preemptionPolicy, ['PreemptLowerPriority', 'Never']))
+  if (spec.overhead !== undefined) append(errors, validateRequirements({ limits: spec.overhead }, new Set(), `${field}.overhead`))
   if (spec.os !== undefined) {
     if (!spec.os.name) errors.push(required(`${field}.os.name`))
     else if (!['linux', 'windows'].includes(spec.os.name)) errors.push(notSupported(`${field}.os`, spec.os.name, ['linux', 'windows']))
@@ -359,7 +360,7 @@ export function validatePod(pod: Pod, rules: PodRules): FieldError[] {
   }
   for (const kind of ['containers', 'initContainers'] as const) {
     for (const [index, container] of (pod.spec[kind] ?? []).entries())
-      errors.push(...validateImagePadding(container, `spec.${kind}[${index}]`))
+      append(errors, validateImagePadding(container, `spec.${kind}[${index}]`))
   }
   return errors
 }

@@ -9,6 +9,7 @@ import type {
   Volume,
   VolumeProjection,
 } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids, nonNegative, oneOf, requiredString } from '../../validation/fields.ts'
@@ -186,13 +187,13 @@ export function validateResourceFieldRef(ref: ResourceFieldSelector, field: stri
 function validateDownwardFile(file: DownwardAPIVolumeFile, field: string): FieldError[] {
   const errors = [...requiredString(`${field}.path`, file.path), ...validateNonReservedPath(file.path ?? '', `${field}.path`)]
   if (file.fieldRef !== undefined) {
-    errors.push(...validateFieldRef(file.fieldRef, volumeFieldPaths, `${field}.fieldRef`))
+    append(errors, validateFieldRef(file.fieldRef, volumeFieldPaths, `${field}.fieldRef`))
     if (file.resourceFieldRef !== undefined)
       errors.push(invalidValue(field, 'resource', 'fieldRef and resourceFieldRef can not be specified simultaneously'))
   } else if (file.resourceFieldRef !== undefined) {
-    errors.push(...validateResourceFieldRef(file.resourceFieldRef, `${field}.resourceFieldRef`, true))
+    append(errors, validateResourceFieldRef(file.resourceFieldRef, `${field}.resourceFieldRef`, true))
   } else errors.push(required(field, 'one of fieldRef and resourceFieldRef is required'))
-  errors.push(...validateMode(file.mode, `${field}.mode`))
+  append(errors, validateMode(file.mode, `${field}.mode`))
   return errors
 }
 
@@ -207,14 +208,14 @@ function validateProjection(source: VolumeProjection, index: number, paths: Set<
   for (const kind of ['secret', 'configMap'] as const) {
     const projection = source[kind]
     if (projection === undefined) continue
-    errors.push(...requiredString(`${at}.${kind}.name`, projection.name))
+    append(errors, requiredString(`${at}.${kind}.name`, projection.name))
     for (const [item, keyToPath] of (projection.items ?? []).entries()) {
-      errors.push(...validateKeyToPath(keyToPath, `${at}.${kind}.items[${item}]`))
+      append(errors, validateKeyToPath(keyToPath, `${at}.${kind}.items[${item}]`))
       if (keyToPath.path) claimPath(keyToPath.path, projection.name ?? '')
     }
   }
   for (const file of source.downwardAPI?.items ?? []) {
-    errors.push(...validateDownwardFile(file, `${at}.downwardAPI`))
+    append(errors, validateDownwardFile(file, `${at}.downwardAPI`))
     if (file.path) claimPath(file.path, file.path)
   }
   const token = source.serviceAccountToken
@@ -224,7 +225,7 @@ function validateProjection(source: VolumeProjection, index: number, paths: Set<
     if (seconds < 600) errors.push(invalidValue(secondsField, seconds, 'may not specify a duration less than 10 minutes'))
     if (seconds > 2 ** 32) errors.push(invalidValue(secondsField, seconds, 'may not specify a duration larger than 2^32 seconds'))
     if (!token.path) errors.push(required(`${field}.path`))
-    else errors.push(...validateNonReservedPath(token.path, `${field}.path`))
+    else append(errors, validateNonReservedPath(token.path, `${field}.path`))
   }
   const bundle = source.clusterTrustBundle
   if (bundle !== undefined) {
@@ -241,7 +242,7 @@ function validateProjection(source: VolumeProjection, index: number, paths: Set<
         ...validateLabelSelector(bundle.labelSelector, `${bundleField}.labelSelector`),
       )
     } else errors.push(required(bundleField, 'either name or signerName must be specified'))
-    errors.push(...requiredString(`${bundleField}.path`, bundle.path), ...validateNonReservedPath(bundle.path ?? '', `${bundleField}.path`))
+    append(errors, requiredString(`${bundleField}.path`, bundle.path), validateNonReservedPath(bundle.path ?? '', `${bundleField}.path`))
     claimPath(bundle.path, bundle.path)
   }
   const kinds = Object.values(source).filter((kind) => kind !== undefined).length
@@ -371,7 +372,7 @@ function validateVolumeSource(volume: Volume, field: string, podName: string | u
   const present = volumeTypes.filter((type) => volume[type] !== undefined)
   for (const [index, type] of present.entries()) {
     if (index > 0) errors.push(forbiddenField(`${field}.${type}`, moreThanOne))
-    else errors.push(...validateSource(volume, type, `${field}.${type === 'gcePersistentDisk' ? 'persistentDisk' : type}`, rules))
+    else append(errors, validateSource(volume, type, `${field}.${type === 'gcePersistentDisk' ? 'persistentDisk' : type}`, rules))
     if (index === 0 && type === 'ephemeral' && podName !== undefined && volume.name) {
       const claim = `${podName}-${volume.name}`
       errors.push(
@@ -401,10 +402,10 @@ export function validateVolumes(
     const at = `${field}[${index}]`
     const own = validateVolumeSource(volume, at, podName, rules)
     if (!volume.name) own.push(required(`${at}.name`))
-    else own.push(...invalids(`${at}.name`, volume.name, dns1123Label(volume.name)))
+    else append(own, invalids(`${at}.name`, volume.name, dns1123Label(volume.name)))
     if (known.has(volume.name)) own.push(duplicate(`${at}.name`, volume.name))
     if (own.length === 0) known.set(volume.name, volume)
-    errors.push(...own)
+    append(errors, own)
     const claim = volume.persistentVolumeClaim?.claimName
     if (claim !== undefined && created.has(claim)) {
       errors.push(

@@ -10,6 +10,7 @@ import {
   roles,
   type Subject,
 } from '@k3s/api/types/rbac/v1'
+import { append } from '@k3s/lifecycle'
 import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy, TableColumn } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
@@ -58,7 +59,7 @@ function validateSubject(subject: Subject, isNamespaced: boolean, field: string)
   const errors: FieldError[] = subject.name ? [] : [required(`${field}.name`)]
   const group = subject.apiGroup ?? ''
   if (subject.kind === 'ServiceAccount') {
-    if (subject.name) errors.push(...invalids(`${field}.name`, subject.name, dns1123Subdomain(subject.name)))
+    if (subject.name) append(errors, invalids(`${field}.name`, subject.name, dns1123Subdomain(subject.name)))
     if (group !== '') errors.push(notSupported(`${field}.apiGroup`, group, ['']))
     if (!isNamespaced && !subject.namespace) errors.push(required(`${field}.namespace`))
   } else if (subject.kind === 'User' || subject.kind === 'Group') {
@@ -80,8 +81,8 @@ function validateBinding({ roleRef, subjects }: AnyBinding, isNamespaced: boolea
   if (roleRef.apiGroup !== apiGroup) errors.push(notSupported('roleRef.apiGroup', roleRef.apiGroup, [apiGroup]))
   if (!kinds.includes(roleRef.kind)) errors.push(notSupported('roleRef.kind', roleRef.kind, kinds))
   if (!roleRef.name) errors.push(required('roleRef.name'))
-  else errors.push(...invalids('roleRef.name', roleRef.name, pathSegment(roleRef.name)))
-  for (const [index, subject] of (subjects ?? []).entries()) errors.push(...validateSubject(subject, isNamespaced, `subjects[${index}]`))
+  else append(errors, invalids('roleRef.name', roleRef.name, pathSegment(roleRef.name)))
+  for (const [index, subject] of (subjects ?? []).entries()) append(errors, validateSubject(subject, isNamespaced, `subjects[${index}]`))
   return errors
 }
 

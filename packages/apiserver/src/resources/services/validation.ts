@@ -1,4 +1,5 @@
 import type { Service, ServicePort } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { immutableMessage, invalids, oneOf, optionalOneOf, portNumberOrName } from '../../validation/fields.ts'
@@ -15,7 +16,7 @@ function validatePort(port: ServicePort, needsName: boolean, names: Set<string>,
   const errors: FieldError[] = []
   if (needsName && !port.name) errors.push(required(`${field}.name`))
   else if (port.name) {
-    errors.push(...invalids(`${field}.name`, port.name, dns1123Label(port.name)))
+    append(errors, invalids(`${field}.name`, port.name, dns1123Label(port.name)))
     if (names.has(port.name)) errors.push(duplicate(`${field}.name`, port.name))
     names.add(port.name)
   }
@@ -24,7 +25,7 @@ function validatePort(port: ServicePort, needsName: boolean, names: Set<string>,
     ...oneOf(`${field}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']),
     ...portNumberOrName(`${field}.targetPort`, port.targetPort),
   )
-  if (port.appProtocol !== undefined) errors.push(...invalids(`${field}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol)))
+  if (port.appProtocol !== undefined) append(errors, invalids(`${field}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol)))
   return errors
 }
 
@@ -41,7 +42,7 @@ function validateType(service: Service): FieldError[] {
   if ((spec.ipFamilies ?? []).length > 0) errors.push(forbiddenField('spec.ipFamilies', message))
   if (spec.ipFamilyPolicy !== undefined) errors.push(forbiddenField('spec.ipFamilyPolicy', message))
   const name = (spec.externalName ?? '').replace(/\.$/, '')
-  errors.push(...(name === '' ? [required('spec.externalName')] : invalids('spec.externalName', name, dns1123Subdomain(name))))
+  append(errors, name === '' ? [required('spec.externalName')] : invalids('spec.externalName', name, dns1123Subdomain(name)))
   return errors
 }
 
@@ -78,7 +79,7 @@ function validateClusterIps(service: Service, previous: Service | undefined): Fi
     if (!['IPv4', 'IPv6'].includes(family)) errors.push(notSupported(`spec.ipFamilies[${index}]`, family, ['IPv4', 'IPv6']))
     if (families.indexOf(family) < index) errors.push(duplicate(`spec.ipFamilies[${index}]`, family))
   }
-  errors.push(...optionalOneOf('spec.ipFamilyPolicy', spec.ipFamilyPolicy, ['PreferDualStack', 'RequireDualStack', 'SingleStack']))
+  append(errors, optionalOneOf('spec.ipFamilyPolicy', spec.ipFamilyPolicy, ['PreferDualStack', 'RequireDualStack', 'SingleStack']))
   let hasBadIps = false
   for (const [index, ip] of ips.entries()) {
     const own =
@@ -88,7 +89,7 @@ function validateClusterIps(service: Service, previous: Service | undefined): Fi
           : []
         : validateIp(`${field}[${index}]`, ip, previous?.spec.clusterIPs)
     hasBadIps ||= own.length > 0
-    errors.push(...own)
+    append(errors, own)
   }
   if (ips.length > 2) errors.push(invalidValue(field, ips, 'may only hold up to 2 values'))
   if (hasBadIps) return errors
@@ -157,12 +158,12 @@ function validateTraffic(service: Service): FieldError[] {
   const { spec } = service
   const errors: FieldError[] = []
   const policy = spec.externalTrafficPolicy
-  if (isExternallyAccessible(service)) errors.push(...oneOf('spec.externalTrafficPolicy', policy, ['Cluster', 'Local']))
+  if (isExternallyAccessible(service)) append(errors, oneOf('spec.externalTrafficPolicy', policy, ['Cluster', 'Local']))
   else if (policy) errors.push(invalidValue('spec.externalTrafficPolicy', policy, 'may only be set for externally-accessible services'))
   const port = spec.healthCheckNodePort ?? 0
   // A missing port is allocated after validation.
   if (port !== 0) {
-    if (needsHealthCheckPort(service)) errors.push(...invalids('spec.healthCheckNodePort', port, portNumber(port)))
+    if (needsHealthCheckPort(service)) append(errors, invalids('spec.healthCheckNodePort', port, portNumber(port)))
     else
       errors.push(
         invalidValue(
@@ -218,7 +219,7 @@ function validate(service: Service, previous: Service | undefined): FieldError[]
         : [forbiddenField('spec.loadBalancerClass', balancersOnly)]),
     )
   }
-  errors.push(...validateTraffic(service))
+  append(errors, validateTraffic(service))
   return errors
 }
 
@@ -253,8 +254,8 @@ export function validateServiceUpdate(service: Service, previous: Service): Fiel
   const errors: FieldError[] = []
   if (service.spec.type !== 'ExternalName' && previous.spec.type !== 'ExternalName') {
     const [now, then] = [isHeadless(service), isHeadless(previous)]
-    if (!now || !then) errors.push(...validateFamilyChange('clusterIPs', service, previous))
-    if (!now && !then) errors.push(...validateFamilyChange('ipFamilies', service, previous))
+    if (!now || !then) append(errors, validateFamilyChange('clusterIPs', service, previous))
+    if (!now && !then) append(errors, validateFamilyChange('ipFamilies', service, previous))
   }
   if (
     service.spec.type === 'LoadBalancer' &&
@@ -285,7 +286,7 @@ export function validateServiceStatus(service: Service, previous: Service): Fiel
     } else if (ip === '') errors.push(forbiddenField(`${at}.ipMode`, 'may not be specified when `ip` is not set'))
     else if (!['Proxy', 'VIP'].includes(ipMode)) errors.push(notSupported(`${at}.ipMode`, ipMode, ['Proxy', 'VIP']))
     if (hostname !== '') {
-      errors.push(...invalids(`${at}.hostname`, hostname, dns1123Subdomain(hostname)))
+      append(errors, invalids(`${at}.hostname`, hostname, dns1123Subdomain(hostname)))
       if (ipFamilyOf(hostname) !== undefined) errors.push(invalidValue(`${at}.hostname`, hostname, 'must be a DNS name, not an IP address'))
     }
     return errors

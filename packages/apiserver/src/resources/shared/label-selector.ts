@@ -1,4 +1,5 @@
 import type { LabelSelector, LabelSelectorRequirement } from '@k3s/api/types/meta/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids } from '../../validation/fields.ts'
@@ -20,9 +21,9 @@ export function validateRequirement(
   } else if (comparesNumbers && (operator === 'Gt' || operator === 'Lt')) {
     if (values.length !== 1) errors.push(required(`${field}.values`, "must be specified single value when `operator` is 'Lt' or 'Gt'"))
   } else errors.push(invalidValue(`${field}.operator`, operator, 'not a valid selector operator'))
-  errors.push(...invalids(`${field}.key`, key, qualifiedName(key)))
+  append(errors, invalids(`${field}.key`, key, qualifiedName(key)))
   if (checksValues)
-    for (const [index, value] of values.entries()) errors.push(...invalids(`${field}.values[${index}]`, value, labelValue(value)))
+    for (const [index, value] of values.entries()) append(errors, invalids(`${field}.values[${index}]`, value, labelValue(value)))
   return errors
 }
 

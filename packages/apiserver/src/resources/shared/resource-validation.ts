@@ -1,5 +1,6 @@
 import { compareQuantities, isQuantity, quantityNanos } from '@k3s/api'
 import type { ResourceRequirements } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalids } from '../../validation/fields.ts'
@@ -78,7 +79,7 @@ function validateClaims(requirements: ResourceRequirements, claimNames: Readonly
     }
     if (seen.has(name)) errors.push(duplicate(at, name))
     else {
-      if (request !== '') errors.push(...invalids(`${at}.request`, request, dns1123Label(request)))
+      if (request !== '') append(errors, invalids(`${at}.request`, request, dns1123Label(request)))
       const key = request === '' ? name : `${name}/${request}`
       if (seen.has(key)) errors.push(duplicate(at, key))
       else if (request === '') for (const other of seen) if (other.startsWith(`${name}/`)) errors.push(duplicate(at, name))
@@ -119,12 +120,12 @@ export function validateRequirements(
   }
   for (const [name, amount] of Object.entries(limits)) {
     const at = `${field}.limits[${name}]`
-    errors.push(...validateName(name, at), ...validateAmount(name, amount, at))
+    append(errors, validateName(name, at), validateAmount(name, amount, at))
     checkHugePages(name, amount, at)
   }
   for (const [name, amount] of Object.entries(requests)) {
     const at = `${field}.requests[${name}]`
-    errors.push(...validateName(name, at), ...validateAmount(name, amount, at))
+    append(errors, validateName(name, at), validateAmount(name, amount, at))
     const limit = limits[name]
     if (limit !== undefined && isQuantity(limit) && isQuantity(amount)) {
       const order = compareQuantities(amount, limit)
@@ -138,6 +139,6 @@ export function validateRequirements(
   const names = [...Object.keys(limits), ...Object.keys(requests)]
   if (names.some(isHugePages) && !names.includes('cpu') && !names.includes('memory'))
     errors.push(forbiddenField(field, 'HugePages require cpu or memory'))
-  errors.push(...validateClaims(requirements, claimNames, `${field}.claims`))
+  append(errors, validateClaims(requirements, claimNames, `${field}.claims`))
   return errors
 }

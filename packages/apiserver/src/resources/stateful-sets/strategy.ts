@@ -1,5 +1,6 @@
 import { type StatefulSet, statefulsets } from '@k3s/api/types/apps/v1'
 import type { PodTemplateSpec, Volume } from '@k3s/api/types/core/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateClaimSpec } from '../persistent-volume-claims/claim-spec.ts'
@@ -85,21 +86,21 @@ function validate(set: StatefulSet): FieldError[] {
   if (policy === '') errors.push(required('spec.podManagementPolicy'))
   else if (!['OrderedReady', 'Parallel'].includes(policy))
     errors.push(invalidValue('spec.podManagementPolicy', policy, "must be 'OrderedReady' or 'Parallel'"))
-  errors.push(...validateStrategy(set))
+  append(errors, validateStrategy(set))
   for (const name of ['whenDeleted', 'whenScaled'] as const) {
     const value = spec.persistentVolumeClaimRetentionPolicy?.[name] ?? ''
     if (!retentions.includes(value)) errors.push(notSupported(`spec.persistentVolumeClaimRetentionPolicy.${name}`, value, retentions))
   }
   if (isNew(set)) {
     for (const [index, claim] of (spec.volumeClaimTemplates ?? []).entries())
-      errors.push(...validateClaimSpec(claim.spec, `spec.volumeClaimTemplates[${index}].spec`))
+      append(errors, validateClaimSpec(claim.spec, `spec.volumeClaimTemplates[${index}].spec`))
   }
   errors.push(
     ...nonNegative('spec.replicas', spec.replicas),
     ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
     ...nonNegative('spec.ordinals.start', spec.ordinals?.start),
   )
-  if (isNew(set) && spec.serviceName) errors.push(...invalids('spec.serviceName', spec.serviceName, dns1123Label(spec.serviceName)))
+  if (isNew(set) && spec.serviceName) append(errors, invalids('spec.serviceName', spec.serviceName, dns1123Label(spec.serviceName)))
   errors.push(
     ...validateWorkloadSelector(spec.selector, 'spec.selector', 'statefulset'),
     ...validateRunningTemplate(effectiveTemplate(set), spec.selector, {

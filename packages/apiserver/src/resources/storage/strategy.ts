@@ -12,6 +12,7 @@ import {
   type VolumeAttributesClass,
   volumeattributesclasses,
 } from '@k3s/api/types/storage/v1'
+import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import { semanticEqual } from '../../validation/equality.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
@@ -144,8 +145,7 @@ function validateCsiNode({ spec }: CSINode): FieldError[] {
     const errors = [...validateDriverName(driver.name, `${at}.name`), ...requiredString(`${at}.nodeID`, driver.nodeID)]
     if (names.has(driver.name)) errors.push(duplicate(`${at}.name`, driver.name))
     names.add(driver.name)
-    for (const key of driver.topologyKeys ?? [])
-      errors.push(...(key === '' ? [required(at)] : []), ...invalids(at, key, qualifiedName(key)))
+    for (const key of driver.topologyKeys ?? []) append(errors, key === '' ? [required(at)] : [], invalids(at, key, qualifiedName(key)))
     return errors
   })
 }

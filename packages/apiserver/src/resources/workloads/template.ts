@@ -1,5 +1,6 @@
 import type { PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { LabelSelector } from '@k3s/api/types/meta/v1'
+import { append } from '@k3s/lifecycle'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { defaultPodSpec } from '../pods/defaults.ts'
@@ -45,7 +46,7 @@ export function validateRunningTemplate(
   if (isReadable && selector !== undefined && !isEmptySelector(selector) && !selectorMatches(selector, labels)) {
     errors.push(invalidValue(`${field}.metadata.labels`, labels, '`selector` does not match template `labels`'))
   }
-  errors.push(...validatePodTemplate(template, field, rules))
+  append(errors, validatePodTemplate(template, field, rules))
   const { restartPolicy, activeDeadlineSeconds } = template.spec ?? {}
   if (restartPolicy !== 'Always') errors.push(notSupported(`${field}.spec.restartPolicy`, restartPolicy ?? '', ['Always']))
   if (activeDeadlineSeconds !== undefined)

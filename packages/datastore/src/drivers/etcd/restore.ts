@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Logger } from '@k3s/lifecycle'
+import { greatestOf, type Logger } from '@k3s/lifecycle'
 import { emptyBytes, equalBytes } from '../../bytes.ts'
 import type { Bytes, KeyValue } from '../../contract.ts'
 import type { RestoredLease } from '../../engine/backend.ts'
@@ -204,7 +204,7 @@ export class EtcdRestore implements RestoreTarget {
       const failed = puts.find((put) => put.status === 'rejected')
       if (failed !== undefined && !(isDatastoreError(failed.reason) && failed.reason.code === 'Unavailable')) throw failed.reason
       const revisions = puts.map((put) => (put.status === 'fulfilled' ? present(put.value.answer.header).revision : 0))
-      const reached = failed === undefined ? Math.max(...revisions) : await this.#reached()
+      const reached = failed === undefined ? greatestOf(revisions) : await this.#reached()
       if (reached > next + count - 1 || (failed === undefined && reached !== next + count - 1)) throw disturbed(next)
       next = reached + 1
     }

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { append } from '@k3s/lifecycle'
 import type { KeyValue } from '../../contract.ts'
 import type { RestoredLease } from '../../engine/backend.ts'
 import { DatastoreError } from '../../errors.ts'
@@ -77,7 +78,7 @@ export class SqlRestore {
       const rows = leases.map(({ id, ttlSeconds, deadlineMs }) => [id, ttlSeconds, Math.ceil(deadlineMs)])
       const statements: SqlStatement[] = []
       for (let start = 0; start < rows.length; start += leasesAtOnce)
-        statements.push(...this.#dialect.insert(leaseTable, rows.slice(start, start + leasesAtOnce)))
+        append(statements, this.#dialect.insert(leaseTable, rows.slice(start, start + leasesAtOnce)))
       return [
         ...statements,
         { sql: 'update compaction set compacted_id = ?', values: [lastId] },

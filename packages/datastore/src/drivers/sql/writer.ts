@@ -1,4 +1,4 @@
-import { backoffDelay } from '@k3s/lifecycle'
+import { append, backoffDelay } from '@k3s/lifecycle'
 import type { Logger } from '@k3s/lifecycle'
 import type { BatchResult, WriteRequest } from '../../engine/backend.ts'
 import { evaluateBatch } from '../../engine/evaluate.ts'
@@ -114,8 +114,8 @@ export class SqlWriter {
     const { revision, compactRevision, lastId, writtenBytes, inserts, deletedKeys, deletedLeases } = store
     const dialect = this.#dialect
     const statements: SqlStatement[] = []
-    if (inserts.rows.length > 0) statements.push(...dialect.insert(inserts.table, inserts.rows))
-    for (const { table, rows } of store.upserts) if (rows.length > 0) statements.push(...dialect.upsert(table, rows))
+    if (inserts.rows.length > 0) append(statements, dialect.insert(inserts.table, inserts.rows))
+    for (const { table, rows } of store.upserts) if (rows.length > 0) append(statements, dialect.upsert(table, rows))
     if (deletedKeys.length > 0) statements.push(deleteOneOf('live', dialect.oneOf('name', 'key', deletedKeys)))
     if (deletedLeases.length > 0) statements.push(deleteOneOf('lease', dialect.oneOf('id', 'integer', deletedLeases)))
     statements.push(

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { append } from '@k3s/lifecycle'
 import type { PackedItems } from '../../engine/packed-list.ts'
 import { DatastoreError } from '../../errors.ts'
 import { ByteReader } from '../byte-stream.ts'
@@ -43,7 +44,7 @@ export class WorkerThread<Body extends Call> {
       // All calls of one turn travel together: a message costs more than a small read.
       if (this.#outbox.length === 0) process.nextTick(() => this.#send())
       this.#outbox.push(message)
-      this.#transfer.push(...transfer)
+      append(this.#transfer, transfer)
     })
   }
 
