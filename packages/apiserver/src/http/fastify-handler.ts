@@ -1,4 +1,3 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { HttpFront } from './http-front.ts'
 import type { HttpRequest, HttpResponse } from './send-answer.ts'
@@ -11,11 +10,20 @@ export interface RequestHandler {
   close(): Promise<void>
 }
 
-const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+/** Requests that came by a socket go to the front at once: Fastify, which has one route for everything, makes those that come by none. */
+export function createRequestHandler(front: HttpFront): RequestHandler {
+  let app: FastifyInstance | undefined
+  const opened = (): FastifyInstance => (app ??= createApp(front))
+  return {
+    handle: (request, response) => void front.handle(request, response), // never rejects
+    // One of its overloads: what is passed on is what was given.
+    inject: ((...given: Parameters<FastifyInstance['inject']>) => opened().inject(...given)) as FastifyInstance['inject'],
+    close: async () => app?.close(),
+  }
+}
 
-/** One wildcard route: the server's own router stands behind it, because paths come and go with the resources that are served. */
-export async function createRequestHandler(front: HttpFront): Promise<RequestHandler> {
-  let handler: ((request: IncomingMessage, response: ServerResponse) => void) | undefined
+/** One wildcard route: the server's own router stands behind it, because paths come and go with the resources that are served. It never listens. */
+function createApp(front: HttpFront): FastifyInstance {
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
@@ -23,10 +31,6 @@ export async function createRequestHandler(front: HttpFront): Promise<RequestHan
     frameworkErrors: (_error, request, reply) => {
       reply.hijack()
       void front.handle(request.raw, reply.raw) // never rejects
-    },
-    serverFactory: (own): Server => {
-      handler = own
-      return createServer() // never listens: listeners belong to our caller
     },
   })
   // A Content-Type that is none is for the handlers to refuse.
@@ -38,24 +42,12 @@ export async function createRequestHandler(front: HttpFront): Promise<RequestHan
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined))
   app.route({
-    method: [...methods],
+    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     url: '*',
     handler: (request, reply) => {
       reply.hijack()
       return front.handle(request.raw, reply.raw)
     },
   })
-  await app.ready()
-  if (handler === undefined) throw new Error('Fastify made no handler')
-  const handle = handler
-  return {
-    // Fastify reads nothing of a request that node's two kinds of it do not both have.
-    handle: (request, response) => {
-      if (methods.has(request.method ?? '')) handle(request as IncomingMessage, response as ServerResponse)
-      else void front.handle(request, response) // HTTP/2 takes any word for a method; never rejects
-    },
-    // bind() loses the overloads.
-    inject: app.inject.bind<FastifyInstance['inject']>(app),
-    close: () => app.close(),
-  }
+  return app
 }
