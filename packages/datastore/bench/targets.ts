@@ -110,14 +110,13 @@ function makeDirectory(): string {
 }
 
 async function inProcess(makeStorage: () => Promise<Storage>): Promise<Running> {
-  const storage = await makeStorage()
-  const store = await openDatastore(storage.dsn)
+  await using stack = new AsyncDisposableStack()
+  const storage = stack.use(await makeStorage())
+  const store = stack.use(await openDatastore(storage.dsn))
+  const owned = stack.move()
   return {
     run: (options, onResult) => runLoad(store, options, onResult),
-    async [Symbol.asyncDispose]() {
-      await store[Symbol.asyncDispose]()
-      await storage[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 

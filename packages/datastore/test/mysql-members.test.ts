@@ -1,9 +1,12 @@
 /** How members of one MySQL or MariaDB datastore hear of each other's writes. */
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { openDatastore } from '@k3s/datastore'
 import type { Datastore, KeyRange } from '@k3s/datastore'
+import { noLogger } from '@k3s/lifecycle'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { HintChannel } from '../src/drivers/mysql/hint-channel.ts'
 import { startMariadb } from './servers/mariadb.ts'
 import type { MariadbServer } from './servers/mariadb.ts'
 
@@ -65,6 +68,29 @@ describe('members of one database', () => {
       expect(addresses(database)).toContain('b.example:7000')
     }
     expect(addresses(database)).toEqual([])
+  })
+
+  it('look again for one that connects before its row can be seen, as between nodes of Galera', async () => {
+    const database = newDatabase()
+    await using a = await openDatastore(server.dsn(database))
+    await eventually(() => expect(addresses(database)).toHaveLength(1))
+    const known = server.sql(`select hex(id), address from ${database}.hint_member`).split(/\s+/)
+    const secret = Buffer.from(server.sql(`select hex(secret) from ${database}.hint_secret`).trim(), 'hex')
+    const heard: number[] = []
+    const id = randomBytes(16).toString('hex')
+    await using channel = await HintChannel.open({
+      id,
+      listen: '127.0.0.1:0',
+      onHint: (revision) => void heard.push(revision),
+      onNewcomer: () => {},
+      logger: noLogger,
+    })
+    channel.start(secret, [{ id: known[0]?.toLowerCase() ?? '', address: known[1] ?? '' }])
+    await delay(1000)
+    server.sql(`insert into ${database}.hint_member values (x'${id}', '${channel.address}', unix_timestamp())`)
+    const { revision } = await a.create(Buffer.from('k'), Buffer.from('v'))
+    // Much sooner than the next look that is due in any case, 20 s after the first.
+    await vi.waitFor(() => expect(heard).toContain(revision), { timeout: 12_000, interval: 5 })
   })
 
   it('forget a member that was not seen for a minute', async () => {

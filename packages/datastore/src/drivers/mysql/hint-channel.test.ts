@@ -74,6 +74,9 @@ describe('HintChannel', () => {
     await eventually(() => expect(b.revisions).toEqual([9]))
     expect(b.newcomers).toBe(1)
     expect(b.channel.hearsAll).toBe(true)
+    expect(b.channel.hasStrangers).toBe(true)
+    b.channel.start(secret, [asMember(a)])
+    expect(b.channel.hasStrangers).toBe(false)
   })
 
   it('connects anew when a member comes back at its address', async () => {

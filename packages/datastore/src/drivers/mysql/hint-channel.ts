@@ -107,6 +107,11 @@ export class HintChannel implements AsyncDisposable {
     return [...this.#links.keys()].every((id) => heard.has(id))
   }
 
+  /** Whether a member is connected that {@link HintChannel.start} was not told of. */
+  get hasStrangers(): boolean {
+    return this.#inbound.values().some((id) => id !== undefined && !this.#links.has(id))
+  }
+
   /** Tells the other members that everything up to `revision` can be read. Does not wait. */
   announce(revision: number): void {
     this.#revision = revision

@@ -9,8 +9,8 @@ import { HintChannel } from './hint-channel.ts'
 
 /** How often a member says that it lives, and looks who else does: what an idle member writes. */
 const beatMs = 20_000
-/** A newcomer is looked up soon, but never more often than this. */
-const lookupMs = 1000
+/** A newcomer is looked up soon, but never more often than this; one whose row another node of the cluster does not show yet, again after growing delays. */
+const [lookupMs, lookupGrowth] = [100, 5]
 /** A member that was not seen for this long, by the database's clock, is gone. */
 const lifeSeconds = 60
 const answerTimeoutMs = 5000
@@ -43,6 +43,8 @@ export class HintMembers implements AsyncDisposable {
   #channel: HintChannel | undefined
   #onNews: (position: LogPosition | undefined) => void = () => {}
   #hasNewcomer = false
+  /** Made in a row for members that are connected and not known. */
+  #lookups = 0
   #wake: () => void = () => {}
 
   constructor(options: HintMembersOptions) {
@@ -138,10 +140,12 @@ export class HintMembers implements AsyncDisposable {
 
   /** Until the next beat is due, or a newcomer is to be looked up. Rejects on abort. */
   async #untilNext(signal: AbortSignal): Promise<void> {
+    this.#lookups = this.#channel?.hasStrangers === true ? this.#lookups + 1 : 0
+    const waitMs = this.#lookups === 0 ? beatMs : Math.min(beatMs, lookupMs * lookupGrowth ** (this.#lookups - 1))
     await systemClock.sleep(lookupMs, signal)
     const early = new AbortController()
     this.#wake = () => early.abort()
-    if (!this.#hasNewcomer) await systemClock.sleep(beatMs - lookupMs, AbortSignal.any([signal, early.signal])).catch(() => {}) // looked at below
+    if (!this.#hasNewcomer) await systemClock.sleep(waitMs - lookupMs, AbortSignal.any([signal, early.signal])).catch(() => {}) // looked at below
     this.#wake = () => {}
     this.#hasNewcomer = false
     signal.throwIfAborted()
