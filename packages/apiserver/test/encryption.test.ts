@@ -1,7 +1,8 @@
 import { secrets } from '@k3s/api/types/core/v1'
 import { createClient } from '@k3s/client'
 import { openDatastore } from '@k3s/datastore'
-import { describe, expect, it } from 'vitest'
+import { noLogger, type Logger } from '@k3s/lifecycle'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createApiServer, EncryptionAtRest } from '../src/index.ts'
 import { admin, startServer, take } from './start-server.ts'
 
@@ -41,16 +42,37 @@ describe('encryption at rest', () => {
     expect(raw).toMatch(/^k8s:enc:aescbc:v1:key2:/)
   })
 
-  it('does not start with a wrong key, and says so', async () => {
+  it('serves all but a Secret whose key is gone, and says which it is', async () => {
     const datastore = await openDatastore('memory:')
+    onTestFinished(() => datastore[Symbol.asyncDispose]())
     const first = await createApiServer({ datastore, encryption: new EncryptionAtRest(config(key('key1', 'a'))) })
     await createClient(first.transport(admin))
       .resource(secrets)
       .create({ metadata: { name: 'a', ...at }, data })
     await first.close()
-    await expect(createApiServer({ datastore, encryption: new EncryptionAtRest(config(key('key2', 'b'))) })).rejects.toThrow(
-      'Cannot decrypt "/registry/secrets/default/a": no provider of the encryption configuration has the key "key1" of aescbc',
-    )
-    await datastore[Symbol.asyncDispose]()
+    const logged: unknown[] = []
+    const logger: Logger = { ...noLogger, error: (fields) => void logged.push(fields), child: () => logger }
+    const encryption = new EncryptionAtRest(config(key('key2', 'b')))
+    const second = await createApiServer({ datastore, encryption, logger })
+    onTestFinished(() => second.close())
+    const mine = createClient(second.transport(admin)).resource(secrets)
+    const problem = {
+      code: 500,
+      message: `unable to transform key "${stored}": Cannot decrypt "${stored}": no provider of the encryption configuration has the key "key1" of aescbc`,
+    }
+    expect(logged).toMatchObject([{ key: stored }])
+    await mine.create({ metadata: { name: 'b', ...at }, data })
+    expect(await mine.get('b', at)).toMatchObject({ data })
+    await expect(mine.get('a', at)).rejects.toMatchObject(problem)
+    await expect(mine.list(at)).rejects.toMatchObject(problem)
+    await expect(mine.list({})).rejects.toMatchObject(problem)
+    expect((await mine.list({ namespace: 'kube-system' })).items).toEqual([])
+    await expect(mine.delete('a', at)).rejects.toMatchObject(problem)
+    await expect(mine.create({ metadata: { name: 'a', ...at }, data })).rejects.toMatchObject({ reason: 'AlreadyExists' })
+    // It comes back with its key, and whoever watches meanwhile starts over.
+    encryption.replace(config(key('key2', 'b'), key('key1', 'a')))
+    const raw = (await datastore.get(Buffer.from(stored))).item
+    await datastore.update(Buffer.from(stored), raw?.value ?? new Uint8Array(), { expectedRevision: raw?.modRevision })
+    await expect.poll(async () => (await mine.list(at)).items.map(({ metadata }) => metadata.name)).toEqual(['a', 'b'])
   })
 })

@@ -1,3 +1,4 @@
+import { isStatusError } from '@k3s/api'
 import {
   DatastoreError,
   isDatastoreError,
@@ -13,10 +14,11 @@ import {
   type WatchOptions,
 } from '@k3s/datastore'
 import type { EncryptionAtRest } from './encryption-at-rest.ts'
+import { unreadableItem, unreadableValue } from './unreadable.ts'
 
 const textOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8')
 
-/** A datastore whose values are encrypted by `encryption`'s rules: what is written through it is stored encrypted, what is read comes decrypted. Values that cannot be decrypted fail the read. Comparisons of values see what is stored. */
+/** A datastore whose values are encrypted by `encryption`'s rules: what is written through it is stored encrypted, what is read comes decrypted. A value that cannot be decrypted fails the read of it alone; in lists and watches its item has none, and {@link unreadableOf} says why. Comparisons of values see what is stored. */
 export function encryptedDatastore(store: Datastore, encryption: EncryptionAtRest): Datastore {
   const seal = (key: Uint8Array, value: Uint8Array): Uint8Array => {
     const text = textOf(key)
@@ -27,7 +29,21 @@ export function encryptedDatastore(store: Datastore, encryption: EncryptionAtRes
     if (item === undefined || item.value.length === 0) return item
     const text = textOf(item.key)
     const transformer = encryption.transformerOf(text)
-    return transformer === undefined ? item : { ...item, value: transformer.open(item.value, text) }
+    if (transformer === undefined) return item
+    try {
+      return { ...item, value: transformer.open(item.value, text) }
+    } catch (error) {
+      throw unreadableValue(text, error)
+    }
+  }
+  /** Of many: one that nobody can read leaves the others readable. */
+  const openEach = <T extends KeyValue | undefined>(item: T): T => {
+    try {
+      return open(item)
+    } catch (error) {
+      if (item === undefined || !isStatusError(error)) throw error
+      return unreadableItem<KeyValue>(item, error) as T // an item, as T is here
+    }
   }
   /** A conflict carries the present value. */
   const opening = async <T>(work: Promise<T>): Promise<T> => {
@@ -67,7 +83,7 @@ export function encryptedDatastore(store: Datastore, encryption: EncryptionAtRes
     return {
       async *[Symbol.asyncIterator]() {
         for await (const { revision, events } of inner)
-          yield { revision, events: events.map((event) => ({ ...event, item: open(event.item), previous: open(event.previous) })) }
+          yield { revision, events: events.map((event) => ({ ...event, item: openEach(event.item), previous: openEach(event.previous) })) }
       },
       requestProgress: inner.requestProgress?.bind(inner),
     }
@@ -79,7 +95,7 @@ export function encryptedDatastore(store: Datastore, encryption: EncryptionAtRes
     },
     list: async (range, options) => {
       const result = await store.list(range, options)
-      return options?.keysOnly === true ? result : { ...result, items: result.items.map(open) }
+      return options?.keysOnly === true ? result : { ...result, items: result.items.map(openEach) }
     },
     create: (key, value, options) => store.create(key, seal(key, value), options),
     update: async (key, value, options) => {

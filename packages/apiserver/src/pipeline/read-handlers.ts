@@ -26,8 +26,9 @@ export async function handleGet(core: ApiCore, request: ResourceRequest): Promis
   const wanted = call.query.get('resourceVersion') ?? ''
   if (wanted === '') await core.feed.waitForNewest(call.signal)
   else await core.feed.waitFor(parseResourceVersion(wanted), call.signal)
-  const object = storage.cache.objects.get(relativeKey(storage.resource, info.namespace, info.name))
-  if (object === undefined) throw notFound(served.type, info.name)
+  const key = relativeKey(storage.resource, info.namespace, info.name)
+  const object = storage.cache.objects.get(key)
+  if (object === undefined) throw storage.cache.unreadable.get(key) ?? notFound(served.type, info.name)
   return { type: 'stored', code: 200, served, object: await viewOf(storage, object, call.signal) }
 }
 
@@ -52,6 +53,8 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
   const sendsBookmarks = isTrueParameter(query.get('allowWatchBookmarks'))
   const wanted = resourceVersion === '' ? 0 : parseResourceVersion(resourceVersion)
   // As upstream: a watch from a revision ahead of the cache begins when that comes; without one the current state must be the newest.
+  const problem = startsWithState ? cache.problemBelow(selection.keyPrefix) : undefined
+  if (problem !== undefined) throw problem
   if (wanted > 0 && sendsInitial === true) await core.feed.waitFor(wanted, call.signal)
   else if (resourceVersion === '') await core.feed.waitForNewest(call.signal)
   const startsWithState = sendsInitial ?? wanted === 0

@@ -1,5 +1,7 @@
-import { isDatastoreError, type Datastore, type KeyRange, type WatchBatch, type WatchEvent } from '@k3s/datastore'
+import type { StatusError } from '@k3s/api'
+import { isDatastoreError, type Datastore, type KeyRange, type KeyValue, type WatchBatch, type WatchEvent } from '@k3s/datastore'
 import { backoffDelay, invariant, type Clock, type Logger } from '@k3s/lifecycle'
+import { unreadableOf } from '../encryption/unreadable.ts'
 import { tooLargeResourceVersion } from '../errors.ts'
 import { CachedObject } from './cached-object.ts'
 import type { StoredResource } from './stored-resource.ts'
@@ -25,6 +27,24 @@ export function rangeOf(prefix: string): KeyRange {
   const end = Buffer.from(prefix, 'utf8')
   end[end.length - 1] = (end.at(-1) ?? 0) + 1 // prefixes end with a slash: no carry
   return { start: Buffer.from(prefix, 'utf8'), end }
+}
+
+/** What a load found of one resource. */
+class Found {
+  readonly objects: CachedObject[] = []
+  readonly unreadable: (readonly [key: string, why: StatusError])[] = []
+  readonly #resource: StoredResource
+
+  constructor(resource: StoredResource) {
+    this.#resource = resource
+  }
+
+  add(key: string, item: KeyValue): void {
+    const own = key.slice(this.#resource.prefix.length)
+    const why = unreadableOf(item)
+    if (why === undefined) this.objects.push(CachedObject.fromStored(this.#resource, own, item.modRevision, item.value))
+    else this.unreadable.push([own, why])
+  }
 }
 
 /** Keeps every watch cache up to date with one watch of the datastore. */
@@ -78,18 +98,12 @@ export class CacheFeed {
     const missed: { readonly key: string; readonly event: WatchEvent }[] = []
     this.#loading.set(resource.prefix, missed)
     try {
-      const objects: CachedObject[] = []
-      const revision = await this.#loadRange(
-        rangeOf(resource.prefix),
-        (key, item) => {
-          objects.push(CachedObject.fromStored(resource, key.slice(resource.prefix.length), item.modRevision, item.value))
-        },
-        signal,
-      )
+      const found = new Found(resource)
+      const revision = await this.#loadRange(rangeOf(resource.prefix), (key, item) => found.add(key, item), signal)
       await this.waitFor(revision, signal)
       // No await from here: what the feed applied since the list is in `missed`.
       const cache = this.add(resource)
-      cache.reset(revision, objects)
+      this.#fill(cache, revision, found)
       for (const { key, event } of missed) if (event.item.modRevision > revision) cache.apply(key, event)
       return cache
     } finally {
@@ -104,19 +118,18 @@ export class CacheFeed {
 
   /** Fills all caches. */
   async load(signal?: AbortSignal): Promise<void> {
-    const loaded = new Map<WatchCache, CachedObject[]>()
-    for (const cache of this.#caches.values()) loaded.set(cache, [])
+    const loaded = new Map<WatchCache, Found>()
+    for (const cache of this.#caches.values()) loaded.set(cache, new Found(cache.resource))
     const revision = await this.#loadRange(
       rootRange,
       (key, item) => {
         const cache = this.#cacheOf(key)
         if (cache === undefined) return
-        const { resource } = cache
-        loaded.get(cache)?.push(CachedObject.fromStored(resource, key.slice(resource.prefix.length), item.modRevision, item.value))
+        loaded.get(cache)?.add(key, item)
       },
       signal,
     )
-    for (const [cache, objects] of loaded) cache.reset(revision, objects)
+    for (const [cache, found] of loaded) this.#fill(cache, revision, found)
     this.#advance(revision)
   }
 
@@ -187,6 +200,14 @@ export class CacheFeed {
     return inFlight.result
   }
 
+  #fill(cache: WatchCache, revision: number, { objects, unreadable }: Found): void {
+    cache.reset(revision, objects)
+    for (const [key, why] of unreadable) {
+      this.#options.logger.error({ err: why, key: cache.resource.prefix + key }, 'Stored object cannot be read')
+      cache.cannotRead(key, why)
+    }
+  }
+
   #apply(batch: WatchBatch): void {
     const touched = new Set<WatchCache>()
     for (const event of batch.events) {
@@ -220,11 +241,7 @@ export class CacheFeed {
     return second < 0 ? undefined : this.#caches.get(key.slice(0, second + 1))
   }
 
-  async #loadRange(
-    range: KeyRange,
-    take: (key: string, item: { readonly modRevision: number; readonly value: Uint8Array }) => void,
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
+  async #loadRange(range: KeyRange, take: (key: string, item: KeyValue) => void, signal: AbortSignal | undefined): Promise<number> {
     const { datastore } = this.#options
     let revision: number | undefined
     let start = range.start

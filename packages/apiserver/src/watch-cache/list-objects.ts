@@ -1,5 +1,6 @@
 import { badRequest, hasReason, invalid, StatusError } from '@k3s/api'
 import type { Datastore } from '@k3s/datastore'
+import { unreadableOf } from '../encryption/unreadable.ts'
 import { expiredList, staleContinueMessage, toStatusError } from '../errors.ts'
 import { forbiddenField, notSupported } from '../validation/field-error.ts'
 import type { FieldError } from '../registry/strategy.ts'
@@ -114,6 +115,8 @@ async function fromCache(
   signal: AbortSignal,
   revision: number = feed.revision,
 ): Promise<ListPage> {
+  const problem = cache.problemBelow(selection.keyPrefix)
+  if (problem !== undefined) throw problem
   // No await between the revision and the candidates: all items are of one revision.
   const candidates = cache.objects.slice(selection.keyPrefix, selection.keyPrefix + start)
   if (view !== undefined && !selection.isEverything) {
@@ -155,14 +158,12 @@ async function exact(
     for (;;) {
       const pageSize = limit === 0 ? scanPageSize : selection.isEverything ? limit - items.length : Math.max(scanPageSize, limit)
       const read = await datastore.list({ start: from, end: range.end }, { limit: pageSize, revision, signal })
-      const objects = read.items.map((item) =>
-        CachedObject.fromStored(
-          resource,
-          Buffer.from(item.key).toString('utf8').slice(resource.prefix.length),
-          item.modRevision,
-          item.value,
-        ),
-      )
+      const objects = read.items.map((item) => {
+        const problem = unreadableOf(item)
+        if (problem !== undefined) throw problem
+        const key = Buffer.from(item.key).toString('utf8').slice(resource.prefix.length)
+        return CachedObject.fromStored(resource, key, item.modRevision, item.value)
+      })
       if (source.view !== undefined) await source.view.prepare(objects, signal)
       for (const [index, object] of objects.entries()) {
         if (!selection.isEverything && !selection.matches(object)) continue

@@ -1,9 +1,10 @@
 import type { Datastore } from '@k3s/datastore'
+import { unreadableOf } from '../encryption/unreadable.ts'
 import { CachedObject } from './cached-object.ts'
 import type { CacheEvent } from './event-ring.ts'
 import type { StoredResource } from './stored-resource.ts'
 
-/** Events of one resource straight from the datastore's log, from `fromRevision` on. Batches without events tell how far it got. Throws `Compacted`. */
+/** Events of one resource straight from the datastore's log, from `fromRevision` on. Batches without events tell how far it got. Throws `Compacted`, and what keeps a value from being decrypted. */
 export async function* readLog(
   datastore: Datastore,
   resource: StoredResource,
@@ -17,6 +18,8 @@ export async function* readLog(
       const key = Buffer.from(item.key).toString('utf8')
       if (!key.startsWith(resource.prefix)) continue
       const relative = key.slice(resource.prefix.length)
+      const problem = unreadableOf(item) ?? (previous === undefined ? undefined : unreadableOf(previous))
+      if (problem !== undefined) throw problem
       const before = previous === undefined ? undefined : CachedObject.fromStored(resource, relative, previous.modRevision, previous.value)
       const isDeletion = type === 'delete'
       const current = isDeletion

@@ -1,4 +1,6 @@
+import type { StatusError } from '@k3s/api'
 import type { WatchEvent } from '@k3s/datastore'
+import { unreadableOf } from '../encryption/unreadable.ts'
 import { CachedObject } from './cached-object.ts'
 import { EventRing, type CacheEvent } from './event-ring.ts'
 import { SortedObjects } from './sorted-objects.ts'
@@ -11,6 +13,8 @@ const maxOffered = 1024
 export class WatchCache {
   readonly resource: StoredResource
   readonly objects: SortedObjects = new SortedObjects()
+  /** Keys of objects that are stored but cannot be read, and why. */
+  readonly unreadable: Map<string, StatusError> = new Map()
   #ring = new EventRing(0)
   /** Counts resets: a watch that started before one has lost events. */
   #epoch = 0
@@ -39,6 +43,7 @@ export class WatchCache {
   /** Starts over with the objects of `revision`; everything watched before is void. */
   reset(revision: number, objects: Iterable<CachedObject>): void {
     for (const key of this.objects.slice('').map((object) => object.key)) this.objects.delete(key)
+    this.unreadable.clear()
     for (const object of objects) this.objects.set(object)
     this.#ring = new EventRing(revision)
     this.#lastChange = revision
@@ -48,10 +53,27 @@ export class WatchCache {
 
   apply(key: string, { type, item }: WatchEvent): void {
     const revision = item.modRevision
+    const problem = unreadableOf(item)
+    if (problem !== undefined) return this.cannotRead(key, problem)
+    this.unreadable.delete(key)
     const event = type === 'put' ? this.#put(key, revision, item.value) : this.#remove(key, revision)
     if (event === undefined) return
     this.#lastChange = revision
     this.#ring.push(event)
+  }
+
+  /** Notes an object that cannot be read. Whoever watches has to start over, and is told of it then. */
+  cannotRead(key: string, why: StatusError): void {
+    this.#offered.delete(key)
+    this.objects.delete(key)
+    this.unreadable.set(key, why)
+    this.#epoch++
+  }
+
+  /** Why not all objects whose keys begin with `prefix` can be read; undefined when they can. */
+  problemBelow(prefix: string): StatusError | undefined {
+    for (const [key, why] of this.unreadable) if (key.startsWith(prefix)) return why
+    return undefined
   }
 
   /** A writer's own object for the event that is to come, so that it is neither copied nor parsed again. */
