@@ -2,6 +2,7 @@ import type { ApiServerOptions } from './api-server.ts'
 import { ensureSystemNamespaces } from './bootstrap/system-namespaces.ts'
 import { keepDefaultServiceCidr } from './bootstrap/default-service-cidr.ts'
 import { keepKubernetesService } from './bootstrap/kubernetes-service.ts'
+import { keepTokenTracking } from './bootstrap/token-tracking.ts'
 import { compactPeriodically } from './compaction.ts'
 import type { FlowControl } from './flow-control/flow-control.ts'
 import { followFlowObjects } from './flow-control/follow-flow-objects.ts'
@@ -31,6 +32,7 @@ export function startBackground(work: {
   const compacting = interval === 0 ? Promise.resolve() : compactPeriodically({ core, intervalMs: interval, signal })
   const ensure = async (): Promise<void> => {
     await Promise.all([ensureSystemNamespaces(core), keepFlowObjects(core)])
+    await keepTokenTracking(core)
     if (options.advertised === undefined) return
     await keepKubernetesService(core, options.advertised)
     if (options.advertised.serviceCidrs !== undefined) await keepDefaultServiceCidr(core, options.advertised.serviceCidrs)

@@ -26,6 +26,23 @@ describe('a server', () => {
     await expect.poll(async () => (await datastore.get(Buffer.from('/registry/namespaces/kube-public'))).item).toBeDefined()
   })
 
+  it('says since when uses of tokens from Secrets are recorded, and mends what is no day', async () => {
+    const clock = new FakeClock(Date.UTC(2026, 0, 2))
+    const { client } = await startServer({ clock })
+    const at = { namespace: 'kube-system', name: 'kube-apiserver-legacy-service-account-token-tracking' }
+    const since = async (): Promise<unknown> => (await client.resource(configmaps).get(at.name, at)).data
+    expect(await since()).toEqual({ since: '2026-01-02' })
+    for (const [said, kept] of [
+      ['2025-12-31', '2025-12-31'],
+      ['yesterday', '2026-01-02'],
+    ] as const) {
+      await client.resource(configmaps).patch(at.name, { data: { since: said } }, { ...at, type: 'merge' })
+      await expect.poll(() => clock.sleeping).toBeGreaterThan(0)
+      await clock.advance(10_000)
+      await expect.poll(since).toEqual({ since: kept })
+    }
+  })
+
   it('finds what another server on the same datastore wrote', async () => {
     const datastore = await openDatastore('memory:')
     const [one, two] = [await startServer({ datastore }), await startServer({ datastore })]
