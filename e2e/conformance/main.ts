@@ -2,8 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheFolder, kubernetesRelease } from '../src/kubernetes-module.ts'
+import { NoProgramError } from '../src/programs.ts'
 import { existingCluster, startCluster } from './cluster.ts'
-import { findPrograms, NoSuiteError, type Programs } from './programs.ts'
+import { findSuite, type Programs } from './programs.ts'
 import { sectionOf, withSection } from './report.ts'
 import { runTests, type Outcome } from './run.ts'
 import { differencesOf, namesOf, readTests, tiers, tiersWithoutNodes, updateTests, type ConformanceTest } from './tests.ts'
@@ -106,9 +107,9 @@ async function main(): Promise<number> {
   if (tests.length === 0) throw new Error('No test is chosen; see --help')
   let programs: Programs
   try {
-    programs = await findPrograms(values.programs)
+    programs = await findSuite(values.programs)
   } catch (error) {
-    if (!(error instanceof NoSuiteError)) throw error
+    if (!(error instanceof NoProgramError)) throw error
     console.error(`NOT RUN: ${tests.length} conformance tests of Kubernetes ${kubernetesRelease}, because ${error.message}`)
     for (const [capability, of] of Map.groupBy(tests, ({ capability }) => capability)) console.error(`  ${of.length} of ${capability}`)
     return 2

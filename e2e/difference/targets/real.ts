@@ -1,14 +1,13 @@
-import { createPublicKey } from 'node:crypto'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { openSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createCa, generateKey, issueCertificate } from '@k3s/pki'
+import { freePorts } from '../../src/free-ports.ts'
+import { findPrograms } from '../../src/programs.ts'
+import { apiServerArguments, etcdArguments, writeServerFiles } from '../../src/server-files.ts'
 import { Client, type Target } from '../client.ts'
-import { buildPrograms } from './build.ts'
 
 const readyMs = 90_000
 
@@ -21,7 +20,7 @@ export async function existingServer(url: string, pki: string): Promise<Target &
 
 /** A real kube-apiserver on an empty etcd, both on loopback and in a temporary folder, set up as ours is. Rejects when it cannot be built or is not ready in 90 seconds. */
 export async function startReal(): Promise<Target & AsyncDisposable> {
-  const programs = await buildPrograms()
+  const programs = await findPrograms(['kube-apiserver', 'etcd'])
   const folder = await mkdtemp(join(tmpdir(), 'k3s-difference-'))
   const started: ChildProcess[] = []
   const stop = async (): Promise<void> => {
@@ -36,38 +35,12 @@ export async function startReal(): Promise<Target & AsyncDisposable> {
     started.push(spawn(program, args, { cwd: folder, stdio: ['ignore', log, log] }))
   }
   try {
-    const [client, peer, port] = await freePorts(3)
+    const [client = 0, peer = 0, port = 0] = await freePorts(3)
     const etcdUrl = `http://127.0.0.1:${client}`
-    const peerUrl = `http://127.0.0.1:${peer}`
-    run('etcd', programs.etcd, [
-      '--name=real',
-      '--data-dir=etcd',
-      '--log-level=warn',
-      `--initial-cluster=real=${peerUrl}`,
-      `--listen-client-urls=${etcdUrl}`,
-      `--advertise-client-urls=${etcdUrl}`,
-      `--listen-peer-urls=${peerUrl}`,
-      `--initial-advertise-peer-urls=${peerUrl}`,
-    ])
-    const tls = await writePki(folder)
-    run('kube-apiserver', programs.apiServer, [
-      `--etcd-servers=${etcdUrl}`,
-      '--bind-address=127.0.0.1',
-      '--advertise-address=127.0.0.1',
-      `--secure-port=${port}`,
-      '--cert-dir=.',
-      '--tls-cert-file=server.crt',
-      '--tls-private-key-file=server.key',
-      '--client-ca-file=ca.crt',
-      '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
-      '--service-account-key-file=accounts.pub',
-      '--service-account-signing-key-file=accounts.key',
-      '--service-cluster-ip-range=10.43.0.0/16',
-      '--authorization-mode=Node,RBAC',
-      '--endpoint-reconciler-type=none',
-      '--allow-privileged=true',
-      '--enable-admission-plugins=NodeRestriction',
-    ])
+    run('etcd', programs.etcd, etcdArguments(client, peer))
+    const { ca, admin } = await writeServerFiles(folder)
+    const tls = { ca: ca.cert, cert: admin.cert, key: admin.key }
+    run('kube-apiserver', programs['kube-apiserver'], apiServerArguments(port, etcdUrl))
     const target: Target = { name: 'real', url: `https://127.0.0.1:${port}`, tls }
     await ready(target, started, folder)
     return { ...target, [Symbol.asyncDispose]: stop }
@@ -75,22 +48,6 @@ export async function startReal(): Promise<Target & AsyncDisposable> {
     await stop()
     throw error
   }
-}
-
-async function writePki(folder: string): Promise<NonNullable<Target['tls']>> {
-  const ca = await createCa('real-ca')
-  const server = await issueCertificate(ca, { commonName: 'kube-apiserver', sans: ['127.0.0.1'], usages: ['server'] })
-  const admin = await issueCertificate(ca, { commonName: 'admin', organizations: ['system:masters'], usages: ['client'] })
-  const accounts = await generateKey()
-  const files = {
-    'ca.crt': ca.cert,
-    'server.crt': server.cert,
-    'server.key': server.key,
-    'accounts.key': accounts,
-    'accounts.pub': createPublicKey(accounts).export({ type: 'spki', format: 'pem' }).toString(),
-  }
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
-  return { ca: ca.cert, cert: admin.cert, key: admin.key }
 }
 
 async function ready(target: Target, processes: readonly ChildProcess[], folder: string): Promise<void> {
@@ -105,17 +62,4 @@ async function ready(target: Target, processes: readonly ChildProcess[], folder:
     }
     await sleep(100)
   }
-}
-
-/** Different ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer()
-      return new Promise<typeof server>((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)))
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port) // listens on TCP
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -1,11 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { createPublicKey } from 'node:crypto'
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createCa, generateKey, issueCertificate } from '@k3s/pki'
+import { freePorts } from '../../../e2e/src/free-ports.ts'
+import { apiServerArguments, etcdArguments, writeServerFiles } from '../../../e2e/src/server-files.ts'
 import { ApiClient, type Address } from './api-client.ts'
 
 /** A server that is measured, in processes of its own. */
@@ -65,18 +64,8 @@ class Cluster {
 
   onEtcd(apiServer: string, etcd: string): void {
     const [client = 0, peer = 0] = this.#storePorts
-    const [clients, peers] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`]
-    this.#run('etcd', etcd, [
-      '--name=bench',
-      '--data-dir=etcd',
-      '--log-level=warn',
-      `--initial-cluster=bench=${peers}`,
-      `--listen-client-urls=${clients}`,
-      `--advertise-client-urls=${clients}`,
-      `--listen-peer-urls=${peers}`,
-      `--initial-advertise-peer-urls=${peers}`,
-    ])
-    this.#apiServer(apiServer, clients)
+    this.#run('etcd', etcd, etcdArguments(client, peer))
+    this.#apiServer(apiServer, `http://127.0.0.1:${client}`)
   }
 
   onKine(apiServer: string, kine: string): void {
@@ -86,23 +75,7 @@ class Cluster {
   }
 
   #apiServer(program: string, store: string): void {
-    this.#run('kube-apiserver', program, [
-      `--etcd-servers=${store}`,
-      '--bind-address=127.0.0.1',
-      '--advertise-address=127.0.0.1',
-      `--secure-port=${this.#port}`,
-      '--cert-dir=.',
-      '--tls-cert-file=server.crt',
-      '--tls-private-key-file=server.key',
-      '--client-ca-file=ca.crt',
-      '--service-account-issuer=https://issuer.example',
-      '--service-account-key-file=accounts.pub',
-      '--service-account-signing-key-file=accounts.key',
-      '--service-cluster-ip-range=10.43.0.0/16',
-      '--authorization-mode=Node,RBAC',
-      '--endpoint-reconciler-type=none',
-      '--enable-admission-plugins=NodeRestriction',
-    ])
+    this.#run('kube-apiserver', program, apiServerArguments(this.#port, store))
   }
 
   #run(name: string, program: string, args: readonly string[]): void {
@@ -114,8 +87,8 @@ class Cluster {
 async function start(name: string, run: (cluster: Cluster) => void): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), 'k3s-apiserver-bench-'))
   const ports = await freePorts(3)
-  const identity = await writePki(folder)
-  const address: Address = { url: `https://127.0.0.1:${ports[0]}`, ...identity }
+  const { ca, admin } = await writeServerFiles(folder)
+  const address: Address = { url: `https://127.0.0.1:${ports[0]}`, ca: ca.cert, cert: admin.cert, key: admin.key }
   const cluster = new Cluster(folder, ports)
   const stop = async (): Promise<void> => {
     for (const child of cluster.processes.toReversed()) {
@@ -145,29 +118,4 @@ async function start(name: string, run: (cluster: Cluster) => void): Promise<Tar
 function rssOf(pid: number | undefined): number {
   if (pid === undefined) return 0
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
-}
-
-async function writePki(folder: string): Promise<Omit<Address, 'url'>> {
-  const ca = await createCa('bench-ca')
-  const server = await issueCertificate(ca, { commonName: 'kube-apiserver', sans: ['127.0.0.1'], usages: ['server'] })
-  const admin = await issueCertificate(ca, { commonName: 'admin', organizations: ['system:masters'], usages: ['client'] })
-  const accounts = await generateKey()
-  const files = {
-    'ca.crt': ca.cert,
-    'server.crt': server.cert,
-    'server.key': server.key,
-    'accounts.key': accounts,
-    'accounts.pub': createPublicKey(accounts).export({ type: 'spki', format: 'pem' }).toString(),
-  }
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
-  return { ca: ca.cert, cert: admin.cert, key: admin.key }
-}
-
-/** Different ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port) // listens on TCP
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest'
+import { countEntries, isMoreOften, isOursOnly } from './churn/klog.ts'
+import { makePlan } from './churn/plan.ts'
+
+const error = (message: string): string => `E1124 00:12:13.123456    4711 garbagecollector.go:360] ${message}`
+
+describe('what is logged', () => {
+  it('is the same whatever its names, times, addresses and numbers are', () => {
+    const [count, ...more] = countEntries(
+      {
+        ours: [
+          error('"Unhandled" err="cannot sync ns-3/dep-17-6b8f7c9d4-x2x9k: dial tcp 127.0.0.1:1234->127.0.0.1:99 after 1.5s, rv 1234"'),
+        ],
+        original: [
+          error('"Unhandled" err="cannot sync ns-4/dep-2: dial tcp 127.0.0.1:1->127.0.0.1:2 after 12ms, rv 98"'),
+          'I1124 00:12:13.1 1 a.go:1] fine',
+        ],
+      },
+      'klog',
+    )
+    expect(more).toEqual([])
+    expect(count).toMatchObject({ severity: 'E', ours: 1, original: 1 })
+  })
+
+  it('is an error of ours alone when the other side never says it, and told of when ours says it far more often', () => {
+    const often = Array.from({ length: 31 }, () => error('"often"'))
+    const entries = countEntries({ ours: [error('"alone"'), ...often], original: [...often.slice(0, 10), error('"theirs"')] }, 'klog')
+    expect(entries.filter(isOursOnly).map(({ text }) => text)).toEqual(['garbagecollector.go: "alone"'])
+    expect(entries.filter(isMoreOften).map(({ text }) => text)).toEqual(['garbagecollector.go: "often"'])
+  })
+
+  it('is an error for kubectl in whatever form it complains, but for warnings; and a panic for everybody', () => {
+    const lines = ['error: timed out waiting', 'Warning: v1 Endpoints is deprecated', 'E1124 00:12:13.1 1 memcache.go:265] "no"']
+    expect(countEntries({ ours: lines, original: [] }, 'plain').map(({ severity }) => severity)).toEqual(['E', 'E', 'W'])
+    expect(countEntries({ ours: ['panic: nil', 'goroutine 1 [running]:'], original: [] }, 'klog')).toHaveLength(1)
+  })
+})
+
+describe('the plan', () => {
+  const told = (seed: number): readonly string[] =>
+    makePlan({ seed, seconds: 600, rate: 3 }).map(({ atMs, lane, what }) => `${Math.round(atMs)} ${lane} ${what}`)
+
+  it('is the same for the same seed and another for another one', () => {
+    expect(told(1)).toEqual(told(1))
+    expect(told(1)).not.toEqual(told(2))
+  })
+
+  it('does all that is churned, at about the rate that is asked for, and does nothing in a namespace that is about to die', () => {
+    const plan = makePlan({ seed: 1, seconds: 600, rate: 3 })
+    const kinds = new Set(plan.map(({ what }) => what))
+    for (const kind of [
+      'Deployment',
+      'StatefulSet',
+      'DaemonSet',
+      'Job',
+      'CronJob',
+      'Service',
+      'HorizontalPodAutoscaler',
+      'PodDisruptionBudget',
+    ])
+      expect([...kinds]).toEqual(expect.arrayContaining([`create ${kind}`, `delete ${kind}`]))
+    expect([...kinds]).toEqual(
+      expect.arrayContaining([
+        'delete Namespace',
+        'create custom object',
+        'delete CustomResourceDefinition',
+        'create token',
+        'delete owner',
+        'evict Pod',
+        'kubectl apply',
+      ]),
+    )
+    expect(plan.length).toBeGreaterThan(1800)
+    expect(plan.length).toBeLessThan(1800 * 1.3)
+    for (const { lane, atMs } of plan.filter(({ what }) => what === 'delete Namespace'))
+      expect(plan.filter((other) => other.lane === lane && other.atMs > atMs)).toEqual([])
+  })
+})

@@ -1,0 +1,77 @@
+/** A line that a component logged, in a form in which lines of other runs can be equal to it. */
+export interface LogEntry {
+  readonly severity: 'E' | 'W'
+  /** Without times, names, addresses, numbers. */
+  readonly text: string
+}
+
+/** How often an entry came on each side, with one of its lines as it was. */
+export interface EntryCount {
+  readonly severity: LogEntry['severity']
+  readonly text: string
+  ours: number
+  original: number
+  readonly example: string
+}
+
+// I1124 00:12:13.123456   4711 controller.go:123] message
+const header = /^([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^ \]]+?)(?::\d+)?\] (.*)$/s
+
+const replacements: readonly (readonly [RegExp, string])[] = [
+  // A whole object, as Go prints it.
+  [/&([A-Z]\w+)\{.*\}/gs, '&$1{}'],
+  [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uid>'],
+  [/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d{4}( [A-Z]+)?|Z)?( m=[+-][\d.]+)?/g, '<time>'],
+  [/(https?:\/\/)?127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?/g, '<server>'],
+  [/\b\d{1,3}(\.\d{1,3}){3}(\/\d+)?\b/g, '<address>'],
+  // A name of the plan, and what controllers made of it.
+  [/\b(ns|dep|sts|ds|rc|job|cj|cm|pod|quota|limits|sa|svc|svch|hpa|pdb|ing|own|ep|pv|tok|csr|pc|app|cr)-\d+(-[a-z0-9-]*)?/g, '<$1>'],
+  [/\bgadgets\d+(one)?\b/gi, '<gadgets>'],
+  [/\bhollow-\d+/g, '<node>'],
+  [/\b(default|kubernetes|kube-root-ca\.crt)-[a-z0-9]{5,}\b/g, '<$1>'],
+  [/\b\d+(\.\d+)?(ns|µs|ms|s|m|h)\b(\d+(\.\d+)?(ms|s|m)\b)*/g, '<duration>'],
+  [/\b\d{2,}(\.\d+)?\b/g, '<number>'],
+]
+
+/** The errors and warnings among a component's lines: klog's, and for kubectl all that it says on standard error. Follow-up lines of klog (stacks) belong to the line before them. */
+export function* entriesOf(lines: Iterable<string>, format: 'klog' | 'plain'): Generator<LogEntry & { readonly line: string }> {
+  for (const line of lines) {
+    const [, severity, file = '', message = ''] = header.exec(line) ?? []
+    if (severity !== undefined) {
+      if (severity !== 'I') yield { severity: severity === 'W' ? 'W' : 'E', text: `${file}: ${normalise(message)}`, line }
+    } else if (/^(panic|fatal error): /.test(line) || (format === 'plain' && line !== ''))
+      yield { severity: line.startsWith('Warning') ? 'W' : 'E', text: normalise(line), line }
+  }
+}
+
+export function normalise(text: string): string {
+  return replacements.reduce((result, [pattern, by]) => result.replaceAll(pattern, by), text)
+}
+
+/** Both sides' entries, those of the severest and most frequent first. */
+export function countEntries(
+  sides: Readonly<Record<'ours' | 'original', Iterable<string>>>,
+  format: 'klog' | 'plain',
+): readonly EntryCount[] {
+  const counts = new Map<string, EntryCount>()
+  for (const side of ['ours', 'original'] as const)
+    for (const { severity, text, line } of entriesOf(sides[side], format)) {
+      const key = `${severity} ${text}`
+      const count = counts.get(key) ?? { severity, text, ours: 0, original: 0, example: line }
+      count[side]++
+      counts.set(key, count)
+    }
+  return [...counts.values()].toSorted((a, b) => (a.severity < b.severity ? -1 : a.severity > b.severity ? 1 : b.ours - a.ours))
+}
+
+// What chance makes of rare lines.
+const [oftenFactor, oftenLeast] = [3, 10]
+
+/** Whether an entry comes with ours alone. */
+export const isOursOnly = ({ ours, original }: EntryCount): boolean => ours > 0 && original === 0
+
+/** Whether an entry comes with the original alone: as many kinds as these are may come with ours alone by chance. */
+export const isOriginalOnly = ({ ours, original }: EntryCount): boolean => original > 0 && ours === 0
+
+/** Whether it comes far more often with ours. */
+export const isMoreOften = ({ ours, original }: EntryCount): boolean => original > 0 && ours >= oftenLeast && ours > original * oftenFactor

@@ -1,0 +1,90 @@
+import { clusterActions, namespaceActions } from './actions.ts'
+import type { NamespaceModel, Operation, Planner, Step } from './planning.ts'
+import { Random } from './random.ts'
+
+const namespacesAtOnce = 4
+// A namespace gets nothing new when it is about to die, nor before it is there.
+const graceMs = 8000
+const birthMs = 2000
+const [leastLifeSeconds, mostLifeSeconds] = [50, 200]
+const clusterShare = 0.12
+
+/** A plan of `seconds`, with `rate` operations a second: the same for the same seed. What would go on by itself (CronJobs) ends with it. */
+export function makePlan(options: { readonly seed: number; readonly seconds: number; readonly rate: number }): readonly Operation[] {
+  const { seed, seconds, rate } = options
+  const random = new Random(seed)
+  const operations: Operation[] = []
+  const namespaces: NamespaceModel[] = []
+  let now = 0
+  let number = 0
+  const planner: Planner = {
+    random,
+    now: () => now,
+    nextNumber: () => ++number,
+    after: (delayMs, step) => void operations.push({ ...step, atMs: now + delayMs }),
+    items: new Map(),
+    namespaces,
+  }
+  const begin = (lifeSeconds: number): void => {
+    const name = `ns-${planner.nextNumber()}`
+    namespaces.push({ name, diesAtMs: now + lifeSeconds * 1000, items: new Map() })
+    planner.after(0, beginNamespace(name))
+  }
+  // Not all of them die together.
+  for (let count = 1; count <= namespacesAtOnce; count++) begin((leastLifeSeconds * count * 2) / 3)
+  for (now = birthMs; now < seconds * 1000; now += 1000 / rate) {
+    for (const namespace of namespaces.filter(({ diesAtMs }) => diesAtMs <= now)) {
+      namespaces.splice(namespaces.indexOf(namespace), 1)
+      planner.after(0, endNamespace(namespace.name))
+      for (const step of leftovers(namespace)) planner.after(15_000, step)
+      begin(random.between(leastLifeSeconds, mostLifeSeconds))
+    }
+    const step = choose(planner, now)
+    if (step !== undefined) planner.after(0, step)
+  }
+  for (const { name } of namespaces)
+    planner.after(0, {
+      lane: name,
+      what: 'delete all CronJobs',
+      run: async (side) => void (await side.ask('DELETE', `/apis/batch/v1/namespaces/${name}/cronjobs?propagationPolicy=Foreground`)),
+    })
+  return operations.toSorted((a, b) => a.atMs - b.atMs)
+}
+
+function choose(planner: Planner, now: number): Step | undefined {
+  const { random, namespaces } = planner
+  const alive = namespaces.filter(({ diesAtMs }) => diesAtMs - now > graceMs)
+  // What there is nothing for is chosen again; something is always possible soon.
+  for (let tries = 0; tries < 20; tries++) {
+    const step =
+      random.next() < clusterShare || alive.length === 0
+        ? random.weighted(clusterActions).plan(planner)
+        : random.weighted(namespaceActions).plan(planner, random.pick(alive))
+    if (step !== undefined) return step
+  }
+  return undefined
+}
+
+const beginNamespace = (name: string): Step => ({
+  lane: name,
+  what: 'create Namespace',
+  async run(side) {
+    await side.ask('POST', '/api/v1/namespaces', { metadata: { name } })
+    await side.until('ServiceAccount default', () => side.ask('GET', `/api/v1/namespaces/${name}/serviceaccounts/default`))
+  },
+})
+
+const endNamespace = (name: string): Step => ({
+  lane: name,
+  what: 'delete Namespace',
+  run: async (side) => void (await side.ask('DELETE', `/api/v1/namespaces/${name}`)),
+})
+
+/** What a namespace had outside of itself. */
+function leftovers({ items }: NamespaceModel): readonly Step[] {
+  return (items.get('pv') ?? []).map(({ name }) => ({
+    lane: name,
+    what: 'delete PersistentVolume',
+    run: async (side) => void (await side.ask('DELETE', `/api/v1/persistentvolumes/${name}`)),
+  }))
+}

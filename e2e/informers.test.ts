@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ApiProcess } from './informers/api-process.ts'
+import { ClientNodeInformers } from './informers/client-node.ts'
+import { disturbances, disturbAndCheck, type Scene } from './informers/disturb.ts'
+import { FaultProxy } from './informers/fault-proxy.ts'
+import { kinds, prepareKinds } from './informers/kinds.ts'
+import { Writer } from './informers/writer.ts'
+import { freePorts } from './src/free-ports.ts'
+
+// History is gone before a frozen connection goes on.
+const compactionMs = 1000
+const times = { write: 400, freeze: 2500, sync: 30_000 }
+const followed = kinds.filter(({ name }) => /^(configmaps|pods|services|deployments\.apps|gadgets)/.test(name))
+
+describe('informers of @kubernetes/client-node come to what the server has', () => {
+  const stack = new AsyncDisposableStack()
+  let scene: Scene
+  let informers: ClientNodeInformers
+
+  beforeAll(async () => {
+    const [port = 0, proxyPort = 0] = await freePorts(2)
+    const server = stack.use(await ApiProcess.start({ port, compactionMs }))
+    await prepareKinds(server.transport)
+    const proxy = stack.use(await FaultProxy.start(proxyPort, port))
+    scene = { server, proxy, writer: new Writer(server.transport, followed, 1), kinds: followed, times }
+    informers = stack.use(new ClientNodeInformers(`https://127.0.0.1:${proxyPort}`, server.files, followed))
+    await informers.start()
+  })
+
+  afterAll(() => stack.disposeAsync())
+
+  it.each(Object.entries(disturbances))('while objects churn and %s', async (_, disturb) => {
+    expect(await disturbAndCheck(scene, informers, disturb)).toBeGreaterThan(20)
+  })
+})
