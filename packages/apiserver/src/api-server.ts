@@ -14,6 +14,7 @@ import type { CertificateBundle } from './authentication/client-certificate.ts'
 import type { RequestHeaderOptions } from './authentication/request-header.ts'
 import type { EncryptionAtRest } from './encryption/encryption-at-rest.ts'
 import type { HttpRequest, HttpResponse } from './http/send-answer.ts'
+import type { HeavyRules } from './off-loop/heavy-jobs.ts'
 import type { ComponentCheck } from './pipeline/component-statuses.ts'
 import type { ObjectReader, ResourceOperations, ResourceStrategy } from './registry/strategy.ts'
 
@@ -99,8 +100,10 @@ export interface ApiServerOptions {
   readonly metricsText?: (() => Promise<{ readonly contentType: string; readonly text: string }>) | undefined
   /** Field descriptions for OpenAPI documents; default: those that came with `@k3s/api`. A bundle names the copy that it carries. */
   readonly descriptionsFile?: URL | string | undefined
-  /** Code of the thread that reads YAML; default: the file that came with this package. A bundle names its own. */
+  /** Code of the threads that read YAML and work on very large objects; default: the file that came with this package. A bundle names its own. */
   readonly yamlWorkerUrl?: URL | undefined
+  /** Present when `strategies` are those of the built-in resources: then work on very large objects is done in that thread, by these rules. */
+  readonly heavyRules?: HeavyRules | undefined
   readonly clock?: Clock | undefined
   /** Uniform in [0, 1); for generated names and spread time-outs. */
   readonly random?: (() => number) | undefined

@@ -42,7 +42,7 @@ export interface BuiltInPartsOptions extends Pick<BuiltInStrategyOptions, 'servi
 /** What {@link builtInParts} gives: options of `createApiServer`, and what other parts of a control plane need of them. */
 export interface BuiltInParts extends Pick<
   ApiServerOptions,
-  'authenticators' | 'authorizers' | 'admission' | 'strategies' | 'extraPaths' | 'prepare'
+  'authenticators' | 'authorizers' | 'admission' | 'strategies' | 'heavyRules' | 'extraPaths' | 'prepare'
 > {
   /** The token for a Secret of type `kubernetes.io/service-account-token`, which dies with the Secret. Rejects before the server is made. */
   signSecretToken(account: ServiceAccount, secret: Secret): Promise<string>
@@ -72,6 +72,7 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
         extensions: extensionPlugins({ ...parts, authorizer }),
       })
     },
+    heavyRules: { allowPrivileged: options.allowPrivileged },
     strategies: (parts) => {
       const { authorizer, rbac, serviceAccountTokens, tokenAuthenticators } = of(parts)
       return builtInStrategies({

@@ -63,8 +63,16 @@ const unknownField = (path: string): string => `unknown field ${JSON.stringify(p
 
 /** Reads a body of one kind. Unknown and duplicate fields are refused, warned about or ignored, as asked. Throws BadRequest and UnsupportedMediaType. */
 export function decodeBody(body: RequestBody, expected: ExpectedKind, options: DecodeOptions): KubernetesObject {
-  const schema = options.coerce === undefined ? schemaOf(apiVersionOf(expected), expected.kind) : undefined
-  const decoded = decode(body, expected, schema)
+  return finishDecoded(decodePlain(body, expected, { isCustom: options.coerce !== undefined }), expected, options)
+}
+
+/** The first half of {@link decodeBody}: reads a body, of built-in kinds by their schema. Throws BadRequest and UnsupportedMediaType. */
+export function decodePlain(body: RequestBody, expected: ExpectedKind, { isCustom }: { readonly isCustom: boolean }): Decoded {
+  return decode(body, expected, isCustom ? undefined : schemaOf(apiVersionOf(expected), expected.kind))
+}
+
+/** The second half of {@link decodeBody}. Takes over the object. */
+export function finishDecoded(decoded: Decoded, expected: ExpectedKind, options: DecodeOptions): KubernetesObject {
   const unknown = options.coerce?.(decoded.object).map(unknownField) ?? []
   checkFields([...decoded.fieldErrors, ...unknown], expected, options)
   const object = decoded.object as unknown as KubernetesObject // its schema is that of a kind; metadata is checked below

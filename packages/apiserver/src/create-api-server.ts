@@ -24,6 +24,7 @@ import { definitionStrategy } from './custom-resources/definition/strategy.ts'
 import { RequestMetrics } from './http/request-metrics.ts'
 import { listen, type OwnListening } from './http/listen.ts'
 import { YamlReader } from './http/yaml-reader.ts'
+import { HeavyWork } from './off-loop/heavy-work.ts'
 import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
 import type { ApiCore } from './pipeline/api-core.ts'
 import type { CallPipeline } from './pipeline/handle-call.ts'
@@ -79,7 +80,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     stopping.abort(new DOMException('The server is closing', 'AbortError'))
     await Promise.race([front.drained(), clock.sleep(graceMs)])
     await Promise.all([...listeners].map((listener) => listener.cut()))
-    await Promise.all([handler.close(), yaml.close()])
+    await Promise.all([handler.close(), yaml.close(), core.registry.heavy?.close()])
     await Promise.all([background.ended, custom.ended, aggregation?.ended, keeping])
   }
   let closed: Promise<void> | undefined
@@ -125,6 +126,7 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
     admission,
     leases,
     feed,
+    heavy: options.heavyRules === undefined ? undefined : new HeavyWork({ rules: options.heavyRules, workerUrl: options.yamlWorkerUrl }),
     isStoredAnew: encryption === undefined ? undefined : (key) => isStale(options.datastore, encryption, key),
   }
   const operations = createResourceOperations({ context: registry, table: () => lazyTable.current, objects, clock })

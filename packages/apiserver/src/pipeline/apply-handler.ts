@@ -1,45 +1,46 @@
 import { apiVersionOf, applyPatch, badRequest, conflict, deducedSchema, type JsonObject, type KubernetesObject } from '@k3s/api'
-import { decodePatched } from '../codec.ts'
+import { decodePatched, type FieldValidation } from '../codec.ts'
 import { isObject } from '../json.ts'
-import { toServed, toStored } from '../registry/served-resource.ts'
+import { readLarge } from '../off-loop/heavy-work.ts'
+import { toServed, toStored, type ResourceStorage, type ServedResource } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import type { PatchDocument } from './apply-patch.ts'
 import { resetFieldsOf } from './field-tracking.ts'
+import { heavyWriteOf } from './heavy-request.ts'
+import type { OpenPatch } from './patch-handler.ts'
+import type { CachedObject } from '../watch-cache/cached-object.ts'
 import { scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
 /** Server-side apply: merges by ownership of fields, and creates the object when there is none. The document is the applied configuration. */
 export async function handleApply(
   core: ApiCore,
   request: ResourceRequest,
-  document: PatchDocument,
+  { body, read }: OpenPatch,
   options: WriteOptions,
 ): Promise<Answer> {
-  const { info, served } = request
-  const { value } = document
+  const { info, served, call } = request
   const storage = storageOf(request)
-  if (!isObject(value)) throw badRequest('error decoding patch: the configuration must be an object')
-  const patch = named(value, request)
-  const patchVersion = metadataOf(patch)['resourceVersion']
-  const hasVersion = typeof patchVersion === 'string' && patchVersion !== ''
-  const merge = (live: KubernetesObject | undefined): KubernetesObject => {
-    const { object } = applyPatch({
-      schema: storage.mergeSchema ?? served.schema ?? deducedSchema,
-      manager: options.fieldManager,
-      apiVersion: apiVersionOf(served.type),
-      subresource: info.subresource,
-      resetFields: resetFieldsOf(storage, info.subresource),
-      now: new Date(core.clock.now()),
-      live: live as unknown as JsonObject | undefined, // an API object is a JSON object
-      patch,
-      force: options.force,
-    })
-    // As upstream: what is wrong with owners is told before what is wrong with the text.
-    checkDuplicates(document, request, options)
-    const merged = decodePatched(object, served.type, { fieldValidation: 'Ignore', warn: () => {}, coerce: served.custom?.coerce })
-    if (!hasVersion) delete merged.metadata.resourceVersion
-    return toStored(served, merged)
+  const heavy = heavyWriteOf(core, request, options, body)
+  const warn = (message: string): void => call.warn(message)
+  // What it is worth is told before anything is looked up.
+  if (heavy?.isHeavyBody !== true) configurationOf(read(), info)
+  const merge = async (current: CachedObject | undefined): Promise<KubernetesObject> => {
+    const { fieldManager, force, fieldValidation } = options
+    const nowMs = core.clock.now()
+    if (!('bytes' in body) || heavy === undefined || !(current === undefined ? heavy.isHeavyBody : heavy.isHeavy(current)))
+      return mergeApplied({ served, storage, info, warn }, read(), current?.object, {
+        fieldManager,
+        force,
+        fieldValidation,
+        now: new Date(nowMs),
+      })
+    const { name, namespace, subresource } = info
+    const how = { at: { name, namespace }, subresource, fieldManager, force, fieldValidation, nowMs }
+    const { json, warnings } = await heavy.run('apply', { ...how, body, current }, call.signal)
+    for (const warning of warnings) warn(warning)
+    return readLarge(json)
   }
   const result = await updateObject(core.registry, {
     storage,
@@ -48,32 +49,69 @@ export async function handleApply(
     subresource: info.subresource,
     scope: scopeOf(core, request, options),
     allowsMissingVersion: true,
-    produce: (current) => merge(toServed(served, current.object)),
-    ...(info.subresource !== ''
-      ? {}
-      : {
-          create: () => {
-            if (hasVersion) throw conflict(served.type, info.name, 'resourceVersion cannot be set on a nonexistent object')
-            const { uid } = metadataOf(patch)
-            if (typeof uid === 'string' && uid !== '')
-              throw conflict(
-                served.type,
-                info.name,
-                `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
-              )
-            return { object: merge(undefined) }
-          },
-        }),
+    heavy: heavy?.untracked,
+    produce: merge,
+    ...(info.subresource === '' ? { create: async () => ({ object: await merge(undefined), heavy: heavy?.untracked }) } : {}),
   })
   return { type: 'stored', code: result.isCreated ? 201 : 200, served, object: result.object }
 }
 
+/** What an applied configuration needs to know of its request. */
+export interface ApplyRequest {
+  readonly served: ServedResource
+  readonly storage: ResourceStorage
+  readonly info: { readonly name: string; readonly namespace: string; readonly subresource: string }
+  warn(message: string): void
+}
+
+export interface ApplyOptions {
+  readonly fieldManager: string
+  readonly force: boolean | undefined
+  readonly fieldValidation: FieldValidation
+  readonly now: Date
+}
+
+/** The stored object with an applied configuration; what it makes when there is none. Throws StatusErrors. */
+export function mergeApplied(
+  request: ApplyRequest,
+  document: PatchDocument,
+  stored: KubernetesObject | undefined,
+  options: ApplyOptions,
+): KubernetesObject {
+  const { served, storage, info } = request
+  const patch = configurationOf(document, info)
+  const { resourceVersion, uid } = metadataOf(patch)
+  const hasVersion = typeof resourceVersion === 'string' && resourceVersion !== ''
+  if (stored === undefined) {
+    if (hasVersion) throw conflict(served.type, info.name, 'resourceVersion cannot be set on a nonexistent object')
+    if (typeof uid === 'string' && uid !== '')
+      throw conflict(served.type, info.name, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`)
+  }
+  const live = stored === undefined ? undefined : toServed(served, stored)
+  const { object } = applyPatch({
+    schema: storage.mergeSchema ?? served.schema ?? deducedSchema,
+    manager: options.fieldManager,
+    apiVersion: apiVersionOf(served.type),
+    subresource: info.subresource,
+    resetFields: resetFieldsOf(storage, info.subresource),
+    now: options.now,
+    live: live as unknown as JsonObject | undefined, // an API object is a JSON object
+    patch,
+    force: options.force,
+  })
+  // As upstream: what is wrong with owners is told before what is wrong with the text.
+  checkDuplicates(document, request, options)
+  const merged = decodePatched(object, served.type, { fieldValidation: 'Ignore', warn: () => {}, coerce: served.custom?.coerce })
+  if (!hasVersion) delete merged.metadata.resourceVersion
+  return toStored(served, merged)
+}
+
 /** Of an applied document only keys that stand twice are told: unknown fields are refused by its schema. */
-function checkDuplicates({ fieldErrors }: PatchDocument, { call }: ResourceRequest, { fieldValidation }: WriteOptions): void {
+function checkDuplicates({ fieldErrors }: PatchDocument, request: ApplyRequest, { fieldValidation }: ApplyOptions): void {
   if (fieldErrors.length === 0 || fieldValidation === 'Ignore') return
   const messages = fieldErrors.map((error) => `error converting YAML to JSON: ${error}`)
   if (fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${messages.join(', ')}`)
-  for (const message of messages) call.warn(message)
+  for (const message of messages) request.warn(message)
 }
 
 function metadataOf(patch: JsonObject): JsonObject {
@@ -81,7 +119,8 @@ function metadataOf(patch: JsonObject): JsonObject {
 }
 
 /** The configuration with the name of the path; it may leave out name and namespace but not contradict them. */
-function named(patch: JsonObject, { info }: ResourceRequest): JsonObject {
+function configurationOf({ value: patch }: PatchDocument, info: Pick<ApplyRequest['info'], 'name' | 'namespace'>): JsonObject {
+  if (!isObject(patch)) throw badRequest('error decoding patch: the configuration must be an object')
   const metadata = metadataOf(patch)
   const { name, namespace } = metadata
   if (name !== undefined && typeof name !== 'string') throw badRequest('metadata.name must be a string')

@@ -35,12 +35,17 @@ const kinds: Readonly<Record<string, PatchKind>> = {
 // Upstream's bound on the work that one patch may make.
 const maxOperations = 10_000
 
+/** What kind of patch a body is. Throws UnsupportedMediaType. */
+export function patchKind({ contentType }: RequestBody, { supportsStrategic }: { readonly supportsStrategic: boolean }): PatchKind {
+  const kind = kinds[mediaTypeOf(contentType)]
+  if (kind === undefined) throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type', { details: {} })
+  if (kind === 'strategic' && !supportsStrategic) throw unsupportedMediaType(Object.keys(kinds).filter((type) => kinds[type] !== 'strategic'))
+  return kind
+}
+
 /** Reads a patch body. `supportsStrategic` is false for custom resources. Throws UnsupportedMediaType, BadRequest and RequestEntityTooLarge. */
 export function readPatch(body: RequestBody, options: { readonly supportsStrategic: boolean }): PatchDocument {
-  const kind = kinds[mediaTypeOf(body.contentType)]
-  if (kind === undefined) throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type', { details: {} })
-  if (kind === 'strategic' && !options.supportsStrategic)
-    throw unsupportedMediaType(Object.keys(kinds).filter((type) => options.supportsStrategic || kinds[type] !== 'strategic'))
+  const kind = patchKind(body, options)
   const { value, fieldErrors } =
     'object' in body ? { value: body.object, fieldErrors: [] } : parse(kind, body.bytes, body.fromYaml?.duplicates)
   if (kind !== 'json') return { kind, value: documentOf(kind, value), fieldErrors }

@@ -1,5 +1,6 @@
-import { groupResourceOf, hasReason, type JsonObject } from '@k3s/api'
+import { groupResourceOf, hasReason } from '@k3s/api'
 import { decodeOptions } from '../codec.ts'
+import { isObject } from '../json.ts'
 import { deleteObject, type DeleteResult } from '../registry/delete-object.ts'
 import { parseDeletion, type DeletionRequest } from '../registry/delete-options.ts'
 import { viewsOf } from '../registry/served-resource.ts'
@@ -21,7 +22,7 @@ const orphansWarning =
 export async function handleDelete(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { info, served } = request
   const storage = storageOf(request)
-  const options = await readDeletion(request)
+  const options = await readDeletion(core, request)
   if (
     groupResourceOf(request.served.type) === 'jobs.batch' &&
     options.propagationPolicy === undefined &&
@@ -39,7 +40,7 @@ export async function handleDelete(core: ApiCore, request: ResourceRequest): Pro
 export async function handleDeleteCollection(core: ApiCore, request: ResourceRequest): Promise<Answer> {
   const { served } = request
   const storage = storageOf(request)
-  const options = await readDeletion(request)
+  const options = await readDeletion(core, request)
   const scope = scopeOf(core, request, { dryRun: options.dryRun, fieldManager: request.call.userAgent })
   const source = { datastore: core.datastore, feed: core.feed, cache: storage.cache, view: storage.view }
   const page = await listObjects(source, selectionOf(request), parseListParameters(request), request.call.signal)
@@ -60,10 +61,13 @@ export async function handleDeleteCollection(core: ApiCore, request: ResourceReq
   return { type: 'list', served, page: { ...page, items: await viewsOf(storage, deleted, request.call.signal) } }
 }
 
-async function readDeletion({ call }: ResourceRequest): Promise<DeletionRequest> {
+async function readDeletion({ registry: { heavy } }: ApiCore, { call }: ResourceRequest): Promise<DeletionRequest> {
   const body = await call.readBody()
-  const options: JsonObject | undefined = body === undefined ? undefined : decodeOptions(body)
-  return parseDeletion(options, call.query)
+  const wire = heavy?.heavyBody(body, { resource: '' })
+  if (heavy === undefined || wire === undefined) return parseDeletion(body === undefined ? undefined : decodeOptions(body), call.query)
+  const { json } = await heavy.run('decodeOptions', { body: wire }, call.signal)
+  const options: unknown = JSON.parse(Buffer.from(json).toString('utf8'))
+  return parseDeletion(isObject(options) ? options : undefined, call.query)
 }
 
 function deletedStatus({ served: { type } }: ResourceRequest, { object }: DeleteResult): object {

@@ -35,7 +35,11 @@ export interface FieldTracking {
 }
 
 /** Records the request's manager as owner of what the request sets, in the version of the request. */
-export function fieldTracking(request: ResourceRequest, options: WriteOptions, now: Date): FieldTracking {
+export function fieldTracking(
+  request: Pick<ResourceRequest, 'served'> & { readonly info: Pick<ResourceRequest['info'], 'subresource'> },
+  options: Pick<WriteOptions, 'fieldManager'>,
+  now: Date,
+): FieldTracking {
   const storage = storageOf(request)
   const { served } = request
   const isConverted = served.conversion !== undefined

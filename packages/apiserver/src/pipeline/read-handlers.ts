@@ -53,11 +53,11 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
   const sendsBookmarks = isTrueParameter(query.get('allowWatchBookmarks'))
   const wanted = resourceVersion === '' ? 0 : parseResourceVersion(resourceVersion)
   // As upstream: a watch from a revision ahead of the cache begins when that comes; without one the current state must be the newest.
-  const problem = startsWithState ? cache.problemBelow(selection.keyPrefix) : undefined
-  if (problem !== undefined) throw problem
   if (wanted > 0 && sendsInitial === true) await core.feed.waitFor(wanted, call.signal)
   else if (resourceVersion === '') await core.feed.waitForNewest(call.signal)
   const startsWithState = sendsInitial ?? wanted === 0
+  const problem = startsWithState ? cache.problemBelow(selection.keyPrefix) : undefined
+  if (problem !== undefined) throw problem
   const timeoutSeconds = parseCount(query, 'timeoutSeconds')
   return {
     type: 'watch',

@@ -25,7 +25,7 @@ export async function handleReview(core: ApiCore, request: ResourceRequest): Pro
   const { strategy } = served
   if (strategy.review === undefined) throw methodNotAllowed()
   const options = parseWriteOptions(request, 'CreateOptions')
-  const object = await readObject(request, options)
+  const object = await readObject(core, request, options)
   checkNamespace(object, info.namespace, served.type.namespaced)
   if (served.type.namespaced) object.metadata.namespace = info.namespace
   strategy.defaults?.(object)

@@ -1,12 +1,12 @@
 import { badRequest, type KubernetesObject } from '@k3s/api'
-import { decodeBody } from '../codec.ts'
-import { copyJson } from '../json.ts'
+import type { FieldValidation, RequestBody } from '../codec.ts'
 import { createObject } from '../registry/create-object.ts'
 import { toStored } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { fieldTracking } from './field-tracking.ts'
+import { decodeRequest, heavyWriteOf } from './heavy-request.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest } from './resource-request.ts'
 
 /** POST to a collection. */
@@ -14,13 +14,16 @@ export async function handleCreate(core: ApiCore, request: ResourceRequest): Pro
   const { info, served } = request
   const storage = storageOf(request)
   const options = parseWriteOptions(request, 'CreateOptions')
-  const decoded = await readObject(request, options)
+  const body = await readBodyOf(request)
+  const decoded = await decodeRead(core, request, body, options)
   checkNamespace(decoded, info.namespace, served.type.namespaced)
   const scope = scopeOf(core, request, options)
+  const heavy = heavyWriteOf(core, request, options, body)
   const object = await createObject(core.registry, {
     storage,
     object: toStored(served, decoded),
     scope,
+    heavy: heavy?.isHeavyBody === true ? heavy : undefined,
     ...fieldTracking(request, options, new Date(core.clock.now())).ofCreate(),
   })
   return { type: 'stored', code: 201, served, object }
@@ -31,45 +34,68 @@ export async function handleUpdate(core: ApiCore, request: ResourceRequest): Pro
   const { info, served } = request
   const storage = storageOf(request)
   const options = parseWriteOptions(request, 'UpdateOptions')
-  const decoded = await readObject(request, options)
-  checkNames(decoded, info.name, info.namespace, served.type.namespaced)
+  const body = await readBodyOf(request)
+  const decode = async (how: ReadOptions): Promise<KubernetesObject> => {
+    const decoded = await decodeRead(core, request, body, how)
+    checkNames(decoded, info.name, info.namespace, served.type.namespaced)
+    return decoded
+  }
+  let first: KubernetesObject | undefined = await decode(options)
+  // Each try needs one of its own: rules change it.
+  const fresh = async (): Promise<KubernetesObject> => {
+    const own = first
+    first = undefined
+    return own ?? decode({ fieldValidation: 'Ignore' })
+  }
   const scope = scopeOf(core, request, options)
   const tracking = fieldTracking(request, options, new Date(core.clock.now()))
-  const canCreate = info.subresource === '' && storage.strategy.allowCreateOnUpdate === true && (decoded.metadata.uid ?? '') === ''
+  const heavy = heavyWriteOf(core, request, options, body)
+  const canCreate = info.subresource === '' && storage.strategy.allowCreateOnUpdate === true && (first.metadata.uid ?? '') === ''
   const result = await updateObject(core.registry, {
     storage,
     namespace: info.namespace,
     name: info.name,
     subresource: info.subresource,
     scope,
-    // Each try needs a copy of its own: rules change it.
-    produce: () => toStored(served, copyJson(decoded)),
+    heavy,
+    produce: async () => toStored(served, await fresh()),
     ...tracking.ofUpdate(),
     ...(canCreate
       ? {
-          create: () => ({
-            object: toStored(served, copyJson({ ...decoded, metadata: { ...decoded.metadata, resourceVersion: undefined } })),
-            ...tracking.ofCreate(),
-          }),
+          create: async () => {
+            const object = await fresh()
+            delete object.metadata.resourceVersion
+            return { object: toStored(served, object), heavy, ...tracking.ofCreate() }
+          },
         }
       : {}),
   })
   return { type: 'stored', code: result.isCreated ? 201 : 200, served, object: result.object }
 }
 
+interface ReadOptions {
+  readonly fieldValidation: FieldValidation
+}
+
 /** The body of a request as an object of the resource. */
-export async function readObject(
+export async function readObject(core: ApiCore, request: ResourceRequest, options: ReadOptions): Promise<KubernetesObject> {
+  return decodeRead(core, request, await readBodyOf(request), options)
+}
+
+async function readBodyOf({ call }: ResourceRequest): Promise<RequestBody> {
+  return (await call.readBody()) ?? { bytes: Buffer.alloc(0), contentType: '' }
+}
+
+function decodeRead(
+  core: ApiCore,
   { call, served, info }: ResourceRequest,
-  options: { readonly fieldValidation: 'Strict' | 'Warn' | 'Ignore' },
+  body: RequestBody,
+  { fieldValidation }: ReadOptions,
 ): Promise<KubernetesObject> {
-  const body = (await call.readBody()) ?? { bytes: Buffer.alloc(0), contentType: '' }
   const subresource = served.info.subresources.find(({ name }) => name === info.subresource)
   const expected = subresource ?? served.type
-  return decodeBody(body, expected, {
-    fieldValidation: options.fieldValidation,
-    warn: (message) => call.warn(message),
-    coerce: served.custom?.coerce,
-  })
+  const warn = (message: string): void => call.warn(message)
+  return decodeRequest(core, body, expected, { fieldValidation, warn, coerce: served.custom?.coerce, signal: call.signal })
 }
 
 /** A create may leave the namespace out, but not name another. What is in no namespace forgets one that was given, as upstream. */

@@ -8,11 +8,12 @@ import { pathSegment } from '../validation/names.ts'
 import { validateObjectMeta } from '../validation/object-meta.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
+import { HeavySteps, type HeavyWrite } from './heavy-write.ts'
 import { generateName, maxGenerateNameRetries } from './generate-name.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import { metadataFacts } from './resource-facts.ts'
 import { viewOf, type ResourceStorage } from './served-resource.ts'
-import type { FieldError, ResourceStrategy } from './strategy.ts'
+import type { FieldError, RequestScope, ResourceStrategy } from './strategy.ts'
 import { completeZeros, fillSystemMetadata, wipeSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
 
@@ -23,6 +24,45 @@ export interface CreateRequest {
   readonly scope: WriteScope
   /** Records who owns the fields, on the defaulted object. */
   track?(object: KubernetesObject): void
+  /** Present: the object is large, and what is done with it is done off the event loop. */
+  readonly heavy?: HeavyWrite | undefined
+}
+
+/** What decides about writes of a resource. */
+export type WriteRules = Pick<ResourceStorage, 'resource' | 'schema' | 'strategy' | 'hasGeneration' | 'view' | 'hasPlainStatus'>
+
+/** What a create does before admission sees the object, which it changes. */
+export function beginCreate({ strategy }: WriteRules, object: KubernetesObject, track?: CreateRequest['track']): void {
+  wipeSystemMetadata(object)
+  strategy.defaults?.(object)
+  track?.(object)
+}
+
+/** What a create knows of an object that admission has seen. */
+export interface CreateFacts {
+  readonly uid: string
+  /** For an object that has no name. */
+  readonly generatedName: string | undefined
+  /** Admission may have changed it. */
+  readonly wasAdmitted: boolean
+}
+
+/** What a create does with the object after admission: the rest of its fields, and its rules. Throws Invalid. */
+export function finishCreate(
+  rules: WriteRules,
+  object: KubernetesObject,
+  { scope, ...facts }: CreateFacts & { readonly scope: RequestScope },
+): void {
+  const { strategy } = rules
+  if (facts.wasAdmitted) strategy.defaults?.(object)
+  if (facts.generatedName !== undefined) object.metadata.name = facts.generatedName
+  fillSystemMetadata(object, { now: scope.now, uid: facts.uid })
+  strategy.prepareForCreate?.(object, scope)
+  completeZeros(rules, object)
+  if (rules.hasGeneration && strategy.startsUncounted !== true) object.metadata.generation = 1
+  const problems = creationProblems(object, strategy, scope)
+  if (problems.length > 0) throw invalid(rules.resource.type, object.metadata.name, problems)
+  for (const warning of strategy.warningsOnCreate?.(object) ?? []) scope.warn(warning)
 }
 
 /** Stores a new object. Throws StatusErrors. With `dryRun` everything is done but the write. */
@@ -45,33 +85,29 @@ export async function createObject(context: RegistryContext, request: CreateRequ
     scope,
   }
   if (type.namespaced) object.metadata.namespace = scope.namespace
-  wipeSystemMetadata(object)
-  strategy.defaults?.(object)
-  request.track?.(object)
-  if (scope.skipsAdmission !== true) {
-    await admit(context, admission)
-    strategy.defaults?.(object)
-  }
+  const heavy = request.heavy === undefined ? undefined : new HeavySteps(request.heavy, scope)
+  if (heavy === undefined) beginCreate(storage, object, request.track?.bind(request))
+  else await heavy.beginCreate(object)
+  const wasAdmitted = scope.skipsAdmission !== true
+  if (wasAdmitted) await admit(context, admission, heavy !== undefined)
   const isNameGenerated = object.metadata.name === '' && (object.metadata.generateName ?? '') !== ''
-  if (isNameGenerated) object.metadata.name = generateName(object.metadata.generateName ?? '', context.random)
-  fillSystemMetadata(object, { now: scope.now, uid: context.newUid() })
-  strategy.prepareForCreate?.(object, scope)
-  completeZeros(storage, object)
-  if (storage.hasGeneration && strategy.startsUncounted !== true) object.metadata.generation = 1
-  const problems = creationProblems(object, strategy, scope)
-  if (problems.length > 0) throw invalid(type, object.metadata.name, problems)
-  for (const warning of strategy.warningsOnCreate?.(object) ?? []) scope.warn(warning)
-  if (scope.skipsAdmission !== true) await validateAdmission(context, admission)
+  const newName = (): string => generateName(object.metadata.generateName ?? '', context.random)
+  const facts: CreateFacts = { uid: context.newUid(), generatedName: isNameGenerated ? newName() : undefined, wasAdmitted }
+  let value: Buffer | undefined
+  if (heavy === undefined) finishCreate(storage, object, { ...facts, scope })
+  else ({ value } = await heavy.finishCreate(object, facts))
+  if (wasAdmitted) await validateAdmission(context, admission, heavy !== undefined)
   const allocation = await strategy.allocate?.(object, undefined, scope)
   try {
     for (let retries = 0; ; retries++) {
       try {
-        return await writeNew(context, storage, object, scope)
+        return await writeNew(context, { storage, object, scope, value })
       } catch (error) {
         const isTaken = isDatastoreError(error) && error.code === 'KeyExists'
         if (!isTaken) throw toStatusError(error, { ...subject, name: object.metadata.name })
         if (!isNameGenerated || retries >= maxGenerateNameRetries) throw nameTaken(error, subject, object.metadata.name, isNameGenerated)
-        object.metadata.name = generateName(object.metadata.generateName ?? '', context.random)
+        object.metadata.name = newName()
+        value = undefined
       }
     }
   } catch (error) {
@@ -81,7 +117,7 @@ export async function createObject(context: RegistryContext, request: CreateRequ
 }
 
 /** Follows rest.BeforeCreate: a kind's own rules, its names among them, speak first; what holds for every kind's name is asked when they are content. */
-function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, scope: WriteScope): readonly FieldError[] {
+function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, scope: RequestScope): readonly FieldError[] {
   const { metadata } = object
   const { namespaced } = strategy.type
   const { ownsFinalizers, declaresName, judgesMetadata } = metadataFacts(scope.requested ?? strategy.type)
@@ -103,15 +139,14 @@ function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, 
     : validateObjectMeta(metadata, { namespaced, validateName: pathSegment, allowsAnyFinalizer: true })
 }
 
+/** `value`: what is to be stored, when it is there already. */
 async function writeNew(
   context: RegistryContext,
-  storage: ResourceStorage,
-  object: KubernetesObject,
-  scope: WriteScope,
+  { storage, object, scope, value: made }: Pick<CreateRequest, 'storage' | 'object' | 'scope'> & { readonly value: Buffer | undefined },
 ): Promise<CachedObject> {
   const { resource, cache } = storage
   const key = relativeKey(resource, object.metadata.namespace ?? '', object.metadata.name)
-  const value = storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal)
+  const value = made ?? (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal))
   if (scope.dryRun) {
     const { item } = await context.datastore.get(Buffer.from(resource.prefix + key), { signal: scope.signal })
     if (item !== undefined) throw nameTaken(undefined, scope.requested ?? resource.type, object.metadata.name, false, item.value)

@@ -15,7 +15,7 @@ export interface ServedGroup {
 }
 
 export interface ResourceTableOptions {
-  readonly feed: CacheFeed
+  readonly feed: Pick<CacheFeed, 'add'>
   /** Rules by resource; a resource without an entry works by its schema. */
   readonly strategies: readonly ResourceStrategy[]
   readonly eventTtlSeconds: number

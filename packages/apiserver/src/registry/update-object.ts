@@ -16,12 +16,13 @@ import {
 } from '../validation/object-meta.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
-import { createObject } from './create-object.ts'
+import { createObject, type WriteRules } from './create-object.ts'
+import { HeavySteps, type Finished, type HeavyWrite } from './heavy-write.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import { viewOf, type ResourceStorage } from './served-resource.ts'
 import { metadataFacts, metadataHeldByStatus } from './resource-facts.ts'
-import type { FieldError } from './strategy.ts'
+import type { FieldError, RequestScope, ResourceStrategy } from './strategy.ts'
 import { completeZeros, keepSystemMetadata } from './system-metadata.ts'
 import type { WriteScope } from './write-scope.ts'
 
@@ -45,9 +46,18 @@ export interface UpdateRequest {
     putBack(shown: KubernetesObject, object: KubernetesObject): void
   }
   /** Makes the object when there is none; absent: NotFound. */
-  create?(): { readonly object: KubernetesObject; track?(object: KubernetesObject): void }
+  create?(): Creation | Promise<Creation>
   /** A patch carries no whole object: it is repeated on a conflict even though `produce` copied the resourceVersion. */
   readonly allowsMissingVersion?: boolean | undefined
+  /** How what is done with a large object is done off the event loop; absent: it is done here. */
+  readonly heavy?: HeavyWrite | undefined
+}
+
+/** A new object, and how it is to be created. */
+export interface Creation {
+  readonly object: KubernetesObject
+  readonly heavy?: HeavyWrite | undefined
+  track?(object: KubernetesObject): void
 }
 
 export interface UpdateResult {
@@ -67,10 +77,11 @@ export async function updateObject(context: RegistryContext, request: UpdateRequ
   for (;;) {
     scope.signal.throwIfAborted()
     if (current === undefined) {
-      const creation = request.create?.()
+      const creation = await request.create?.()
       if (creation === undefined) throw notFound(type, request.name)
       try {
-        const object = await createObject(context, { storage, scope, ...creation })
+        const heavy = creation.heavy?.isHeavyBody === true ? creation.heavy : undefined
+        const object = await createObject(context, { storage, scope, ...creation, heavy })
         return { object, isCreated: true, isDeleted: false }
       } catch (error) {
         current = await readNewest(context, storage, key, scope.signal)
@@ -113,18 +124,17 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   checkPreconditions(request, object, previous)
   // The datastore gives the version; the object carries the one it is based on through admission, as upstream does.
   object.metadata.resourceVersion = formatResourceVersion(current.revision)
-  if (scope.skipsRules !== true) {
-    await applyRules(context, request, object, previous)
-  }
-  settleManagedFields(object, previous)
-  const isUnchanged = equalJson(object, previous)
+  const heavy = request.heavy?.isHeavy(current) === true ? new HeavySteps(request.heavy, scope) : undefined
+  const finished = scope.skipsRules === true ? undefined : await applyRules(context, request, { object, previous, current, heavy })
+  const isUnchanged = finished?.isUnchanged ?? isSameObject(object, previous)
   if (!isUnchanged && isFinished(object, previous)) return deleteFinished(context, request, current, object)
   // What is stored in another version, or without today's defaults, is written anew even when nothing else changes.
   const isStale = isUnchanged && !scope.dryRun && (await context.isStoredAnew?.(resource.prefix + current.key)) === true
   if (isUnchanged && !isStale && seen === current) return { object: seen, isCreated: false, isDeleted: false }
   const allocation = scope.skipsRules === true ? undefined : await strategy.allocate?.(object, previous, scope)
   try {
-    const value = storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal)
+    const value =
+      finished?.value ?? (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal))
     if (isUnchanged && !isStale && value.equals(current.value)) return { object: seen, isCreated: false, isDeleted: false }
     if (scope.dryRun)
       return { object: await viewOf(storage, dryRunUpdate(storage, current, value), scope.signal), isCreated: false, isDeleted: false }
@@ -176,13 +186,20 @@ function checkPreconditions(request: UpdateRequest, object: KubernetesObject, pr
 async function applyRules(
   context: RegistryContext,
   request: UpdateRequest,
-  object: KubernetesObject,
-  previous: KubernetesObject,
-): Promise<void> {
-  const { storage, scope, subresource } = request
-  const { strategy } = storage
+  {
+    object,
+    previous,
+    current,
+    heavy,
+  }: {
+    readonly object: KubernetesObject
+    readonly previous: KubernetesObject
+    readonly current: CachedObject
+    readonly heavy: HeavySteps | undefined
+  },
+): Promise<Finished | undefined> {
+  const { storage, scope, subresource, name } = request
   const { type } = storage.resource
-  const rules = subresource === 'status' ? strategy.status : strategy.update
   const admission: AdmissionRequest = {
     operation: 'UPDATE',
     type,
@@ -196,43 +213,86 @@ async function applyRules(
   const { admitted } = request
   const asSeen = (): AdmissionRequest =>
     admitted === undefined ? admission : { ...admission, object: admitted.show(object), oldObject: admitted.show(previous) }
-  strategy.defaults?.(object)
-  keepOtherHalf(storage, object, previous, subresource)
-  request.track?.(object, previous)
-  rules?.prepare?.(object, previous, scope)
+  if (heavy === undefined) beginUpdate(storage, object, previous, { subresource, scope, track: request.track?.bind(request) })
+  else await heavy.beginUpdate(object, current, { subresource })
+  let wasAdmitted: Admitted = 'no'
   if (scope.skipsAdmission !== true) {
     const seen = asSeen()
-    const isChanged = await admit(context, seen)
+    const isChanged = await admit(context, seen, heavy !== undefined)
     if (isChanged && admitted !== undefined && seen.object !== undefined) admitted.putBack(seen.object, object)
-    strategy.defaults?.(object)
-    // What was added by webhooks and policies is held to the same rules as what came with the request.
-    if (isChanged) {
-      keepOtherHalf(storage, object, previous, subresource)
-      rules?.prepare?.(object, previous, scope)
-    }
+    wasAdmitted = isChanged ? 'asked again' : 'asked'
+  }
+  let finished: Finished | undefined
+  if (heavy === undefined) finishUpdate(storage, object, previous, { subresource, scope, name, admitted: wasAdmitted })
+  else finished = await heavy.finishUpdate(object, current, { subresource, name, admitted: wasAdmitted })
+  if (scope.skipsAdmission !== true) await validateAdmission(context, asSeen(), heavy !== undefined)
+  return finished
+}
+
+export interface UpdateFacts {
+  /** Empty for the object itself. */
+  readonly subresource: string
+  readonly scope: RequestScope
+}
+
+/** What an update does before admission sees the object, which it changes. */
+export function beginUpdate(
+  rules: WriteRules,
+  object: KubernetesObject,
+  previous: KubernetesObject,
+  { subresource, scope, track }: UpdateFacts & { readonly track?: UpdateRequest['track'] },
+): void {
+  rules.strategy.defaults?.(object)
+  keepOtherHalf(rules, object, previous, subresource)
+  track?.(object, previous)
+  updateRulesOf(rules, subresource)?.prepare?.(object, previous, scope)
+}
+
+/** What admission did with an update: nothing; it was asked; it asked webhooks and policies again because they changed the object. */
+export type Admitted = 'no' | 'asked' | 'asked again'
+
+/** What an update does with the object after admission: the rest of its fields, and its rules. Throws Invalid. */
+export function finishUpdate(
+  rules: WriteRules,
+  object: KubernetesObject,
+  previous: KubernetesObject,
+  { subresource, scope, name, admitted }: UpdateFacts & { readonly name: string; readonly admitted: Admitted },
+): void {
+  const { strategy } = rules
+  const { type } = rules.resource
+  if (admitted !== 'no') strategy.defaults?.(object)
+  // What was added by webhooks and policies is held to the same rules as what came with the request.
+  if (admitted === 'asked again') {
+    keepOtherHalf(rules, object, previous, subresource)
+    updateRulesOf(rules, subresource)?.prepare?.(object, previous, scope)
   }
   keepSystemMetadata(object, previous)
-  completeZeros(storage, object)
-  const isNewGeneration = strategy.isNewGeneration ?? ((next, last) => !equalSpec(next, last, storage.hasPlainStatus === true))
-  if (storage.hasGeneration && subresource !== 'status' && isNewGeneration(object, previous))
+  completeZeros(rules, object)
+  const isNewGeneration = strategy.isNewGeneration ?? ((next, last) => !equalSpec(next, last, rules.hasPlainStatus === true))
+  if (rules.hasGeneration && subresource !== 'status' && isNewGeneration(object, previous))
     object.metadata.generation = (previous.metadata.generation ?? 0) + 1
   const problems = [
     ...validateObjectMetaUpdate(object.metadata, previous.metadata, { namespaced: type.namespaced, allowsAnyFinalizer: true }),
-    ...kindProblems(request, object, previous),
+    ...kindProblems(rules, object, previous, { subresource, scope }),
   ]
-  if (problems.length > 0) throw invalid(type, request.name, problems)
-  if (scope.skipsAdmission !== true) await validateAdmission(context, asSeen())
+  if (problems.length > 0) throw invalid(type, name, problems)
 }
 
+const updateRulesOf = ({ strategy }: WriteRules, subresource: string): ResourceStrategy['update'] =>
+  subresource === 'status' ? strategy.status : strategy.update
+
 /** What the rules of a kind find, metadata included: upstream's answers repeat what was found for all kinds. */
-function kindProblems(request: UpdateRequest, object: KubernetesObject, old: KubernetesObject): FieldError[] {
-  const { storage, scope, subresource } = request
-  const { strategy } = storage
-  const rules = subresource === 'status' ? strategy.status : strategy.update
+function kindProblems(
+  rules: WriteRules,
+  object: KubernetesObject,
+  old: KubernetesObject,
+  { subresource, scope }: UpdateFacts,
+): FieldError[] {
+  const { strategy, resource } = rules
   const [{ metadata }, { metadata: previous }] = [object, old]
-  const facts = metadataFacts(scope.requested ?? storage.resource.type)
-  const allowsAnyFinalizer = storage.view !== undefined || !facts.ownsFinalizers
-  const { namespaced } = storage.resource.type
+  const facts = metadataFacts(scope.requested ?? resource.type)
+  const allowsAnyFinalizer = rules.view !== undefined || !facts.ownsFinalizers
+  const { namespaced } = resource.type
   const whole =
     facts.judgesWholeAgain > 0 && subresource === ''
       ? validateObjectMeta(metadata, { namespaced, allowsAnyFinalizer, validateName: pathSegment })
@@ -241,7 +301,7 @@ function kindProblems(request: UpdateRequest, object: KubernetesObject, old: Kub
     ...(facts.judgesChangeAgain ? validateObjectMetaChange(metadata, previous) : []),
     ...(facts.judgesChangeAgain && !allowsAnyFinalizer ? validateFinalizerOwners(metadata) : []),
   ]
-  const byChange = [...change, ...(rules?.validate?.(object, old, scope) ?? [])]
+  const byChange = [...change, ...(updateRulesOf(rules, subresource)?.validate?.(object, old, scope) ?? [])]
   const byItself = [
     ...whole,
     ...(facts.judgesWholeAgain > 1 ? whole : []),
@@ -251,7 +311,7 @@ function kindProblems(request: UpdateRequest, object: KubernetesObject, old: Kub
 }
 
 /** A plain write leaves status alone and a status write everything else. */
-function keepOtherHalf(storage: ResourceStorage, object: KubernetesObject, previous: KubernetesObject, subresource: string): void {
+function keepOtherHalf(storage: WriteRules, object: KubernetesObject, previous: KubernetesObject, subresource: string): void {
   if (storage.strategy.status === undefined) return
   // Kinds with a status strategy have a `status`; which type it has does not matter here.
   const [target, source] = [object as KubernetesObject & Record<string, unknown>, previous as KubernetesObject & Record<string, unknown>]
@@ -281,6 +341,12 @@ function equalSpec(object: KubernetesObject, previous: KubernetesObject, countsS
     ...(countsStatus ? {} : { status: undefined }),
   })
   return equalJson(strip(object), strip(previous))
+}
+
+/** Whether an update changes nothing. Times of managed fields are no change, and taken back. */
+export function isSameObject(object: KubernetesObject, previous: KubernetesObject): boolean {
+  settleManagedFields(object, previous)
+  return equalJson(object, previous)
 }
 
 /** When nothing but the times of managed fields changed, nothing changed: follows IgnoreManagedFieldsTimestampsTransformer. */

@@ -1,0 +1,264 @@
+import type { KubernetesObject, ResourceType } from '@k3s/api'
+import { apiServiceStrategy } from '../aggregation/api-service-strategy.ts'
+import type { UserInfo } from '../auth/auth.ts'
+import { decodeBody, decodeOptions, decodePlain, type ExpectedKind, type FieldValidation, type RequestBody } from '../codec.ts'
+import { definitionStrategy } from '../custom-resources/definition/strategy.ts'
+import { mergeApplied } from '../pipeline/apply-handler.ts'
+import { readPatch } from '../pipeline/apply-patch.ts'
+import { fieldTracking, type FieldTracking } from '../pipeline/field-tracking.ts'
+import { patchObject } from '../pipeline/patch-handler.ts'
+import { beginCreate, finishCreate } from '../registry/create-object.ts'
+import { ResourceTable } from '../registry/resource-table.ts'
+import type { ResourceStorage, ServedResource } from '../registry/served-resource.ts'
+import type { ObjectReader, RequestScope, ResourceStrategy } from '../registry/strategy.ts'
+import { beginUpdate, finishUpdate, isSameObject, type Admitted } from '../registry/update-object.ts'
+import { builtInStrategies, type BuiltInStrategyOptions } from '../resources/built-in.ts'
+import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { WatchCache } from '../watch-cache/watch-cache.ts'
+
+/** Jobs for large objects: each is one step of a write that needs nothing but its input. Inputs and outputs are data that can be copied between threads. */
+
+/** Which built-in rules a server has. */
+export type HeavyRules = Pick<BuiltInStrategyOptions, 'allowPrivileged'>
+
+/** A body as it came over the wire. */
+export interface WireBody {
+  readonly bytes: Uint8Array
+  readonly contentType: string
+  readonly fromYaml?: { readonly duplicates: readonly string[] } | undefined
+}
+
+/** A version of an object that is cached. */
+export interface Seen {
+  readonly key: string
+  readonly revision: number
+  readonly bytes: Uint8Array
+}
+
+/** What rules are told of a request, as data. */
+export interface ScopeFacts {
+  readonly user: UserInfo
+  readonly namespace: string
+  readonly dryRun: boolean
+  readonly now: string
+  readonly requested: ResourceType | undefined
+  readonly query: string
+}
+
+/** Who is recorded as owner of what a write sets; undefined where nobody is. */
+export type Tracked = { readonly fieldManager: string; readonly nowMs: number } | undefined
+
+export interface HeavyInputs {
+  readonly decode: { readonly body: WireBody; readonly expected: ExpectedKind; readonly fieldValidation: FieldValidation }
+  readonly decodePlain: { readonly body: WireBody; readonly expected: ExpectedKind }
+  readonly decodeOptions: { readonly body: WireBody }
+  readonly patch: {
+    readonly type: ResourceType
+    readonly body: WireBody
+    readonly current: Seen
+    readonly at: { readonly name: string; readonly namespace: string }
+    readonly fieldValidation: FieldValidation
+  }
+  readonly apply: {
+    readonly type: ResourceType
+    readonly body: WireBody
+    readonly current: Seen | undefined
+    readonly at: { readonly name: string; readonly namespace: string }
+    readonly subresource: string
+    readonly fieldManager: string
+    readonly force: boolean | undefined
+    readonly fieldValidation: FieldValidation
+    readonly nowMs: number
+  }
+  readonly beginCreate: { readonly type: ResourceType; readonly object: Uint8Array; readonly tracked: Tracked }
+  readonly finishCreate: {
+    readonly type: ResourceType
+    readonly object: Uint8Array
+    readonly scope: ScopeFacts
+    readonly uid: string
+    readonly generatedName: string | undefined
+    readonly wasAdmitted: boolean
+  }
+  readonly beginUpdate: {
+    readonly type: ResourceType
+    readonly object: Uint8Array
+    readonly current: Seen
+    readonly subresource: string
+    readonly scope: ScopeFacts
+    readonly tracked: Tracked
+  }
+  readonly finishUpdate: {
+    readonly type: ResourceType
+    readonly object: Uint8Array
+    readonly current: Seen
+    readonly subresource: string
+    readonly name: string
+    readonly scope: ScopeFacts
+    readonly admitted: Admitted
+  }
+}
+
+export type HeavyKind = keyof HeavyInputs
+
+/** What a job answers. */
+export interface HeavyOutput {
+  /** JSON of what was asked for; `null` for nothing. */
+  readonly json: Uint8Array
+  readonly warnings: readonly string[]
+  /** Of `decodePlain`. */
+  readonly fieldErrors?: readonly string[] | undefined
+  /** Of `finishUpdate`: the object is what it was. */
+  readonly isUnchanged?: boolean | undefined
+  /** Of the last step of a write: the value to store. */
+  readonly value?: Uint8Array | undefined
+}
+
+/** Strategies of requests that only ask have nothing to do here. */
+const nobody = (): never => {
+  throw new Error('A rule asks for something that this thread does not have')
+}
+const noObjects: ObjectReader = { get: nobody, list: nobody }
+
+/** Does jobs by the rules of the built-in resources. */
+export class HeavyJobs {
+  readonly #tables = new Map<string, ResourceTable>()
+
+  /** Throws StatusErrors. */
+  run(kind: string, input: unknown): HeavyOutput {
+    const { rules, ...rest } = input as { readonly rules: HeavyRules } // HeavyWork sends nothing else
+    // Each kind with its input: see HeavyWork.
+    const jobs: { readonly [Kind in HeavyKind]: (input: HeavyInputs[Kind], table: ResourceTable) => HeavyOutput } = {
+      decode,
+      decodePlain: decodeWithoutSchema,
+      decodeOptions: ({ body }) => ({ json: encode(decodeOptions(bodyOf(body)) ?? null), warnings: [] }),
+      patch,
+      apply,
+      beginCreate: createBegun,
+      finishCreate: createFinished,
+      beginUpdate: updateBegun,
+      finishUpdate: updateFinished,
+    }
+    const job = jobs[kind as HeavyKind] as (input: unknown, table: ResourceTable) => HeavyOutput // as above
+    return job(rest, this.#tableOf(rules))
+  }
+
+  #tableOf(rules: HeavyRules): ResourceTable {
+    const key = JSON.stringify(rules)
+    let table = this.#tables.get(key)
+    if (table === undefined) {
+      const builtIn = builtInStrategies({ ...rules, serviceCidrs: ['10.43.0.0/16'], authorizer: { name: 'none', authorize: nobody } })
+      // The table asks each strategy about objects of its own type only.
+      const erased = [definitionStrategy, apiServiceStrategy] as unknown as readonly ResourceStrategy[]
+      table = new ResourceTable({
+        feed: { add: (resource) => new WatchCache(resource) },
+        strategies: [...erased, ...builtIn],
+        eventTtlSeconds: 0,
+      })
+      this.#tables.set(key, table)
+    }
+    return table
+  }
+}
+
+const encode = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value))
+const parse = (bytes: Uint8Array): KubernetesObject => JSON.parse(Buffer.from(bytes).toString('utf8')) as KubernetesObject // encoded by HeavyWork
+
+function bodyOf({ bytes, contentType, fromYaml }: WireBody): RequestBody & { readonly bytes: Buffer } {
+  return { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), contentType, fromYaml }
+}
+
+function storedOf(table: ResourceTable, type: ResourceType): { readonly served: ServedResource; readonly storage: ResourceStorage } {
+  const served = table.find(type)
+  if (served?.storage === undefined) throw new Error(`No built-in resource is ${type.resource}`)
+  return { served, storage: served.storage }
+}
+
+function seenOf({ resource }: ResourceStorage, { key, revision, bytes }: Seen): KubernetesObject {
+  return new CachedObject(resource, key, revision, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).object
+}
+
+function trackingOf(served: ServedResource, subresource: string, tracked: Tracked): FieldTracking | undefined {
+  if (tracked === undefined) return undefined
+  return fieldTracking({ served, info: { subresource } }, { fieldManager: tracked.fieldManager }, new Date(tracked.nowMs))
+}
+
+function scopeWith(facts: ScopeFacts, warnings: string[]): RequestScope {
+  return { ...facts, query: new URLSearchParams(facts.query), objects: noObjects, warn: (message) => warnings.push(message) }
+}
+
+/** What is to be stored; undefined where something is still to be allocated. */
+function valueOf({ resource, strategy }: ResourceStorage, object: KubernetesObject): Uint8Array | undefined {
+  return strategy.allocate === undefined ? encodeStored(resource, object) : undefined
+}
+
+function decode({ body, expected, fieldValidation }: HeavyInputs['decode']): HeavyOutput {
+  const warnings: string[] = []
+  const object = decodeBody(bodyOf(body), expected, { fieldValidation, warn: (message) => warnings.push(message) })
+  return { json: encode(object), warnings }
+}
+
+function decodeWithoutSchema({ body, expected }: HeavyInputs['decodePlain']): HeavyOutput {
+  const { object, fieldErrors } = decodePlain(bodyOf(body), expected, { isCustom: true })
+  return { json: encode(object), warnings: [], fieldErrors }
+}
+
+function patch({ type, body, current, at, fieldValidation }: HeavyInputs['patch'], table: ResourceTable): HeavyOutput {
+  const { served, storage } = storedOf(table, type)
+  const warnings: string[] = []
+  const document = readPatch(bodyOf(body), { supportsStrategic: served.schema !== undefined })
+  const object = patchObject(
+    { served, info: at, warn: (message) => warnings.push(message) },
+    document,
+    seenOf(storage, current),
+    fieldValidation,
+  )
+  return { json: encode(object), warnings }
+}
+
+function apply(input: HeavyInputs['apply'], table: ResourceTable): HeavyOutput {
+  const { served, storage } = storedOf(table, input.type)
+  const warnings: string[] = []
+  const document = readPatch(bodyOf(input.body), { supportsStrategic: served.schema !== undefined })
+  const object = mergeApplied(
+    { served, storage, info: { ...input.at, subresource: input.subresource }, warn: (message) => warnings.push(message) },
+    document,
+    input.current === undefined ? undefined : seenOf(storage, input.current),
+    { fieldManager: input.fieldManager, force: input.force, fieldValidation: input.fieldValidation, now: new Date(input.nowMs) },
+  )
+  return { json: encode(object), warnings }
+}
+
+function createBegun({ type, object: bytes, tracked }: HeavyInputs['beginCreate'], table: ResourceTable): HeavyOutput {
+  const { served, storage } = storedOf(table, type)
+  const object = parse(bytes)
+  beginCreate(storage, object, trackingOf(served, '', tracked)?.ofCreate().track)
+  return { json: encode(object), warnings: [] }
+}
+
+function createFinished({ type, object: bytes, scope, ...facts }: HeavyInputs['finishCreate'], table: ResourceTable): HeavyOutput {
+  const { storage } = storedOf(table, type)
+  const object = parse(bytes)
+  const warnings: string[] = []
+  finishCreate(storage, object, { ...facts, scope: scopeWith(scope, warnings) })
+  return { json: encode(object), warnings, value: valueOf(storage, object) }
+}
+
+function updateBegun(input: HeavyInputs['beginUpdate'], table: ResourceTable): HeavyOutput {
+  const { type, subresource, scope, tracked } = input
+  const { served, storage } = storedOf(table, type)
+  const object = parse(input.object)
+  const warnings: string[] = []
+  const track = trackingOf(served, subresource, tracked)?.ofUpdate().track
+  beginUpdate(storage, object, seenOf(storage, input.current), { subresource, scope: scopeWith(scope, warnings), track })
+  return { json: encode(object), warnings }
+}
+
+function updateFinished(input: HeavyInputs['finishUpdate'], table: ResourceTable): HeavyOutput {
+  const { subresource, name, admitted, scope } = input
+  const { storage } = storedOf(table, input.type)
+  const [object, previous] = [parse(input.object), seenOf(storage, input.current)]
+  const warnings: string[] = []
+  finishUpdate(storage, object, previous, { subresource, name, admitted, scope: scopeWith(scope, warnings) })
+  const isSame = isSameObject(object, previous)
+  return { json: encode(object), warnings, isUnchanged: isSame, value: valueOf(storage, object) }
+}

@@ -1,0 +1,113 @@
+import { badRequest, type KubernetesObject, type ResourceType } from '@k3s/api'
+import { countValues } from '../body-text.ts'
+import type { RequestBody } from '../codec.ts'
+import type { RequestScope } from '../registry/strategy.ts'
+import type { HeavyInputs, HeavyKind, HeavyOutput, HeavyRules, ScopeFacts, Seen, WireBody } from './heavy-jobs.ts'
+import { JobThread, type JobThreadOptions } from './job-thread.ts'
+
+export interface HeavyWorkOptions extends Pick<JobThreadOptions, 'workerUrl' | 'idleMs' | 'maxMs'> {
+  readonly rules: HeavyRules
+}
+
+// A rule takes up to 20 µs for a value: what is below both is judged at once within some 50 ms, and nearly everything is.
+const minBytes = 16 * 1024
+const minValues = 2000
+// Kinds whose text is compiled: by the length of it.
+const compiled = new Set(['customresourcedefinitions', 'validatingadmissionpolicies', 'mutatingadmissionpolicies'])
+
+/** A job takes seconds at most; what takes longer was made to. */
+const defaultMaxMs = 20_000
+
+/**
+ * Does the steps of a write whose cost grows with the object in a thread of its own, when the object is large: there they hold up nobody else.
+ * What is left for this thread is reading and writing the JSON of one object, each in a turn of its own.
+ */
+export class HeavyWork {
+  readonly #thread: JobThread
+  readonly #rules: HeavyRules
+
+  constructor({ rules, ...options }: HeavyWorkOptions) {
+    this.#rules = rules
+    this.#thread = new JobThread({
+      maxMs: defaultMaxMs,
+      ...options,
+      name: 'heavy',
+      refusal: (why) => `the request was refused: working on its object ${why === 'is too large' ? 'needs too much memory' : why}`,
+    })
+  }
+
+  /** Whether work on an object with this JSON, of this resource, is for the thread. */
+  isHeavy(json: Uint8Array, { resource }: { readonly resource: string }): boolean {
+    return json.length >= minBytes && (compiled.has(resource) || countValues(json, minValues) >= minValues)
+  }
+
+  /** The body when it came over the wire and is heavy. Protobuf is dense: its length is that of many values. */
+  heavyBody(body: RequestBody | undefined, type: { readonly resource: string }): WireBody | undefined {
+    if (body === undefined || !('bytes' in body) || body.bytes.length < minBytes) return undefined
+    const isProtobuf = body.bytes[0] === 0x6b
+    return isProtobuf || this.isHeavy(body.bytes, type) ? body : undefined
+  }
+
+  /** Does one step. Rejects with what the step throws, and when too much waits. */
+  async run<Kind extends HeavyKind>(kind: Kind, input: HeavyInputs[Kind], signal: AbortSignal): Promise<HeavyOutput> {
+    const output = (await this.#thread.run(kind, { ...input, rules: this.#rules }, signal)) as HeavyOutput // see HeavyJobs
+    await nextTurn()
+    return output
+  }
+
+  /** Ends the thread. */
+  close(): Promise<void> {
+    return this.#thread.close()
+  }
+}
+
+/** Lets everybody else have a turn. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
+}
+
+/** The JSON of a value, in a turn of its own. */
+export async function encodeLarge(value: unknown): Promise<Uint8Array> {
+  await nextTurn()
+  const json = Buffer.from(JSON.stringify(value))
+  await nextTurn()
+  return json
+}
+
+/** The object that a job answered with, in a turn of its own. */
+export async function readLarge(json: Uint8Array): Promise<KubernetesObject> {
+  await nextTurn()
+  const object: unknown = JSON.parse(Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString('utf8'))
+  if (typeof object !== 'object' || object === null) throw badRequest('the body of the request must be an object')
+  await nextTurn()
+  return object as KubernetesObject // jobs answer with objects
+}
+
+/** Puts the fields of another object in place of an object's own. */
+export function replaceFields(object: KubernetesObject, by: KubernetesObject): void {
+  for (const field of Object.keys(object)) if (!(field in by)) delete (object as unknown as Record<string, unknown>)[field]
+  Object.assign(object, by)
+}
+
+/** What rules are told of a request, as data. */
+export function scopeFacts({ user, namespace, dryRun, now, requested, query }: RequestScope): ScopeFacts {
+  const { group = '', version = '', resource = '', kind = '', namespaced = false } = requested ?? {}
+  return {
+    user,
+    namespace,
+    dryRun,
+    now,
+    requested: requested === undefined ? undefined : { group, version, resource, kind, namespaced },
+    query: query?.toString() ?? '',
+  }
+}
+
+/** A resource's name and kind alone. */
+export function plainType({ group, version, resource, kind, namespaced }: ResourceType): ResourceType {
+  return { group, version, resource, kind, namespaced }
+}
+
+/** What a thread is told of a cached object. */
+export function seenFacts({ key, revision, bytes }: Seen): Seen {
+  return { key, revision, bytes }
+}
