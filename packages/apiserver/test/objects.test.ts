@@ -32,7 +32,8 @@ describe('create', () => {
     const created = await client.resource(configmaps).create(configMap('a'))
     expect(created.metadata).toMatchObject({ name: 'a', namespace: 'default', uid: expect.stringMatching(/^[0-9a-f-]{36}$/) })
     expect(created.metadata.creationTimestamp).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
-    expect(created.metadata.resourceVersion).toBe(String(await datastore.currentRevision()))
+    const { item } = await datastore.get(Buffer.from('/registry/configmaps/default/a'))
+    expect(created.metadata.resourceVersion).toBe(String(item?.modRevision))
     expect(await client.resource(configmaps).get('a', inDefault)).toEqual(created)
   })
 
