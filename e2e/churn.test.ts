@@ -12,7 +12,7 @@ describe('what is logged', () => {
           error('"Unhandled" err="cannot sync ns-3/dep-17-6b8f7c9d4-x2x9k: dial tcp 127.0.0.1:1234->127.0.0.1:99 after 1.5s, rv 1234"'),
         ],
         original: [
-          error('"Unhandled" err="cannot sync ns-4/dep-2: dial tcp 127.0.0.1:1->127.0.0.1:2 after 12ms, rv 98"'),
+          error('"Unhandled" err="cannot sync ns-4/app-2: dial tcp 127.0.0.1:1->127.0.0.1:2 after 12ms, rv 98"'),
           'I1124 00:12:13.1 1 a.go:1] fine',
         ],
       },

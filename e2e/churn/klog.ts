@@ -25,7 +25,7 @@ const replacements: readonly (readonly [RegExp, string])[] = [
   [/(https?:\/\/)?127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?/g, '<server>'],
   [/\b\d{1,3}(\.\d{1,3}){3}(\/\d+)?\b/g, '<address>'],
   // A name of the plan, and what controllers made of it.
-  [/\b(ns|dep|sts|ds|rc|job|cj|cm|pod|quota|limits|sa|svc|svch|hpa|pdb|ing|own|ep|pv|tok|csr|pc|app|cr)-\d+(-[a-z0-9-]*)?/g, '<$1>'],
+  [/\b(ns|dep|sts|ds|rc|job|cj|cm|pod|quota|limits|sa|svc|svch|hpa|pdb|ing|own|ep|pv|tok|csr|pc|app|cr)-\d+(-[a-z0-9-]*)?/g, '<name>'],
   [/\bgadgets\d+(one)?\b/gi, '<gadgets>'],
   [/\bhollow-\d+/g, '<node>'],
   [/\b(default|kubernetes|kube-root-ca\.crt)-[a-z0-9]{5,}\b/g, '<$1>'],

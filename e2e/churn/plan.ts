@@ -74,10 +74,33 @@ const beginNamespace = (name: string): Step => ({
   },
 })
 
+const workloads = [
+  '/apis/batch/v1/namespaces/NS/cronjobs',
+  '/apis/batch/v1/namespaces/NS/jobs',
+  '/apis/apps/v1/namespaces/NS/deployments',
+  '/apis/apps/v1/namespaces/NS/statefulsets',
+  '/apis/apps/v1/namespaces/NS/daemonsets',
+  '/api/v1/namespaces/NS/replicationcontrollers',
+]
+
+/**
+ * Controllers whose objects are gone already when the namespace goes have nothing to make in it: else they log that they could not, or not, depending on
+ * whether the server is slow or fast to empty it. Pods of nobody and all else goes with the namespace.
+ */
 const endNamespace = (name: string): Step => ({
   lane: name,
   what: 'delete Namespace',
-  run: async (side) => void (await side.ask('DELETE', `/api/v1/namespaces/${name}`)),
+  async run(side) {
+    for (const path of workloads) await side.ask('DELETE', `${path.replace('NS', name)}?propagationPolicy=Background`)
+    await side.until('pods of workloads are gone', async () => {
+      const { items } = await side.ask('GET', `/api/v1/namespaces/${name}/pods`)
+      const owned = (items as readonly { readonly metadata: { readonly ownerReferences?: unknown } }[]).filter(
+        ({ metadata }) => metadata.ownerReferences !== undefined,
+      ) // a list has items
+      if (owned.length > 0) throw new Error(`${owned.length} pods are left`)
+    })
+    await side.ask('DELETE', `/api/v1/namespaces/${name}`)
+  },
 })
 
 /** What a namespace had outside of itself. */
