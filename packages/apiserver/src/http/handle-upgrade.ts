@@ -42,7 +42,7 @@ export async function handleUpgrade(
       readBody: () => Promise.resolve(undefined),
       signal,
       warn: () => {},
-      origin: originOf(request, auditIdOf(request)),
+      origin: originOf(request, { auditId: auditIdOf(request), address: request.socket.remoteAddress }),
       userAgent: agentName(request.headers['user-agent']),
     }
     const user = await identify(signal)

@@ -16,10 +16,10 @@ import type { ConnectProxy } from '../connect/connect-proxy.ts'
 import { handleUpgrade } from './handle-upgrade.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 import { auditIdOf, originOf, socketOf } from './request-origin.ts'
-import { readBody } from './read-body.ts'
+import { bodyStream, readBody } from './read-body.ts'
 import { agentName, parseDurationMs, splitTarget } from './request-parts.ts'
 import { isTrueParameter, parseRequestInfo, type RequestInfo } from './request-info.ts'
-import { sendAnswer, sendError, type HttpRequest, type HttpResponse, type SendContext } from './send-answer.ts'
+import { answeredBytes, sendAnswer, sendError, type HttpRequest, type HttpResponse, type SendContext } from './send-answer.ts'
 import { Warnings } from './warnings.ts'
 import type { YamlReader } from './yaml-reader.ts'
 
@@ -35,6 +35,12 @@ export interface HttpFrontOptions {
   readonly closing: AbortSignal
 }
 
+/** Who is at the other end of a connection. */
+interface Peer {
+  readonly certificate: Uint8Array | undefined
+  readonly address: string | undefined
+}
+
 // Upstream's cap on ordinary requests; watches, logs and proxies have none.
 const maxRequestMs = 60_000
 
@@ -43,8 +49,8 @@ const longRunning = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
 /** From HTTP to the pipeline and back. */
 export class HttpFront {
   readonly #options: HttpFrontOptions
-  /** Client certificates by connection: reading one off TLS costs more than a small request. */
-  readonly #certificates = new WeakMap<object, { readonly der: Uint8Array | undefined }>()
+  /** By connection: asking TLS for the certificate costs more than a small request. */
+  readonly #peers = new WeakMap<object, Peer>()
   #running = 0
   #drained: (() => void) | undefined
 
@@ -91,8 +97,10 @@ export class HttpFront {
     const stop = new AbortController()
     const { signal } = stop
     let isGone = false
+    let isAnswered = false
     response.once('close', () => {
-      if (response.writableFinished) return
+      // Over HTTP/2 a stream whose last frame has left is closed before it is finished.
+      if (isAnswered || response.writableFinished) return
       isGone = true
       stop.abort(new DOMException('The client closed the connection', 'AbortError'))
     })
@@ -112,7 +120,7 @@ export class HttpFront {
         signal,
         warn: (message) => warnings.add(message),
         classified: (of) => (flow = of),
-        origin: originOf(request, auditId),
+        origin: originOf(request, { auditId, address: this.#peerOf(request).address }),
         userAgent: agentName(request.headers['user-agent']),
       }
       const user = await this.identify(request, signal)
@@ -129,45 +137,41 @@ export class HttpFront {
       else {
         if (handled.answer.type === 'watch') endOnClose(handled.answer.watch, response, { closing: this.#options.closing, gone: signal })
         await sendAnswer(context, handled.answer)
+        isAnswered = !isStream
       }
     } catch (error) {
       if (isGone) return
       const status = toStatusError(error)
       reportError(status, logger, { method: request.method, path: request.url?.split('?', 1)[0], auditId })
       sendError({ request, response, headers }, status)
+      isAnswered = true
     } finally {
       clearTimeout(timer)
       // A request whose body nobody read would keep the connection busy.
-      if (!request.complete) request.resume()
+      if (!request.complete) bodyStream(request).resume()
       this.#count(request, response, info, (performance.now() - started) / 1000)
     }
   }
 
   #count(request: HttpRequest, response: HttpResponse, info: RequestInfo | undefined, seconds: number): void {
-    const length = Number(response.getHeader('content-length'))
     this.#options.metrics.count({
       method: request.method,
       info,
       isDryRun: request.url?.includes('dryRun=') === true,
       code: response.statusCode,
       seconds,
-      bytes: Number.isFinite(length) ? length : undefined,
+      bytes: answeredBytes(response),
     })
   }
 
   /** The user of a request, impersonation included. Throws Unauthorized and Forbidden. */
   async identify(request: HttpRequest, signal: AbortSignal): Promise<UserInfo> {
     const { authenticators, allowAnonymous, pipeline } = this.#options
-    const connection = 'stream' in request ? request.stream.session : request.socket
-    let known = connection === undefined ? undefined : this.#certificates.get(connection)
-    if (known === undefined) {
-      known = { der: clientCertificateOf(request) }
-      if (connection !== undefined) this.#certificates.set(connection, known)
-    }
+    const peer = this.#peerOf(request)
     const credentials: Credentials = {
       headers: separateHeaders(request.headers, request.rawHeaders),
-      clientCertificate: known.der,
-      remoteAddress: socketOf(request)?.remoteAddress,
+      clientCertificate: peer.certificate,
+      remoteAddress: peer.address,
     }
     const user = await authenticate(authenticators, credentials, {
       allowAnonymous: isAnonymousAllowed(allowAnonymous, request.url),
@@ -178,6 +182,16 @@ export class HttpFront {
       return attributesOf(parseRequestInfo(request.method ?? 'GET', path, query))
     }
     return impersonate(user, credentials.headers, { authorizers: pipeline.authorizers, request: asked })
+  }
+
+  #peerOf(request: HttpRequest): Peer {
+    const connection = 'stream' in request ? request.stream.session : request.socket
+    let peer = connection === undefined ? undefined : this.#peers.get(connection)
+    if (peer === undefined) {
+      peer = { certificate: clientCertificateOf(request), address: socketOf(request)?.remoteAddress }
+      if (connection !== undefined) this.#peers.set(connection, peer)
+    }
+    return peer
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { StatusError } from '@k3s/api'
 import { parsedJson, yamlText } from '../body-text.ts'
 import { mediaTypeOf, type RequestBody } from '../codec.ts'
@@ -28,15 +29,21 @@ export async function readBody(request: HttpRequest, signal: AbortSignal, yaml: 
   return { bytes: json, contentType, fromYaml: { duplicates } }
 }
 
+/** What the body comes by: over HTTP/2 the stream itself, because node's request would buffer each piece once more. */
+export function bodyStream(request: HttpRequest): Readable {
+  return 'stream' in request ? request.stream : request
+}
+
 /** Not an iteration over the stream: leaving one early destroys the connection, and with it the answer. */
 function collect(request: HttpRequest, signal: AbortSignal): Promise<Buffer> {
+  const stream = bodyStream(request)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     const settle = (finish: () => void): void => {
-      request.off('data', onData)
-      request.off('end', onEnd)
-      request.off('error', onError)
+      stream.off('data', onData)
+      stream.off('end', onEnd)
+      stream.off('error', onError)
       signal.removeEventListener('abort', onAbort)
       finish()
     }
@@ -49,9 +56,9 @@ function collect(request: HttpRequest, signal: AbortSignal): Promise<Buffer> {
       settle(() => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size)))
     const onError = (error: Error): void => settle(() => reject(error))
     const onAbort = (): void => settle(() => reject(signal.reason))
-    request.on('data', onData)
-    request.once('end', onEnd)
-    request.once('error', onError)
+    stream.on('data', onData)
+    stream.once('end', onEnd)
+    stream.once('error', onError)
     signal.addEventListener('abort', onAbort, { once: true })
     if (signal.aborted) onAbort()
   })

@@ -9,10 +9,13 @@ export function socketOf(request: HttpRequest): Socket | undefined {
 }
 
 /** As upstream: addresses that proxies name, then that of the connection. */
-export function originOf(request: HttpRequest, auditId: string): NonNullable<ApiCall['origin']> {
+export function originOf(
+  request: HttpRequest,
+  { auditId, address }: { readonly auditId: string; readonly address: string | undefined },
+): NonNullable<ApiCall['origin']> {
   const forwarded = request.headers['x-forwarded-for']
   const named = (typeof forwarded === 'string' ? forwarded.split(',') : []).map((ip) => ip.trim()).filter((ip) => isIP(ip) !== 0)
-  const own = socketOf(request)?.remoteAddress?.replace(/^::ffff:/, '')
+  const own = address?.replace(/^::ffff:/, '')
   const sourceIps = own === undefined || named.includes(own) ? named : [...named, own]
   return { auditId, uri: request.url ?? '/', sourceIps }
 }

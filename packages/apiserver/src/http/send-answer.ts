@@ -89,8 +89,7 @@ export function sendError(
     ...(retry === undefined ? {} : { 'retry-after': String(retry) }),
     ...(error.reason === 'Unauthorized' ? { 'www-authenticate': 'Basic realm="kubernetes-master"' } : {}),
   }
-  writeHead(response, error.code, all)
-  response.end(body)
+  respond(response, error.code, all, body)
 }
 
 function encodeOptions({ query, now }: SendContext, { representation }: Negotiated): EncodeOptions {
@@ -119,9 +118,28 @@ async function send(context: SendContext, code: number, own: OutgoingHttpHeaders
   }
   if (response.destroyed) return
   headers['content-length'] = bytes.length
-  writeHead(response, code, headers)
-  if (request.method === 'HEAD') response.end()
-  else response.end(bytes)
+  respond(response, code, headers, request.method === 'HEAD' ? undefined : bytes)
+}
+
+/** Writes a whole answer at once. Does nothing when the client has gone. */
+function respond(response: HttpResponse, code: number, headers: OutgoingHttpHeaders, body: Buffer | undefined): void {
+  if (!('stream' in response)) {
+    writeHead(response, code, headers)
+    response.end(body)
+    return
+  }
+  // To the stream itself: node's response would wait for trailers and end each answer with a frame of its own to say that there are none.
+  const { stream } = response
+  response.statusCode = code
+  if (stream.closed || stream.destroyed) return
+  stream.respond({ ':status': code, ...headers })
+  stream.end(body)
+}
+
+/** Bytes that an answer's headers say its body has; undefined for streams and for what was not answered. */
+export function answeredBytes(response: HttpResponse): number | undefined {
+  const length = 'stream' in response ? response.stream.sentHeaders?.['content-length'] : response.getHeader('content-length')
+  return length === undefined ? undefined : Number(length)
 }
 
 function sendWatch(context: SendContext, answer: Extract<Answer, { type: 'watch' }>, encode: EncodeOptions): void {
