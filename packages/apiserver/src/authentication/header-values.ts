@@ -48,6 +48,9 @@ function decodeKey(text: string): string {
 
 /** Headers with every value of those that came more than once: node joins them by commas, which names may have. `raw` alternates names and values. */
 export function separateHeaders(headers: Headers, raw: readonly string[]): Headers {
+  let names = 0
+  for (const _ in headers) names++
+  if (raw.length === 2 * names) return headers
   const seen = new Map<string, string[]>()
   let hasRepeated = false
   for (let at = 0; at + 1 < raw.length; at += 2) {
