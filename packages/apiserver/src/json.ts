@@ -7,7 +7,9 @@ function copy(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copy(item)))
   const result: Record<string, unknown> = {}
-  for (const [name, inner] of Object.entries(value)) {
+  const given = value as Readonly<Record<string, unknown>> // an object that is neither null nor an array
+  for (const name in given) {
+    const inner = given[name]
     if (inner === undefined) continue
     if (name === '__proto__')
       Object.defineProperty(result, name, { value: copy(inner), enumerable: true, configurable: true, writable: true })
@@ -24,16 +26,17 @@ export function equalJson(left: unknown, right: unknown): boolean {
     if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) return false
     return left.every((item, index) => equalJson(item, right[index]))
   }
-  const rightEntries = right as Readonly<Record<string, unknown>> // an object that is neither null nor an array
-  let leftCount = 0
-  for (const [name, inner] of Object.entries(left)) {
-    if (inner === undefined) continue
-    leftCount++
-    if (!Object.hasOwn(rightEntries, name) || !equalJson(inner, rightEntries[name])) return false
+  // Objects that are neither null nor arrays.
+  const lefts = left as Readonly<Record<string, unknown>>
+  const rights = right as Readonly<Record<string, unknown>>
+  let more = 0
+  for (const name in lefts) {
+    if (lefts[name] === undefined) continue
+    more++
+    if (!Object.hasOwn(rights, name) || !equalJson(lefts[name], rights[name])) return false
   }
-  let rightCount = 0
-  for (const inner of Object.values(rightEntries)) if (inner !== undefined) rightCount++
-  return leftCount === rightCount
+  for (const name in rights) if (rights[name] !== undefined) more--
+  return more === 0
 }
 
 /** A JSON object: neither null nor an array. */

@@ -70,7 +70,6 @@ async function readDeletion({ registry: { heavy } }: ApiCore, { call }: Resource
   return parseDeletion(isObject(options) ? options : undefined, call.query)
 }
 
-function deletedStatus({ served: { type } }: ResourceRequest, { object }: DeleteResult): object {
-  const { name, uid = '' } = object.object.metadata
+function deletedStatus({ served: { type } }: ResourceRequest, { object: { name }, uid }: DeleteResult): object {
   return statusSuccess({ name, ...(type.group === '' ? {} : { group: type.group }), kind: type.resource, uid })
 }

@@ -1,7 +1,6 @@
 import { invalid, StatusError, type KubernetesObject, type ResourceType } from '@k3s/api'
 import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
-import { deepFreeze } from '../deep-freeze.ts'
 import { toStatusError } from '../errors.ts'
 import { invalids } from '../validation/fields.ts'
 import { pathSegment } from '../validation/names.ts'
@@ -156,7 +155,7 @@ async function writeNew(
   const { revision } = await context.datastore.create(Buffer.from(resource.prefix + key), value, { signal: scope.signal, leaseId })
   const created = CachedObject.fromStored(resource, key, revision, value)
   if (storage.view === undefined)
-    created.adopt(deepFreeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }))
+    created.adopt({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } })
   cache.offer(created)
   await settle(context, storage, revision, scope.signal)
   return viewOf(storage, cache.sameAs(created), scope.signal)

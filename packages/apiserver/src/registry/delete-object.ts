@@ -1,7 +1,6 @@
 import { conflict, notFound, type KubernetesObject, type StatusError } from '@k3s/api'
 import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
-import { deepFreeze } from '../deep-freeze.ts'
 import { toStatusError } from '../errors.ts'
 import { equalJson } from '../json.ts'
 import { formatResourceVersion } from '../resource-version.ts'
@@ -28,6 +27,7 @@ export interface DeleteRequest {
 export interface DeleteResult {
   /** The last state, or the state in which it waits for its end. */
   readonly object: CachedObject
+  readonly uid: string
   readonly isGone: boolean
 }
 
@@ -86,14 +86,18 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     await admit(context, admission)
     await validateAdmission(context, admission)
   }
-  const marked = seen.parseCopy()
+  const { uid = '' } = previous.metadata
+  // Without rules of a kind's own only the metadata is changed.
+  const isPlain = strategy.markForDeletion === undefined && strategy.gracefulDeletion === undefined
+  const marked = isPlain ? { ...previous, metadata: { ...previous.metadata } } : seen.parseCopy()
   const plan = planDeletion(marked, { storage, options, nowMs: context.clock.now() })
   if (plan === 'keep') {
-    if (equalJson(marked, previous)) return { object: seen, isGone: false }
+    if (equalJson(marked, previous)) return { object: seen, uid, isGone: false }
     const value = storage.view === undefined ? encodeStored(resource, marked) : await storage.view.encode(marked, scope.signal)
     if (scope.dryRun)
       return {
         object: await viewOf(storage, CachedObject.fromStored(resource, current.key, current.revision, value), scope.signal),
+        uid,
         isGone: false,
       }
     const { revision } = await context.datastore.update(Buffer.from(resource.prefix + current.key), value, {
@@ -102,10 +106,10 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     })
     const object = CachedObject.fromStored(resource, current.key, revision, value)
     marked.metadata.resourceVersion = formatResourceVersion(revision)
-    if (storage.view === undefined) object.adopt(deepFreeze(marked))
+    if (storage.view === undefined) object.adopt(marked)
     storage.cache.offer(object)
     await settle(context, storage, revision, scope.signal)
-    return { object: await viewOf(storage, object, scope.signal), isGone: false }
+    return { object: await viewOf(storage, object, scope.signal), uid, isGone: false }
   }
   // Whoever may die gracefully is shown as deleted, even when it has no time to.
   if (strategy.gracefulDeletion !== undefined) {
@@ -116,14 +120,14 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     storage.view === undefined && !equalJson(marked, previous)
       ? CachedObject.fromStored(resource, current.key, current.revision, encodeStored(resource, marked))
       : seen
-  if (scope.dryRun) return { object: last, isGone: true }
+  if (scope.dryRun) return { object: last, uid, isGone: true }
   const { revision } = await context.datastore.delete(Buffer.from(resource.prefix + current.key), {
     expectedRevision: current.revision,
     signal: scope.signal,
   })
   await settle(context, storage, revision, scope.signal)
   await strategy.afterDelete?.(previous)
-  return { object: last.atRevision(revision), isGone: true }
+  return { object: last.atRevision(revision), uid, isGone: true }
 }
 
 /** As the client would have written them. */

@@ -235,9 +235,17 @@ const changeFirst = new Set([
 
 const declaredNames = new Set(['replicationcontrollers', 'certificatesigningrequests.certificates.k8s.io', 'deviceclasses.resource.k8s.io'])
 
+// Remembers what was made from constants: every write asks.
+const knownFacts = new WeakMap<ResourceType, MetadataFacts>()
+
 /** Of the resource in the version that was asked for. */
 export function metadataFacts(type: ResourceType): MetadataFacts {
-  const name = groupResourceOf(type)
+  let facts = knownFacts.get(type)
+  if (facts === undefined) knownFacts.set(type, (facts = factsOf(groupResourceOf(type))))
+  return facts
+}
+
+function factsOf(name: string): MetadataFacts {
   return {
     ownsFinalizers: !anyFinalizers.has(name),
     judgesChangeAgain: !unjudgedChanges.has(name),

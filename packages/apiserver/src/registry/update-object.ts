@@ -2,7 +2,6 @@ import { conflict, hasReason, invalid, notFound, StatusError, type KubernetesObj
 import type { ObjectMeta } from '@k3s/api/types/meta/v1'
 import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
-import { deepFreeze } from '../deep-freeze.ts'
 import { staleObjectMessage, toStatusError } from '../errors.ts'
 import { copyJson, equalJson } from '../json.ts'
 import { formatResourceVersion } from '../resource-version.ts'
@@ -146,7 +145,7 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
     })
     const updated = CachedObject.fromStored(resource, current.key, revision, value)
     object.metadata.resourceVersion = formatResourceVersion(revision)
-    if (storage.view === undefined) updated.adopt(deepFreeze({ ...object, apiVersion: previous.apiVersion, kind: type.kind }))
+    if (storage.view === undefined) updated.adopt({ ...object, apiVersion: previous.apiVersion, kind: type.kind })
     storage.cache.offer(updated)
     await settle(context, storage, revision, scope.signal)
     return { object: await viewOf(storage, storage.cache.sameAs(updated), scope.signal), isCreated: false, isDeleted: false }
@@ -353,11 +352,11 @@ export function isSameObject(object: KubernetesObject, previous: KubernetesObjec
 function settleManagedFields(object: KubernetesObject, previous: KubernetesObject): void {
   const [now, then] = [object.metadata.managedFields, previous.metadata.managedFields]
   if (now === undefined || then === undefined || now.length !== then.length) return
+  const unowned = ({ metadata, ...rest }: KubernetesObject): object => ({ ...rest, metadata: { ...metadata, managedFields: undefined } })
+  // First, because most updates end here.
+  if (!equalJson(unowned(object), unowned(previous))) return
   const timeless = (fields: NonNullable<typeof now>): object[] => fields.map((entry) => ({ ...entry, time: undefined }))
-  if (!equalJson(timeless(now), timeless(then))) return
-  const before = object.metadata.managedFields
-  object.metadata.managedFields = copyJson(then)
-  if (!equalJson(object, previous)) object.metadata.managedFields = before
+  if (equalJson(timeless(now), timeless(then))) object.metadata.managedFields = copyJson(then)
 }
 
 function isFinished(object: KubernetesObject, previous: KubernetesObject): boolean {

@@ -141,6 +141,7 @@ export function wildcardDns1123Subdomain(value: string): string[] {
 
 /** A label key, annotation key, finalizer, condition type, resource name: `name` or `prefix/name`. */
 export function qualifiedName(value: string): string[] {
+  if (value.length <= 63 && keyPattern.test(value)) return []
   const problems: string[] = []
   const parts = value.split('/')
   if (parts.length > 2) {

@@ -176,6 +176,8 @@ export function validateFinalizerOwner(finalizer: string, field: string): FieldE
 
 /** Problems of the name of a field manager: at most 128 bytes, printable. */
 export function validateFieldManager(manager: string, field: string): FieldError[] {
+  // Nearly all are.
+  if (manager.length <= 128 && /^[ -~]*$/.test(manager)) return []
   const errors: FieldError[] = Buffer.byteLength(manager) > 128 ? [tooLong(field, 128)] : []
   for (const { index, 0: character } of manager.matchAll(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu)) {
     const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')

@@ -65,7 +65,8 @@ export class CachedObject {
   /** The parsed object: shared, deeply frozen, with its resourceVersion. */
   get object(): KubernetesObject {
     const known = this.#parsed?.deref()
-    if (known !== undefined) return known
+    // What was taken over is frozen when somebody looks at it: most are never looked at.
+    if (known !== undefined) return deepFreeze(known)
     // The bytes were encoded from an object of this resource.
     const object = deepFreeze(JSON.parse(this.bytes.toString('utf8')) as KubernetesObject)
     this.#parsed = new WeakRef(object)
@@ -77,7 +78,7 @@ export class CachedObject {
     return (this.#labels ??= this.object.metadata.labels ?? noLabels)
   }
 
-  /** Takes over a parsed form that equals the bytes, so that it is not parsed again. */
+  /** Takes over a parsed form that equals the bytes, so that it is not parsed again. Nobody may change it any more. */
   adopt(object: KubernetesObject): void {
     if (this.#parsed?.deref() === undefined) this.#parsed = new WeakRef(object)
   }
