@@ -164,11 +164,26 @@ function compareElements(a: string, b: string): number {
   return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0)
 }
 
-/** The same set with its elements in upstream's order. */
+/** The same set with its elements in upstream's order: the argument itself when it has it. */
 export function sortSet(set: FieldSet): FieldSet {
+  if (isSorted(set)) return set
   const result: Record<string, FieldSet> = '.' in set ? { '.': leaf } : {}
   for (const element of elementsOf(set).toSorted(compareElements)) result[element] = sortSet(set[element] ?? leaf)
   return result
+}
+
+function isSorted(set: FieldSet): boolean {
+  let last: string | undefined
+  for (const element in set) {
+    const below = set[element] ?? leaf
+    // The set itself comes first, and nothing is below it.
+    if (element === '.' && (last !== undefined || Object.keys(below).length > 0)) return false
+    if (element === '.') continue
+    if (last !== undefined && compareElements(last, element) > 0) return false
+    if (!isSorted(below)) return false
+    last = element
+  }
+  return true
 }
 
 /** A path as messages have it: `.spec.containers[name="a"].image`. */

@@ -284,9 +284,15 @@ function viewOf(schema: TypeSchema | MergeSchema): MergeSchema {
   return 'protoFields' in schema ? mergeSchemaOf(schema) : schema
 }
 
-/** What a create starts from: the fields that upstream's encoder always writes belong to nobody. */
-function zeroObject(input: ManagedWrite): JsonObject {
-  return 'protoFields' in input.schema ? convert({}, input.schema).object : { metadata: {} }
+// Remembers what was made from constants.
+const knownZeros = new WeakMap<TypeSchema, JsonObject>()
+
+/** What a create starts from: the fields that upstream's encoder always writes belong to nobody. Not to be changed. */
+function zeroObject({ schema }: ManagedWrite): JsonObject {
+  if (!('protoFields' in schema)) return { metadata: {} }
+  let zero = knownZeros.get(schema)
+  if (zero === undefined) knownZeros.set(schema, (zero = convert({}, schema).object))
+  return zero
 }
 
 function resetFieldsOf(input: ManagedWrite): FieldSet {
