@@ -195,6 +195,8 @@ function renderField(field: GoField, module: string, type: string, published: Pu
   const property = schema?.properties?.[field.json]
   const parts = [field.json, String(field.number), expression]
   if (field.omitEmpty) parts.push('omit')
+  // Of other types it says the same as `omitempty`.
+  if (field.omitZero && expression === 'time') parts.push('omitzero')
   if (schema?.required?.includes(field.json) === true) parts.push('req')
   if (goName !== undefined) parts.push(`go=${goName}`)
   if (property !== undefined) {

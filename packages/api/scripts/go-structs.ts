@@ -14,6 +14,7 @@ export interface GoField {
   readonly isInline: boolean
   /** Left out of JSON when it holds Go's zero value. */
   readonly omitEmpty: boolean
+  readonly omitZero: boolean
   /** 0 when the field is not in protobuf. */
   readonly number: number
   /** Names of packages as this file imports them. */
@@ -48,6 +49,7 @@ function readField(line: string, imports: ReadonlyMap<string, string>): GoField 
     json: jsonName,
     isInline: flags.includes('inline'),
     omitEmpty: flags.includes('omitempty') || flags.includes('omitzero'),
+    omitZero: flags.includes('omitzero'),
     number: Number(/^\w+,(\d+)/.exec(tagValue(tag, 'protobuf') ?? '')?.[1] ?? 0),
     imports,
   }

@@ -10,6 +10,7 @@ it('exports exactly what is meant to be public', async () => {
       "applyPatch",
       "badRequest",
       "canonicalQuantity",
+      "clearNulls",
       "compareQuantities",
       "conflict",
       "decodeJson",
@@ -76,3 +77,4 @@ it('exports exactly what is meant to be public', async () => {
     ]
   `)
 })
+      "withNulls",

@@ -259,6 +259,7 @@ describe('proxy', () => {
       expect((await ask(server, `${base}/redirect`, server.adminCertificate)).headers['location']).toBe(`${base}/there`)
       expect((await ask(server, base, server.adminCertificate)).headers['location']).toBe(`${base}/`)
     }
+    expect((await ask(server, '/api/v1/namespaces/default/services/nothing/proxy', server.adminCertificate)).status).toBe(404)
   })
 
   it('does not reach into the server itself or to link-local addresses, whatever objects say', async () => {

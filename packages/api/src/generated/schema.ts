@@ -2887,7 +2887,7 @@ selfLink 4 string omit
 uid 5 string omit
 resourceVersion 6 string omit
 generation 7 int64 omit
-creationTimestamp 8 time omit
+creationTimestamp 8 time omit omitzero
 deletionTimestamp 9 *time omit
 deletionGracePeriodSeconds 10 *int64 omit
 labels 11 {}string omit

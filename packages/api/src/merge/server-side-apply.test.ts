@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../codec/decode-object.ts'
 import { decodeObject } from '../codec/json.ts'
-import { schemaOf } from '../schema/table.ts'
+import { knownType, schemaOf } from '../schema/table.ts'
 import { deducedSchema, mergeSchemaOfCustom } from './merge-schema.ts'
 import { applyPatch, updateManagedFields, type ApplyInput, type UpdateInput } from './server-side-apply.ts'
 
@@ -96,6 +96,30 @@ describe('updateManagedFields()', () => {
     expect(managed(scaled).map((entry) => entry['time'])).toEqual(['2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z'])
     const same = update(scaled, scaled, 'three', { now: new Date() })
     expect(managed(same)).toBe(managed(scaled))
+  })
+
+  it('knows no owners where an item of a list lacks its keys', () => {
+    const account = (secrets: object[]): JsonObject => ({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'a' }, secrets })
+    const tracked = (previous: JsonObject | undefined, next: JsonObject): JsonObject =>
+      updateManagedFields({ previous, next, manager: 'one', schema: knownType('core/v1.ServiceAccount'), apiVersion: 'v1', now })
+    const created = tracked(undefined, account([{ name: 'x' }]))
+    expect(managed(created)).toHaveLength(1)
+    expect(tracked(created, account([{}]))['metadata']).toEqual({ name: 'a' })
+    expect(tracked(undefined, account([{}]))['metadata']).toEqual({ name: 'a' })
+  })
+
+  it('knows the owners of what is null, and none of what is null from the beginning', () => {
+    const role = (rules?: object[]): JsonObject => ({
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { name: 'r' },
+      ...(rules === undefined ? {} : { rules }),
+    })
+    const tracked = (previous: JsonObject | undefined, next: JsonObject, manager: string): JsonObject =>
+      updateManagedFields({ previous, next, manager, schema: knownType('rbac/v1.Role'), apiVersion: 'rbac.authorization.k8s.io/v1', now })
+    const created = tracked(undefined, role([{ verbs: ['get'] }]), 'one')
+    expect(fieldsOf(tracked(created, role([]), 'two'), 'two')).toEqual({ 'f:rules': {} })
+    expect(tracked(undefined, role(), 'one')['metadata']).toEqual({ name: 'r' })
   })
 
   it('keeps the managers when a client leaves them out, and forgets them when it empties them', () => {
@@ -253,15 +277,19 @@ describe('applyPatch()', () => {
       'failed to create typed patch object (/a; apps/v1, Kind=Deployment): .spec.template.metadata.unknownSubMeta: field not declared in schema',
     ],
     [of(containers({ name: 'a' }, { name: 'a' })), '.spec.template.spec.containers: duplicate entries for key [name="a"]'],
-    [
-      of(containers({ image: 'a' })),
-      '.spec.template.spec.containers: element 0: associative list with keys has an element that omits all key fields ["name"]',
-    ],
     [of({ replicas: 'x' }), '.spec.replicas: expected numeric (int or float), got string'],
     [of({}, { managedFields: [] }), 'metadata.managedFields must be nil'],
     [{ ...of({}), apiVersion: 'v1' }, 'invalid object type: v1, Kind=Deployment'],
   ])('refuses %j', (patch, message) => {
     expect(() => apply(undefined, patch, 'me')).toThrow(message)
+  })
+
+  it('refuses an item without its key, unless upstream always writes the key: then it is empty', () => {
+    const patch = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'a' }, secrets: [{ kind: 'Secret' }] }
+    expect(() => apply(undefined, patch, 'me', { schema: schemaOf('v1', 'ServiceAccount')!, apiVersion: 'v1' })).toThrow(
+      '.secrets: element 0: associative list with keys has an element that omits all key fields ["name"]',
+    )
+    expect(containersOf(apply(undefined, of(containers({ image: 'a' })), 'me'))).toMatchObject([{ name: '', image: 'a' }])
   })
 
   it('uses the defaults of list keys', () => {

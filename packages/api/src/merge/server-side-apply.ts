@@ -1,4 +1,5 @@
 import { convert, isObject, without, type JsonObject } from '../codec/decode-object.ts'
+import { withNulls } from '../codec/nulls.ts'
 import { badRequest, StatusError } from '../status.ts'
 import type { TypeSchema } from '../schema/table.ts'
 import {
@@ -89,7 +90,7 @@ export function applyPatch(input: ApplyInput): { readonly object: JsonObject } {
     const list = errors.length === 1 ? errors[0] : `errors:\n${errors.map((error) => `  ${error}`).join('\n')}`
     throw new StatusError('', `failed to create typed patch object (${what}): ${list}`, { code: 500 })
   }
-  const live = withoutManagers(input.live ?? { apiVersion: input.apiVersion, kind, metadata: {} })
+  const live = asWritten(withoutManagers(input.live ?? { apiVersion: input.apiVersion, kind, metadata: {} }), input)
   let managers = readManagers(metadataOf(input.live ?? {})['managedFields'])
   if (managers === undefined) throw new StatusError('', 'failed to decode managed fields', { code: 500 })
   if (managers.size === 0 && input.live !== undefined) {
@@ -172,6 +173,7 @@ function takeOver(managers: Managers, self: string, comparison: Comparison): Con
 function filterComparison(comparison: Comparison, reset: FieldSet): Comparison {
   if (isEmptySet(reset)) return comparison
   return {
+    ...comparison,
     added: subtractTrees(comparison.added, reset),
     modified: subtractTrees(comparison.modified, reset),
     removed: subtractTrees(comparison.removed, reset),
@@ -203,7 +205,8 @@ export interface UpdateInput extends ManagedWrite {
 
 /**
  * `next` with the managedFields that it has after a write that is no apply: the writer owns what it added or changed, nobody owns what is
- * gone. Changes no argument. Objects without managers (and not just created) stay without. Never throws: malformed entries are forgotten.
+ * gone. Changes no argument. Objects without managers (and not just created) stay without. Never throws: malformed entries are forgotten, and all of them
+ * where a list lacks the keys of its items.
  */
 export function updateManagedFields(input: UpdateInput): JsonObject {
   const given = metadataOf(input.next)['managedFields']
@@ -218,17 +221,25 @@ export function updateManagedFields(input: UpdateInput): JsonObject {
   const next = withoutManagers(input.next)
   if (managers.size === 0 && input.previous !== undefined) return next
   const schema = viewOf(input.schema)
-  const before = input.previous === undefined ? zeroObject(input) : withoutManagers(input.previous)
-  const isChanged = trackUpdate(managers, before, next, schema, input)
+  const before = input.previous === undefined ? zeroObject(input) : asWritten(withoutManagers(input.previous), input)
+  const isChanged = trackUpdate(managers, before, asWritten(next, input), schema, input)
+  if (isChanged === undefined) return next
   if (!isChanged && Array.isArray(stored) && isSame(given ?? stored, stored))
     return { ...next, metadata: { ...metadataOf(next), managedFields: stored } }
   capManagers(managers)
   return withManagers(next, managers)
 }
 
-/** True when some manager's entry is another now. */
-function trackUpdate(managers: Managers, before: JsonObject, after: JsonObject, schema: MergeSchema, input: ManagedWrite): boolean {
+/** True when some manager's entry is another now; undefined when nobody can tell. */
+function trackUpdate(
+  managers: Managers,
+  before: JsonObject,
+  after: JsonObject,
+  schema: MergeSchema,
+  input: ManagedWrite,
+): boolean | undefined {
   const full = compareTyped(before, after, schema)
+  if (full.hasKeylessItem) return undefined
   if (isEmptySet(full.added) && isEmptySet(full.modified) && isEmptySet(full.removed)) return false
   const reset = resetFieldsOf(input)
   const previous = new Map(managers)
@@ -284,6 +295,11 @@ function viewOf(schema: TypeSchema | MergeSchema): MergeSchema {
   return 'protoFields' in schema ? mergeSchemaOf(schema) : schema
 }
 
+/** As upstream encodes it: fields that hold null are owned, too. */
+function asWritten(object: JsonObject, { schema }: ManagedWrite): JsonObject {
+  return 'protoFields' in schema ? withNulls(object, schema) : object
+}
+
 // Remembers what was made from constants.
 const knownZeros = new WeakMap<TypeSchema, JsonObject>()
 
@@ -291,7 +307,7 @@ const knownZeros = new WeakMap<TypeSchema, JsonObject>()
 function zeroObject({ schema }: ManagedWrite): JsonObject {
   if (!('protoFields' in schema)) return { metadata: {} }
   let zero = knownZeros.get(schema)
-  if (zero === undefined) knownZeros.set(schema, (zero = convert({}, schema).object))
+  if (zero === undefined) knownZeros.set(schema, (zero = withNulls(convert({}, schema).object, schema)))
   return zero
 }
 

@@ -51,10 +51,12 @@ function itemElement(schema: ListSchema, item: unknown): { readonly element: str
   return { element: keyElement(keys) }
 }
 
+const keyless = 'i:-1'
+
 /** The element of an item of a valid list; items that have none share one that nobody owns. */
 function elementOf(schema: ListSchema, item: unknown): string {
   const found = itemElement(schema, item)
-  return 'element' in found ? found.element : 'i:-1'
+  return 'element' in found ? found.element : keyless
 }
 
 /** What does not fit the schema, as upstream words it: `.spec.foo: field not declared in schema`. Lists of type set and map must have no duplicates. */
@@ -134,6 +136,8 @@ function isEmptyObject(value: JsonObject): boolean {
 
 /** How a new value differs from an old one. */
 export interface Comparison {
+  /** A list that is told apart by keys has an item without them: upstream cannot tell who owns what of such objects. */
+  readonly hasKeylessItem: boolean
   readonly added: FieldSet
   readonly modified: FieldSet
   readonly removed: FieldSet
@@ -143,12 +147,14 @@ interface Builders {
   readonly added: SetBuilder
   readonly modified: SetBuilder
   readonly removed: SetBuilder
+  hasKeylessItem: boolean
 }
 
 export function compareTyped(before: unknown, after: unknown, schema: MergeSchema): Comparison {
-  const builders = { added: new SetBuilder(), modified: new SetBuilder(), removed: new SetBuilder() }
+  const builders: Builders = { added: new SetBuilder(), modified: new SetBuilder(), removed: new SetBuilder(), hasKeylessItem: false }
   compareAt(before, after, schema, [], builders)
-  return { added: builders.added.set, modified: builders.modified.set, removed: builders.removed.set }
+  const { added, modified, removed, hasKeylessItem } = builders
+  return { added: added.set, modified: modified.set, removed: removed.set, hasKeylessItem }
 }
 
 const isEmptyOrNothing = (value: unknown): boolean =>
@@ -198,6 +204,7 @@ function compareLists(before: readonly unknown[], after: readonly unknown[], sch
   for (const element of new Set([...left.keys(), ...right.keys()])) {
     const lefts = left.get(element) ?? []
     const rights = right.get(element) ?? []
+    if (element === keyless) into.hasKeylessItem = true
     path.push(element)
     if (lefts.length <= 1 && rights.length <= 1) compareAt(lefts[0], rights[0], schema.items, path, into)
     else if (lefts.length >= 2 && rights.length >= 2) {

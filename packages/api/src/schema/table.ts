@@ -65,6 +65,8 @@ export interface FieldSchema {
   readonly isPointer: boolean
   /** Left out of JSON when it holds Go's zero value. Otherwise the zero value is written. */
   readonly omitsZero: boolean
+  /** Left out even though it is a struct in Go, such as a time; other structs are always written. */
+  readonly omitsZeroStruct: boolean
   /** Required by the published OpenAPI schema. */
   readonly isRequired: boolean
   /** Go's name of the type, as error messages have it: `int32`, `v1.PodPhase`, `[]v1.Container`. */
@@ -110,6 +112,10 @@ export interface TypeSchema {
   readonly byName: ReadonlyMap<string, FieldSchema>
   /** Fields that upstream's encoder writes even when they hold nothing: not optional, or structs. */
   readonly alwaysWritten: readonly FieldSchema[]
+  /** Fields that upstream's encoder writes as null when they hold nothing: lists, maps, bytes, times and pointers that are not left out. */
+  readonly nullable: readonly FieldSchema[]
+  /** Fields of structs that have such fields, or have them deeper inside. */
+  readonly aboveNullable: readonly FieldSchema[]
   /** Own fields and inlined structs, in ascending protobuf number; those that protobuf does not carry are left out. */
   readonly protoFields: readonly (FieldSchema | InlineSchema)[]
   /** Has `apiVersion` and `kind`. */
@@ -155,9 +161,23 @@ function goTypeOf(value: ValueSchema): string {
   return goScalars[value.kind] ?? value.kind
 }
 
+function isNullable({ value, isPointer, omitsZero, omitsZeroStruct }: FieldSchema): boolean {
+  if (isPointer) return !omitsZero
+  if (value.kind === 'time' || value.kind === 'microtime' || value.kind === 'rawExtension') return !omitsZeroStruct
+  return !omitsZero && ['list', 'map', 'strings', 'bytes'].includes(value.kind)
+}
+
+function holdsNullable(value: ValueSchema, seen: Set<string>): boolean {
+  if (value.kind === 'list') return holdsNullable(value.items, seen)
+  if (value.kind === 'map') return holdsNullable(value.values, seen)
+  if (value.kind !== 'ref' || seen.has(value.type.name)) return false
+  seen.add(value.type.name)
+  return value.type.nullable.length > 0 || value.type.fields.some((field) => holdsNullable(field.value, seen))
+}
+
 /**
  * Expands the facts of a type when they are first asked for. A line of the facts is
- * `name number type [omit] [req] [go=…] [list=…] [keys=a,b] [strategy=…] [merge=…] [map=atomic] [default=JSON] [format=…] [enum=a|b]`,
+ * `name number type [omit] [omitzero] [req] [go=…] [list=…] [keys=a,b] [strategy=…] [merge=…] [map=atomic] [default=JSON] [format=…] [enum=a|b]`,
  * or `> number type` for an inlined struct; types are `*` (pointer), `[]` (list), `{}` (map), `@module.Type` (struct) or a scalar.
  * The first line belongs to the type: `kind=group/version/Kind`, `map=atomic`, `open` (in OpenAPI).
  */
@@ -236,6 +256,8 @@ class Table {
       if (field.number > 0) protoFields.push(field)
     }
     const words = head.split(' ')
+    const nullable = fields.filter(isNullable)
+    let aboveNullable: readonly FieldSchema[] | undefined
     return {
       name,
       goName: name.slice(name.indexOf('/') + 1),
@@ -243,6 +265,10 @@ class Table {
       alwaysWritten: fields.filter(
         (field) => !field.isPointer && (!field.omitsZero || field.value.kind === 'ref' || field.value.kind === 'quantity'),
       ),
+      nullable,
+      get aboveNullable() {
+        return (aboveNullable ??= fields.filter(({ value }) => holdsNullable(value, new Set())))
+      },
       byName: new Map(fields.map((field) => [field.name, field])),
       protoFields: protoFields.toSorted((a, b) => a.number - b.number),
       isKind,
@@ -289,6 +315,7 @@ class Table {
       value,
       isPointer,
       omitsZero: attributes.has('omit'),
+      omitsZeroStruct: attributes.has('omitzero'),
       isRequired: attributes.has('req'),
       get goType() {
         return goName ?? goTypeOf(value)

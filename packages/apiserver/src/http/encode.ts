@@ -1,5 +1,5 @@
 import type { KubernetesObject, StatusError } from '@k3s/api'
-import { apiVersionOfServed, toServed, type ServedResource } from '../registry/served-resource.ts'
+import { apiVersionOfServed, toServed, toWire, type ServedResource } from '../registry/served-resource.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import { partialObject, renderTable, type IncludeObject } from '../table/table.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
@@ -22,7 +22,7 @@ export function objectBytes(served: ServedResource, object: CachedObject): Buffe
   if (bytes === undefined) {
     const head = { apiVersion: apiVersionOfServed(served), kind: served.type.kind }
     // The first mention of a property gives its place, the last one its value.
-    bytes = Buffer.from(JSON.stringify({ ...head, ...toServed(served, object.object), ...head }))
+    bytes = Buffer.from(JSON.stringify({ ...head, ...toWire(served, toServed(served, object.object)), ...head }))
     served.converted.set(object, bytes)
   }
   return bytes

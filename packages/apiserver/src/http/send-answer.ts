@@ -2,7 +2,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { StatusError } from '@k3s/api'
+import { withNulls, type JsonObject, type StatusError } from '@k3s/api'
 import { stringify } from 'yaml'
 import type { Answer } from '../pipeline/answer.ts'
 import type { IncludeObject } from '../table/table.ts'
@@ -41,7 +41,9 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
     }
     case 'object': {
       const negotiated = negotiate(accept, { transformable: false })
-      await sendBody(context, answer.code, negotiated, Buffer.from(`${JSON.stringify(answer.object)}\n`))
+      const { object, schema } = answer
+      const written = schema === undefined ? object : withNulls(object as JsonObject, schema) // API objects are JSON objects
+      await sendBody(context, answer.code, negotiated, Buffer.from(`${JSON.stringify(written)}\n`))
       return
     }
     case 'list': {

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { ConnectionOptions } from 'node:tls'
-import type { KubernetesObject } from '@k3s/api'
+import type { KubernetesObject, TypeSchema } from '@k3s/api'
 import type { ServedResource } from '../registry/served-resource.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { ListPage } from '../watch-cache/list-objects.ts'
@@ -10,8 +10,8 @@ import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
 export type Answer =
   /** A stored object, in the version of the resource. */
   | { readonly type: 'stored'; readonly code: number; readonly served: ServedResource; readonly object: CachedObject }
-  /** An object that is not stored: reviews, scales, Statuses. `served` when it may be shown as a Table. */
-  | { readonly type: 'object'; readonly code: number; readonly object: object }
+  /** An object that is not stored: reviews, scales, Statuses. With a `schema` it is written with null where upstream has it for nothing. */
+  | { readonly type: 'object'; readonly code: number; readonly object: object; readonly schema?: TypeSchema | undefined }
   | { readonly type: 'list'; readonly served: ServedResource; readonly page: ListPage }
   | {
       readonly type: 'watch'

@@ -26,12 +26,11 @@ export async function connectSubresource(core: ApiCore, request: ResourceRequest
     // A pod without a node has written nothing yet.
     return target === undefined ? { type: 'bytes', code: 200, contentType: 'text/plain', bytes: '' } : { type: 'connect', target }
   }
-  if (info.subresource === 'proxy') {
-    const redirect = slashRedirect(request)
-    if (redirect !== undefined) return redirect
-  } else if (info.verb !== 'get' && info.verb !== 'create') throw methodNotAllowed()
+  if (info.subresource !== 'proxy' && info.verb !== 'get' && info.verb !== 'create') throw methodNotAllowed()
   await checkAdmission(core, request)
-  return { type: 'connect', target: targetOf(connect) }
+  const target = targetOf(connect)
+  // Only who may go there, and could, is told where it is.
+  return (info.subresource === 'proxy' ? slashRedirect(request) : undefined) ?? { type: 'connect', target }
 }
 
 function targetOf(connect: ConnectRequest): ConnectTarget {

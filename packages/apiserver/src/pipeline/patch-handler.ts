@@ -1,7 +1,7 @@
 import { apiVersionOf, badRequest, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { decodePatched, type FieldValidation, type RequestBody } from '../codec.ts'
 import { readLarge } from '../off-loop/heavy-work.ts'
-import { toServed, toStored, type ServedResource } from '../registry/served-resource.ts'
+import { toServed, toStored, toWire, type ServedResource } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
@@ -89,7 +89,9 @@ export function patchObject(
   const { served } = request
   const current = toServed(served, stored)
   const kind = { apiVersion: apiVersionOf(served.type), kind: served.type.kind }
-  const result = applyPatch(document, current as unknown as JsonObject, kind) // an API object is a JSON object
+  // A strategic patch knows the types of fields: null is none of a list.
+  const shown = document.kind === 'strategic' ? current : toWire(served, current)
+  const result = applyPatch(document, shown as unknown as JsonObject, kind) // an API object is a JSON object
   const object = decodePatched(result, served.type, {
     fieldValidation,
     warn: (message) => request.warn(message),

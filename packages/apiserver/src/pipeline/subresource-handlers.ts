@@ -1,5 +1,5 @@
-import { apiVersionOf, badRequest, hasReason, notFound, type JsonObject, type KubernetesObject } from '@k3s/api'
-import { decodeBody, decodePatched } from '../codec.ts'
+import { apiVersionOf, badRequest, hasReason, notFound, schemaOf, type JsonObject, type KubernetesObject } from '@k3s/api'
+import { decodePatched } from '../codec.ts'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { methodNotAllowed, pathNotFound } from '../errors.ts'
 import { admit, validateAdmission } from '../registry/registry-context.ts'
@@ -57,15 +57,19 @@ async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: S
       operations: core.operations,
     })
   }
-  if (verb === 'get') return { type: 'object', code: 200, object: await ask('get', undefined) }
-  if (verb === 'patch') return { type: 'object', code: 200, object: await patchOwn(request, subresource, ask) }
+  if (verb === 'get') return ownAnswer(200, await ask('get', undefined))
+  if (verb === 'patch') return ownAnswer(200, await patchOwn(request, subresource, ask))
   const body = await call.readBody()
   const decoded =
     body === undefined
       ? undefined
       : decodeBody(body, subresource, { fieldValidation: options.fieldValidation, warn: (message) => call.warn(message) })
   if (decoded !== undefined && verb === 'create') checkBodyName(request, decoded)
-  return { type: 'object', code: verb === 'create' ? 201 : 200, object: await ask(verb, decoded) }
+  return ownAnswer(verb === 'create' ? 201 : 200, await ask(verb, decoded))
+}
+
+function ownAnswer(code: number, object: KubernetesObject): Answer {
+  return { type: 'object', code, object, schema: schemaOf(object.apiVersion ?? '', object.kind ?? '') }
 }
 
 // As upstream: a patch that names no version is tried again when somebody else wrote in between.

@@ -154,7 +154,7 @@ async function writeNew(
   const leaseId = storage.ttlSeconds === undefined ? undefined : await context.leases.leaseFor(storage.ttlSeconds)
   const { revision } = await context.datastore.create(Buffer.from(resource.prefix + key), value, { signal: scope.signal, leaseId })
   const created = CachedObject.fromStored(resource, key, revision, value)
-  if (storage.view === undefined)
+  if (storage.view === undefined && !created.isCompleted)
     created.adopt({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } })
   cache.offer(created)
   await settle(context, storage, revision, scope.signal)
@@ -165,8 +165,9 @@ async function writeNew(
 export function dryRunObject(storage: ResourceStorage, key: string, value: Buffer, revision = 0): CachedObject {
   const { resource } = storage
   // Of a custom resource the value is in the version that is stored; a version of 0 stands for none.
-  if (resource.inVersion !== undefined) return CachedObject.withoutVersion(resource, key, value)
-  return revision > 0 ? CachedObject.fromStored(resource, key, revision, value) : new CachedObject(resource, key, 0, value)
+  return resource.inVersion === undefined && revision > 0
+    ? CachedObject.fromStored(resource, key, revision, value)
+    : CachedObject.withoutVersion(resource, key, value)
 }
 
 function nameTaken(

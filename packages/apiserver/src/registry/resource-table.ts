@@ -119,8 +119,8 @@ export class ResourceTable {
 
   #storage(options: ResourceTableOptions, type: ResourceType, strategies: ReadonlyMap<string, ResourceStrategy>): ResourceStorage {
     const info = resourceInfos().find((other) => keyOf(other) === keyOf(type))
-    const resource = storedResource(type)
     const strategy = strategies.get(keyOf(type)) ?? strategyBySchema(info, type)
+    const resource = storedResource(type, { complete: strategy.completeStored?.bind(strategy) })
     return {
       resource,
       cache: options.feed.add(resource),

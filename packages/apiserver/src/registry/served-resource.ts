@@ -1,4 +1,13 @@
-import { apiVersionOf, type KubernetesObject, type MergeSchema, type ResourceInfo, type ResourceType, type TypeSchema } from '@k3s/api'
+import {
+  apiVersionOf,
+  withNulls,
+  type JsonObject,
+  type KubernetesObject,
+  type MergeSchema,
+  type ResourceInfo,
+  type ResourceType,
+  type TypeSchema,
+} from '@k3s/api'
 import { invariant } from '@k3s/lifecycle'
 import type { PublishedSchema } from '../custom-resources/open-api.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
@@ -130,6 +139,12 @@ export function toServed(served: ServedResource, object: KubernetesObject): Kube
 /** The stored form of a served object; the argument itself when the versions are the same. */
 export function toStored(served: ServedResource, object: KubernetesObject): KubernetesObject {
   return served.conversion === undefined ? object : served.conversion.toStored(object)
+/** The served form as clients read it: with null where upstream writes it for nothing. */
+export function toWire({ schema }: Pick<ServedResource, 'schema'>, object: KubernetesObject): KubernetesObject {
+  // API objects are JSON objects, and stay what they are.
+  return schema === undefined ? object : (withNulls(object as unknown as JsonObject, schema) as unknown as KubernetesObject)
+}
+
 }
 
 export function apiVersionOfServed(served: ServedResource): string {

@@ -50,6 +50,8 @@ export interface UpdateRules<T> {
   /** Undoes what this path may not change (spec on a status update, status on a plain one). */
   prepare?(object: T, previous: T, scope: RequestScope): void
   validate?(object: T, previous: T, scope: RequestScope): readonly FieldError[]
+  /** What users are warned of about a change that is valid. */
+  warnings?(object: T, previous: T): readonly string[]
 }
 
 /** How to delete gracefully. `undefined`: at once. */
@@ -125,6 +127,11 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   defaults?(object: T): void
   /** Removes what a client may not set (status, …) and sets what the server sets. */
   prepareForCreate?(object: T, scope: RequestScope): void
+  /**
+   * Fills in, in place, what upstream stores new objects without and supplies whenever it reads one, and says whether anything was missing. The first
+   * update of such an object writes it, even when it changes nothing else.
+   */
+  completeStored?(object: T): boolean
   /** Problems of the object by itself: of creates and of plain updates. */
   validate?(object: T, scope: RequestScope): readonly FieldError[]
   /** Problems of a new object, besides those of {@link validate}. */
@@ -134,6 +141,8 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   readonly update?: UpdateRules<T> | undefined
   /** Present when the kind has a status subresource; `{}` takes the default: only status (and metadata that clients may change) moves. */
   readonly status?: UpdateRules<T> | undefined
+  /** Subresources that show the object itself and change a part of it, by their names: `prepare` undoes everything else, `validate` judges the whole. */
+  readonly views?: Readonly<Record<string, UpdateRules<T>>> | undefined
   /** Takes what outlives the request (cluster IPs, node ports) and fills it in. Called last before the write; `release` undoes it when the write fails or after a delete. `previous` is absent on create. */
   allocate?(object: T, previous: T | undefined, scope: RequestScope): Promise<{ release(): Promise<void> }> | { release(): Promise<void> }
   /** Called after an object is gone from the store. */

@@ -128,7 +128,8 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   const isUnchanged = finished?.isUnchanged ?? isSameObject(object, previous)
   if (!isUnchanged && isFinished(object, previous)) return deleteFinished(context, request, current, object)
   // What is stored in another version, or without today's defaults, is written anew even when nothing else changes.
-  const isStale = isUnchanged && !scope.dryRun && (await context.isStoredAnew?.(resource.prefix + current.key)) === true
+  const isStale =
+    isUnchanged && !scope.dryRun && (current.isCompleted || (await context.isStoredAnew?.(resource.prefix + current.key)) === true)
   if (isUnchanged && !isStale && seen === current) return { object: seen, isCreated: false, isDeleted: false }
   const allocation = scope.skipsRules === true ? undefined : await strategy.allocate?.(object, previous, scope)
   try {
@@ -243,8 +244,12 @@ export function beginUpdate(
 ): void {
   rules.strategy.defaults?.(object)
   keepOtherHalf(rules, object, previous, subresource)
+  const prepare = (): void => updateRulesOf(rules, subresource)?.prepare?.(object, previous, scope)
+  const isView = rules.strategy.views?.[subresource] !== undefined
+  // Nobody owns what a view does not write.
+  if (isView) prepare()
   track?.(object, previous)
-  updateRulesOf(rules, subresource)?.prepare?.(object, previous, scope)
+  if (!isView) prepare()
 }
 
 /** What admission did with an update: nothing; it was asked; it asked webhooks and policies again because they changed the object. */
@@ -275,10 +280,11 @@ export function finishUpdate(
     ...kindProblems(rules, object, previous, { subresource, scope }),
   ]
   if (problems.length > 0) throw invalid(type, name, problems)
+  for (const warning of updateRulesOf(rules, subresource)?.warnings?.(object, previous) ?? []) scope.warn(warning)
 }
 
 const updateRulesOf = ({ strategy }: WriteRules, subresource: string): ResourceStrategy['update'] =>
-  subresource === 'status' ? strategy.status : strategy.update
+  subresource === 'status' ? strategy.status : (strategy.views?.[subresource] ?? strategy.update)
 
 /** What the rules of a kind find, metadata included: upstream's answers repeat what was found for all kinds. */
 function kindProblems(

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '@k3s/api'
-import { toServed, type ServedResource } from '../registry/served-resource.ts'
+import { toServed, toWire, type ServedResource } from '../registry/served-resource.ts'
 import type { ResourceStrategy, TableColumn } from '../registry/strategy.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 
@@ -67,7 +67,7 @@ function columnsOf(strategy: ResourceStrategy): readonly TableColumn<KubernetesO
 function rowObject(served: ServedResource, object: CachedObject, include: IncludeObject): object | null {
   if (include === 'None') return null
   const shown = toServed(served, object.object)
-  if (include === 'Object') return shown
+  if (include === 'Object') return toWire(served, shown)
   return partialObject(served, shown)
 }
 

@@ -1,5 +1,7 @@
+import type { KubernetesObject } from '@k3s/api'
 import { deployments } from '@k3s/api/types/apps/v1'
 import { namespaces, pods } from '@k3s/api/types/core/v1'
+import { roles } from '@k3s/api/types/rbac/v1'
 import { array, assert, boolean, property, record, stringMatching } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CachedObject, encodeStored } from './cached-object.ts'
@@ -8,16 +10,16 @@ import { relativeKey, storedResource } from './stored-resource.ts'
 
 describe('CachedObject', () => {
   const resource = storedResource(deployments)
-  const object = { metadata: { name: 'a', namespace: 'x', resourceVersion: '5' }, spec: { text: 'ä' } }
+  const object = { metadata: { name: 'a', namespace: 'x', resourceVersion: '5' }, spec: { text: 'ä', selector: {} } }
 
   it('puts the resourceVersion into its slot', () => {
     const stored = encodeStored(resource, object)
     expect(stored.toString()).toBe(
-      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"x"},"spec":{"text":"ä"}}',
+      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"x"},"spec":{"text":"ä","selector":{}}}',
     )
     const cached = CachedObject.fromStored(resource, 'x/a', 12, stored)
     expect(cached.bytes.toString()).toBe(
-      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":"12","name":"a","namespace":"x"},"spec":{"text":"ä"}}',
+      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":"12","name":"a","namespace":"x"},"spec":{"text":"ä","selector":{}}}',
     )
     expect(cached.itemTail.toString().startsWith('"metadata":{"resourceVersion":"12"')).toBe(true)
     expect(cached.object.metadata.resourceVersion).toBe('12')
@@ -30,10 +32,56 @@ describe('CachedObject', () => {
   })
 
   it('encodes anew what another program stored in another order', () => {
-    const foreign = Buffer.from('{"kind":"Deployment","apiVersion":"apps/v1","spec":{},"metadata":{"name":"a","namespace":"x"}}')
-    expect(CachedObject.fromStored(resource, 'x/a', 3, foreign).bytes.toString()).toBe(
-      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":"3","name":"a","namespace":"x"},"spec":{}}',
+    const foreign = Buffer.from(
+      '{"kind":"Deployment","apiVersion":"apps/v1","spec":{"selector":{}},"metadata":{"name":"a","namespace":"x"}}',
     )
+    expect(CachedObject.fromStored(resource, 'x/a', 3, foreign).bytes.toString()).toBe(
+      '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":"3","name":"a","namespace":"x"},"spec":{"selector":{}}}',
+    )
+  })
+})
+
+describe('what is nothing', () => {
+  it('is null in bytes, and an empty list or no time in objects', () => {
+    const resource = storedResource(roles)
+    const stored = encodeStored(resource, { metadata: { name: 'r', namespace: 'x' }, rules: [] } as KubernetesObject)
+    expect(stored.toString()).toContain('"rules":null')
+    expect(CachedObject.fromStored(resource, 'x/r', 1, stored).object).toMatchObject({ rules: [] })
+    const podOf = { metadata: { name: 'p', namespace: 'x' }, spec: {}, status: { conditions: [{ type: 'Ready', status: 'True' }] } }
+    const pod = encodeStored(storedResource(pods), podOf)
+    expect(pod.toString()).toContain('"lastProbeTime":null,"lastTransitionTime":null')
+    expect(CachedObject.fromStored(storedResource(pods), 'x/p', 1, pod).parseCopy()).toMatchObject({ status: podOf.status })
+  })
+
+  it('stays null in custom resources, whose schemas say what it means', () => {
+    const resource = storedResource({ ...pods, group: 'example.com', resource: 'foos', kind: 'Foo' }, { isCustom: true })
+    const stored = encodeStored(resource, { metadata: { name: 'a', namespace: 'x' }, spec: { a: null } } as KubernetesObject)
+    expect(CachedObject.fromStored(resource, 'x/a', 1, stored).object).toMatchObject({ spec: { a: null } })
+  })
+})
+
+describe('what is stored without its last defaults', () => {
+  const resource = storedResource(pods, {
+    complete(object) {
+      const { metadata } = object
+      if (metadata.labels !== undefined) return false
+      metadata.labels = { by: 'default' }
+      return true
+    },
+  })
+  const encoded = (labels?: Record<string, string>): Buffer =>
+    encodeStored(resource, { metadata: { name: 'p', namespace: 'x', ...(labels === undefined ? {} : { labels }) } })
+
+  it('has them when it is read, and says so', () => {
+    const read = CachedObject.fromStored(resource, 'x/p', 4, encoded())
+    expect(read.object.metadata).toMatchObject({ labels: { by: 'default' }, resourceVersion: '4' })
+    expect(read.isCompleted).toBe(true)
+    expect(read.atRevision(5).isCompleted).toBe(true)
+    expect(CachedObject.withoutVersion(resource, 'x/p', encoded()).object.metadata.labels).toEqual({ by: 'default' })
+  })
+
+  it('says nothing when nothing is missing', () => {
+    expect(CachedObject.fromStored(resource, 'x/p', 4, encoded({ by: 'user' })).isCompleted).toBe(false)
   })
 })
 

@@ -1,4 +1,4 @@
-import { apiVersionOf, decodeProtobuf, schemaOf, type KubernetesObject } from '@k3s/api'
+import { apiVersionOf, clearNulls, decodeProtobuf, schemaOf, withNulls, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { deepFreeze } from '../deep-freeze.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import type { StoredResource } from './stored-resource.ts'
@@ -24,29 +24,39 @@ export class CachedObject {
   readonly bytes: Buffer
   /** The same for all that differ in nothing but the resourceVersion. */
   readonly content: object
+  /** What is stored lacks what was filled in when it was read. */
+  readonly isCompleted: boolean
   #parsed: WeakRef<KubernetesObject> | undefined
   /** Kept for longer than the parsed object: selectors ask again and again, and most of what they parse is not wanted. */
   #labels: Readonly<Record<string, string>> | undefined
 
-  constructor(resource: StoredResource, key: string, revision: number, bytes: Buffer, content: object = {}) {
+  constructor(
+    resource: StoredResource,
+    key: string,
+    revision: number,
+    bytes: Buffer,
+    { content = {}, isCompleted = false }: { readonly content?: object | undefined; readonly isCompleted?: boolean | undefined } = {},
+  ) {
     this.resource = resource
     this.key = key
     this.revision = revision
     this.bytes = bytes
     this.content = content
+    this.isCompleted = isCompleted
   }
 
   /** From the datastore's value. A value that another program encoded in its own way is encoded anew. */
   static fromStored(known: StoredResource, key: string, revision: number, value: Uint8Array): CachedObject {
     const resource = known.inVersion === undefined ? known : known.inVersion(storedVersion(value))
-    const stored = canonical(resource, value)
+    const canonicalValue = canonical(resource, value)
+    const stored = completed(resource, canonicalValue)
     const slot = Buffer.from(slotOf(revision), 'latin1')
     const headLength = resource.head.length
     const bytes = Buffer.allocUnsafe(stored.length + slot.length)
     stored.copy(bytes, 0, 0, headLength)
     slot.copy(bytes, headLength)
     stored.copy(bytes, headLength + slot.length, headLength)
-    return new CachedObject(resource, key, revision, bytes)
+    return new CachedObject(resource, key, revision, bytes, { isCompleted: stored !== canonicalValue })
   }
 
   /** An object as another version shows it: `value` in that version, at the same revision. */
@@ -59,7 +69,7 @@ export class CachedObject {
   /** A value that was never stored, in whatever version it is: it has no resourceVersion. */
   static withoutVersion(known: StoredResource, key: string, value: Buffer): CachedObject {
     const resource = known.inVersion === undefined ? known : known.inVersion(storedVersion(value))
-    return new CachedObject(resource, key, 0, value)
+    return new CachedObject(resource, key, 0, completed(resource, value))
   }
 
   /** The parsed object: shared, deeply frozen, with its resourceVersion. */
@@ -67,8 +77,7 @@ export class CachedObject {
     const known = this.#parsed?.deref()
     // What was taken over is frozen when somebody looks at it: most are never looked at.
     if (known !== undefined) return deepFreeze(known)
-    // The bytes were encoded from an object of this resource.
-    const object = deepFreeze(JSON.parse(this.bytes.toString('utf8')) as KubernetesObject)
+    const object = deepFreeze(this.parseCopy())
     this.#parsed = new WeakRef(object)
     return object
   }
@@ -91,7 +100,7 @@ export class CachedObject {
 
   /** A copy that its receiver may change. */
   parseCopy(): KubernetesObject {
-    return JSON.parse(this.bytes.toString('utf8')) as KubernetesObject // as above
+    return parse(this.resource, this.bytes)
   }
 
   /** What stands between commas in a list; the brace before it is the caller's. */
@@ -112,7 +121,7 @@ export class CachedObject {
     const headLength = this.resource.head.length
     const rest = this.bytes.subarray(headLength + slotOf(this.revision).length)
     const bytes = Buffer.concat([this.bytes.subarray(0, headLength), Buffer.from(slotOf(revision), 'latin1'), rest])
-    return new CachedObject(this.resource, this.key, revision, bytes, this.content)
+    return new CachedObject(this.resource, this.key, revision, bytes, { content: this.content, isCompleted: this.isCompleted })
   }
 }
 
@@ -136,8 +145,23 @@ export function encodeStored(resource: StoredResource, object: KubernetesObject)
     kind: resource.type.kind,
     metadata: { ...object.metadata, resourceVersion: undefined },
   }
+  const { schema } = resource
+  const written: object = schema === undefined ? object : withNulls(object as unknown as JsonObject, schema) // API objects are JSON objects
   // The first mention of a property gives its place, the last one its value.
-  return Buffer.from(JSON.stringify({ ...head, ...object, ...head }), 'utf8')
+  return Buffer.from(JSON.stringify({ ...head, ...written, ...head }), 'utf8')
+}
+
+function parse({ schema }: StoredResource, bytes: Buffer): KubernetesObject {
+  const object: unknown = JSON.parse(bytes.toString('utf8'))
+  if (schema !== undefined && bytes.includes(':null')) clearNulls(object as JsonObject, schema) // as above
+  return object as KubernetesObject // the bytes were encoded from an object of this resource
+}
+
+/** The value with what its kind is stored without; itself when it has that. */
+function completed(resource: StoredResource, value: Buffer): Buffer {
+  if (resource.complete === undefined) return value
+  const object = parse(resource, value)
+  return resource.complete(object) ? encodeStored(resource, object) : value
 }
 
 function canonical(resource: StoredResource, value: Uint8Array): Buffer {

@@ -1,4 +1,4 @@
-import { apiVersionOf, type ResourceType } from '@k3s/api'
+import { apiVersionOf, schemaOf, type KubernetesObject, type ResourceType, type TypeSchema } from '@k3s/api'
 
 /** One kind of object as the datastore keeps it: where, and in which version. */
 export interface StoredResource {
@@ -10,6 +10,10 @@ export interface StoredResource {
   readonly head: string
   /** Length of the part of `head` that list items go without: `"apiVersion":"v1","kind":"Pod",`. */
   readonly typeHeadLength: number
+  /** Of built-in resources: says where values hold null for nothing. Objects in memory have empty lists and maps there, and no times. */
+  readonly schema: TypeSchema | undefined
+  /** Fills in what new objects are stored without, and says whether anything was missing. */
+  readonly complete?: ((object: KubernetesObject) => boolean) | undefined
   /** Of custom resources, whose objects are stored in several versions: the same resource in another version. */
   readonly inVersion?: ((apiVersion: string) => StoredResource) | undefined
 }
@@ -26,15 +30,19 @@ const prefixes: Readonly<Record<string, string>> = {
 }
 
 /** Describes a resource that is stored. `isCustom` puts it under its group's name, as upstream does for custom resources. */
-export function storedResource(type: ResourceType, options: { readonly isCustom?: boolean | undefined } = {}): StoredResource {
+export function storedResource(
+  type: ResourceType,
+  options: { readonly isCustom?: boolean | undefined; readonly complete?: StoredResource['complete'] } = {},
+): StoredResource {
   if (options.isCustom === true) return customVersions(type)(apiVersionOf(type))
   const qualified = type.group === '' ? type.resource : `${type.resource}.${type.group}`
-  return describe(type, `/registry/${prefixes[qualified] ?? type.resource}/`)
+  const resource = describe(type, `/registry/${prefixes[qualified] ?? type.resource}/`)
+  return { ...resource, schema: schemaOf(apiVersionOf(type), type.kind), complete: options.complete }
 }
 
 function describe(type: ResourceType, prefix: string): StoredResource {
   const typeHead = `"apiVersion":${JSON.stringify(apiVersionOf(type))},"kind":${JSON.stringify(type.kind)},`
-  return { type, prefix, head: `{${typeHead}"metadata":{`, typeHeadLength: typeHead.length }
+  return { type, prefix, head: `{${typeHead}"metadata":{`, typeHeadLength: typeHead.length, schema: undefined }
 }
 
 /** All versions of a custom resource, each described once. */

@@ -5,6 +5,7 @@ import type { ApiRequest, ApiResponse, ApiTransport, ApiWatchEvent } from '../tr
 import { ConnectionPool, type TlsCredentials } from './connection-pool.ts'
 import type { WireRequest, WireResponse } from './connection.ts'
 import { readJsonLines } from './json-lines.ts'
+import { readNulls } from './read-nulls.ts'
 
 export interface RestTimeouts {
   /** Until a connection is open. */
@@ -94,7 +95,7 @@ class HttpTransport implements RestTransport {
       const response = await this.#send(request, signal)
       const text = await readText(response)
       if (response.status >= 400) throw errorOf(response, text)
-      return { status: response.status, body: isJson(response) ? JSON.parse(text) : text }
+      return { status: response.status, body: isJson(response) ? readNulls(JSON.parse(text)) : text }
     } catch (error) {
       throw this.#failureOf(error, request)
     } finally {
@@ -214,7 +215,10 @@ const eventTypes: readonly string[] = ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK
 function eventOf(line: unknown): ApiWatchEvent {
   if (typeof line === 'object' && line !== null && 'type' in line && 'object' in line) {
     if (line.type === 'ERROR' && isStatus(line.object)) throw statusErrorOf(line.object)
-    if (typeof line.type === 'string' && eventTypes.includes(line.type)) return line as ApiWatchEvent // its type was checked
+    if (typeof line.type === 'string' && eventTypes.includes(line.type)) {
+      readNulls(line.object)
+      return line as ApiWatchEvent // its type was checked
+    }
   }
   throw new SyntaxError('Line of a watch is no event')
 }

@@ -9,7 +9,7 @@ import { nonNegative } from '../../validation/fields.ts'
 import { formatLabelSelector } from '../shared/label-selector.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { scheduleProblem } from './schedule.ts'
-import { podNameWarnings } from '../workloads/name-warnings.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
 
 /** The controller adds eleven characters to make a job's name. */
 const maxNameLength = 52
@@ -67,6 +67,11 @@ function validate(job: CronJob): FieldError[] {
   return errors
 }
 
+const warnings = templateWarnings<CronJob>(({ spec }) => spec.jobTemplate.spec?.template, {
+  field: 'spec.jobTemplate.spec.template',
+  namesPods: true,
+})
+
 /** Rules for cron jobs. */
 export const cronJobStrategy: ResourceStrategy<CronJob> = {
   type: cronjobs,
@@ -76,8 +81,8 @@ export const cronJobStrategy: ResourceStrategy<CronJob> = {
     job.status = {}
   },
   validate,
-  warningsOnCreate: podNameWarnings,
-  update: { prepare: keepStatus },
+  warningsOnCreate: warnings.onCreate,
+  update: { prepare: keepStatus, warnings: warnings.onUpdate },
   status: statusUpdate(),
   columns: [
     nameColumn(),

@@ -8,6 +8,7 @@ import { immutable, nonNegative, notMoreThan100Percent, positiveIntOrPercent } f
 import { formatLabels, formatLabelSelector } from '../shared/label-selector.ts'
 import { keepSpec, keepStatus } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters, validateRunningTemplate, validateWorkloadSelector } from '../workloads/template.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
 
 const counters = [
   'currentNumberScheduled',
@@ -57,6 +58,8 @@ function validateStrategy(strategy: DaemonSetUpdateStrategy): FieldError[] {
 
 const templateGeneration = 'deprecated.daemonset.template.generation'
 
+const warnings = templateWarnings<DaemonSet>(({ spec }) => spec.template)
+
 /** Rules for daemon sets. */
 export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
   type: daemonsets,
@@ -70,6 +73,7 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
     set.metadata.annotations = { ...set.metadata.annotations, [templateGeneration]: '1' }
     set.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }
   },
+  warningsOnCreate: warnings.onCreate,
   validate: ({ spec }) => [
     ...validateWorkloadSelector(spec.selector, 'spec.selector', 'daemonset'),
     ...validateRunningTemplate(spec.template, spec.selector, { field: 'spec.template', owner: 'DaemonSet', rules: templateRules }),
@@ -85,6 +89,7 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
       set.metadata.annotations = { ...set.metadata.annotations, [templateGeneration]: String(isSame ? last : last + 1) }
     },
     validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector),
+    warnings: (set, previous) => (semanticEqual(set.spec.template, previous.spec.template) ? [] : warnings.onUpdate(set, previous)),
   },
   status: {
     prepare(set, previous) {

@@ -14,7 +14,7 @@ import {
   validateRunningTemplate,
   validateWorkloadSelector,
 } from '../workloads/template.ts'
-import { podNameWarnings } from '../workloads/name-warnings.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
 
 function defaults({ spec }: Deployment): void {
   spec.replicas ??= 1
@@ -95,6 +95,8 @@ function validateStatus({ status = {} }: Deployment, previous: Deployment): Fiel
   return errors
 }
 
+const warnings = templateWarnings<Deployment>(({ spec }) => spec.template, { namesPods: true })
+
 /** Rules for deployments. */
 export const deploymentStrategy: ResourceStrategy<Deployment> = {
   type: deployments,
@@ -106,10 +108,11 @@ export const deploymentStrategy: ResourceStrategy<Deployment> = {
     deployment.status = {}
   },
   validate: (deployment) => validate(deployment, templateRules),
-  warningsOnCreate: podNameWarnings,
+  warningsOnCreate: warnings.onCreate,
   update: {
     prepare: keepStatus,
     validate: (deployment, previous) => immutable('spec.selector', deployment.spec.selector, previous.spec.selector),
+    warnings: warnings.onUpdate,
   },
   status: {
     prepare(deployment, previous) {

@@ -8,8 +8,7 @@ import { dns1123Label } from '../../validation/names.ts'
 import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters } from '../workloads/template.ts'
 import { invalidUnshown, validateJobSpec, validateJobSpecUpdate } from './validation.ts'
-import { validateLabels } from '../../validation/object-meta.ts'
-import { podNameWarnings } from '../workloads/name-warnings.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
 
 const maxInt32 = 2147483647
 const uidLabel = 'batch.kubernetes.io/controller-uid'
@@ -21,13 +20,20 @@ export function defaultJobSpec(spec: JobSpec): void {
   defaultTemplate(spec.template)
 }
 
+/** A job without labels has those of its pods. */
+function completeLabels({ spec, metadata }: Job): boolean {
+  const labels = spec.template.metadata?.labels
+  if (labels === undefined || Object.keys(labels).length === 0 || Object.keys(metadata.labels ?? {}).length > 0) return false
+  metadata.labels = { ...labels }
+  return true
+}
+
 function defaults(job: Job): void {
-  const { spec, metadata } = job
+  const { spec } = job
   if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1
   spec.parallelism ??= 1
   spec.backoffLimit ??= spec.backoffLimitPerIndex === undefined ? 6 : maxInt32
-  const labels = spec.template.metadata?.labels
-  if (labels !== undefined && Object.keys(metadata.labels ?? {}).length === 0) metadata.labels = { ...labels }
+  completeLabels(job)
   spec.completionMode ??= 'NonIndexed'
   spec.suspend ??= false
   spec.podReplacementPolicy ??= spec.podFailurePolicy === undefined ? 'TerminatingOrFailed' : 'Failed'
@@ -128,24 +134,26 @@ function duration({ status }: Job, nowMs: number): string {
   return humanDuration((status.completionTime === undefined ? nowMs : Date.parse(status.completionTime)) - Date.parse(status.startTime))
 }
 
+const warnings = templateWarnings<Job>(({ spec }) => spec.template, { namesPods: true })
+
 /** Rules for jobs. */
 export const jobStrategy: ResourceStrategy<Job> = {
   type: jobs,
   hasGeneration: true,
   defaults,
+  // The labels of the pods are made when the defaults are filled in already.
+  completeStored: completeLabels,
   prepareForCreate(job) {
     if (job.spec.manualSelector !== true) generateSelector(job)
-    // As upstream's defaults do when they see the object again.
-    const { labels } = job.spec.template.metadata ?? {}
-    if (Object.keys(job.metadata.labels ?? {}).length === 0 && validateLabels(labels, '').length === 0) job.metadata.labels = { ...labels }
     job.status = {}
   },
   validate,
-  warningsOnCreate: podNameWarnings,
+  warningsOnCreate: warnings.onCreate,
   update: {
     prepare: keepStatus,
     // Upstream judges the object, and then the object as part of the change.
     validate: (job, previous) => [...validateSpec(job), ...validateJobSpecUpdate(job.spec, previous.spec, isTemplateMutable(previous))],
+    warnings: warnings.onUpdate,
   },
   status: statusUpdate(validateStatus),
   selectableFields: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) },

@@ -101,14 +101,29 @@ function validateStatus(node: Node): FieldError[] {
   ]
 }
 
+function nodeWarnings({ spec }: Node): readonly string[] {
+  return [
+    ...(spec.configSource === undefined ? [] : ['spec.configSource: the feature is removed']),
+    ...(spec.externalID ? ['spec.externalID: this field is deprecated, and is unused by Kubernetes'] : []),
+  ]
+}
+
 /** Rules for nodes. A kubelet may register with a status. */
 export const nodeStrategy: ResourceStrategy<Node> = {
   type: nodes,
   hasGeneration: false,
   defaults,
+  prepareForCreate({ spec, status }) {
+    // What is configured by kubelets' own files only, by now.
+    delete spec.configSource
+    delete status?.config
+  },
   validate,
+  warningsOnCreate: nodeWarnings,
   update: {
+    warnings: nodeWarnings,
     prepare(node, previous) {
+      if (previous.spec.configSource === undefined) delete node.spec.configSource
       node.status = structuredClone(previous.status)
     },
     validate: validateUpdate,

@@ -15,8 +15,24 @@ import { defaultClaim } from './defaults.ts'
 const legacyClass = 'volume.beta.kubernetes.io/storage-class'
 const storageField = 'spec.resources.requests.storage'
 
-/** `dataSource` and `dataSourceRef` say the same; clients may know only one of them. */
-function normalizeSources({ spec }: PersistentVolumeClaim): void {
+const claimKind = 'PersistentVolumeClaim'
+const snapshotGroup = 'snapshot.storage.k8s.io'
+
+/** What `dataSource` could say before there was `dataSourceRef`. */
+function isOldSource({ dataSource }: PersistentVolumeClaimSpec): boolean {
+  const { kind, apiGroup = '' } = dataSource ?? {}
+  return (kind === claimKind && apiGroup === '') || (kind === 'VolumeSnapshot' && apiGroup === snapshotGroup)
+}
+
+/**
+ * `dataSource` and `dataSourceRef` say the same; clients may know only one of them. What a new claim cannot be made from is dropped, as upstream does, whose
+ * old versions knew nothing of it.
+ */
+function settleSources({ spec }: PersistentVolumeClaim, previous?: PersistentVolumeClaimSpec): void {
+  // Sources in other namespaces are an alpha feature.
+  if (spec.dataSourceRef?.namespace && previous?.dataSourceRef === undefined) delete spec.dataSourceRef
+  const hadSource = previous?.dataSource !== undefined || previous?.dataSourceRef !== undefined
+  if (!hadSource && spec.dataSourceRef === undefined && !isOldSource(spec)) delete spec.dataSource
   if (spec.dataSource !== undefined && spec.dataSourceRef === undefined) spec.dataSourceRef = { ...spec.dataSource }
   else if (spec.dataSource === undefined && spec.dataSourceRef !== undefined && !spec.dataSourceRef.namespace) {
     const { apiGroup, kind, name } = spec.dataSourceRef
@@ -66,15 +82,24 @@ function validateUpdate(claim: PersistentVolumeClaim, previous: PersistentVolume
 export const persistentVolumeClaimStrategy: ResourceStrategy<PersistentVolumeClaim> = {
   type: persistentvolumeclaims,
   hasGeneration: false,
-  defaults(claim) {
-    defaultClaim(claim)
-    normalizeSources(claim)
-  },
+  defaults: defaultClaim,
   prepareForCreate(claim) {
-    claim.status = { phase: 'Pending' }
+    claim.status = {}
+    settleSources(claim)
+  },
+  completeStored({ status }) {
+    if (status === undefined || status.phase) return false
+    status.phase = 'Pending'
+    return true
   },
   validate: ({ spec }) => validateClaimSpec(spec, 'spec'),
-  update: { prepare: keepStatus, validate: validateUpdate },
+  update: {
+    prepare(claim, previous) {
+      keepStatus(claim, previous)
+      settleSources(claim, previous.spec)
+    },
+    validate: validateUpdate,
+  },
   status: statusUpdate(),
   columns: [
     nameColumn(),

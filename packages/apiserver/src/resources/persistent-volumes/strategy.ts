@@ -52,28 +52,62 @@ function defaults(volume: PersistentVolume): void {
 }
 
 function validateSource(spec: PersistentVolumeSpec): FieldError[] {
-  const present = sources.filter((name) => spec[name] !== undefined)
-  const [first, ...others] = present
-  if (first === undefined) return [required('spec', 'must specify a volume type')]
   const errors: FieldError[] = []
+  let count = 0
+  for (const name of sources) {
+    if (spec[name] === undefined) continue
+    // As upstream, whose rules forget flex volumes when they count.
+    if (count === 0 || name === 'flexVolume') append(errors, problemsOf(name, spec))
+    else errors.push(forbiddenField(`spec.${name === 'cephfs' ? 'cephFS' : name}`, 'may not specify more than 1 volume type'))
+    count++
+  }
+  return count === 0 ? [required('spec', 'must specify a volume type')] : errors
+}
+
+/** What sources that have no other rules must say. */
+const requiredFields: Readonly<Partial<Record<(typeof sources)[number], readonly string[]>>> = {
+  gcePersistentDisk: ['pdName'],
+  awsElasticBlockStore: ['volumeID'],
+  glusterfs: ['endpoints', 'path'],
+  rbd: ['monitors', 'image'],
+  cephfs: ['monitors'],
+  iscsi: ['targetPortal', 'iqn'],
+  cinder: ['volumeID'],
+  flexVolume: ['driver'],
+  azureFile: ['secretName', 'shareName'],
+  vsphereVolume: ['volumePath'],
+  photonPersistentDisk: ['pdID'],
+  portworxVolume: ['volumeID'],
+  azureDisk: ['diskName', 'diskURI'],
+  scaleIO: ['gateway', 'system', 'volumeName'],
+  storageos: ['volumeName'],
+}
+
+function problemsOf(name: (typeof sources)[number], spec: PersistentVolumeSpec): FieldError[] {
   const { hostPath, nfs, local, csi } = spec
-  if (first === 'hostPath' && hostPath !== undefined) {
+  const errors: FieldError[] = []
+  if (name === 'hostPath' && hostPath !== undefined) {
     append(errors, requiredString('spec.hostPath.path', hostPath.path))
     if (hostPath.path) append(errors, validateNoBacksteps(hostPath.path, 'spec.hostPath.path'))
   }
-  if (first === 'nfs' && nfs !== undefined) {
+  if (name === 'nfs' && nfs !== undefined) {
     append(errors, requiredString('spec.nfs.server', nfs.server), requiredString('spec.nfs.path', nfs.path))
     if (!nfs.path.startsWith('/')) errors.push(invalidValue('spec.nfs.path', nfs.path, 'must be an absolute path'))
   }
-  if (first === 'local' && local !== undefined) {
+  if (name === 'local' && local !== undefined) {
     append(errors, requiredString('spec.local.path', local.path))
     if (local.path) append(errors, validateNoBacksteps(local.path, 'spec.local.path'))
     if (spec.nodeAffinity?.required === undefined) errors.push(required('spec.nodeAffinity', 'Local volume requires node affinity'))
   }
-  if (first === 'csi' && csi !== undefined) {
+  if (name === 'csi' && csi !== undefined) {
     append(errors, validateDriverName(csi.driver, 'spec.csi.driver'), requiredString('spec.csi.volumeHandle', csi.volumeHandle))
   }
-  return [...errors, ...others.map((name) => forbiddenField(`spec.${name}`, 'may not specify more than 1 volume type'))]
+  const source: Readonly<Record<string, unknown>> = { ...spec[name] }
+  for (const field of requiredFields[name] ?? []) {
+    const value = source[field]
+    if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) errors.push(required(`spec.${name}.${field}`))
+  }
+  return errors
 }
 
 function validate({ spec }: PersistentVolume): FieldError[] {
@@ -111,8 +145,10 @@ function validate({ spec }: PersistentVolume): FieldError[] {
 
 const sourceOf = (spec: PersistentVolumeSpec): unknown => Object.fromEntries(sources.map((name) => [name, spec[name]]))
 
-function validateUpdate({ spec }: PersistentVolume, { spec: old }: PersistentVolume): FieldError[] {
-  const errors: FieldError[] = []
+/** As upstream, whose rules of an update judge the whole volume again. */
+function validateUpdate(volume: PersistentVolume, { spec: old }: PersistentVolume): FieldError[] {
+  const { spec } = volume
+  const errors = validate(volume)
   // A secret for growing may be added once.
   const isAdded = old.csi !== undefined && old.csi.controllerExpandSecretRef === undefined && spec.csi !== undefined
   const now = isAdded

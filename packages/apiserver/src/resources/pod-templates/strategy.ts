@@ -5,12 +5,17 @@ import { validatePodTemplate } from '../pods/validation.ts'
 import { column, nameColumn } from '../shared/columns.ts'
 import { formatLabels } from '../shared/label-selector.ts'
 import { defaultTemplate } from '../workloads/template.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
+
+const warnings = templateWarnings<PodTemplate>(({ template }) => template, { field: 'template' })
 
 /** Rules for pod templates that stand by themselves. */
 export const podTemplateStrategy: ResourceStrategy<PodTemplate> = {
   type: podtemplates,
   hasGeneration: true,
   defaults: ({ template }) => defaultTemplate(template),
+  warningsOnCreate: warnings.onCreate,
+  update: { warnings: warnings.onUpdate },
   validate: ({ template }) => validatePodTemplate(template ?? {}, 'template', templateRules),
   columns: [
     nameColumn(),

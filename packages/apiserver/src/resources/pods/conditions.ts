@@ -7,7 +7,9 @@ export function setPodCondition(pod: Pod, condition: PodCondition, now: string):
   const index = conditions.findIndex(({ type }) => type === condition.type)
   const old = conditions[index]
   const isSame = old?.status === condition.status
-  const next: PodCondition = { ...condition, lastTransitionTime: isSame ? old.lastTransitionTime : now }
+  // Who does not know what generations are does not forget them.
+  const observed = old?.observedGeneration === undefined ? {} : { observedGeneration: old.observedGeneration }
+  const next: PodCondition = { ...observed, ...condition, lastTransitionTime: isSame ? old.lastTransitionTime : now }
   if (old === undefined) conditions.push(next)
   else conditions[index] = next
 }

@@ -116,9 +116,17 @@ export function defaultPodSpec(spec: PodSpec): void {
   spec.schedulerName ||= 'default-scheduler'
 }
 
+/** `podIP` is the first of `podIPs`; old kubelets know only one of them. */
+function settleAddresses(status: NonNullable<Pod['status']>): void {
+  const { podIP, podIPs = [] } = status
+  if (podIP && podIPs[0]?.ip !== podIP) status.podIPs = [{ ip: podIP }]
+  else if (podIPs[0]?.ip) status.podIP = podIPs[0].ip
+}
+
 /** Defaults of a pod: those of its spec, and what upstream fills in pods but not in templates. */
 export function defaultPod(pod: Pod): void {
-  const { spec } = pod
+  const { spec, status } = pod
+  if (status !== undefined) settleAddresses(status)
   defaultPodSpec(spec)
   for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
     const limits = container.resources?.limits

@@ -124,7 +124,7 @@ async function markAndDelete(
           )
         }
         const condition = { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting' }
-        setPodCondition(pod, { ...condition, observedGeneration: pod.metadata.generation }, request.scope.now)
+        setPodCondition(pod, condition, request.scope.now)
       },
       { signal: request.signal },
     )

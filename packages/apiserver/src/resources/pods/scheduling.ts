@@ -12,7 +12,7 @@ import type { LabelSelector } from '@k3s/api/types/meta/v1'
 import { append } from '@k3s/lifecycle'
 import { duplicate, forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import type { FieldError } from '../../registry/strategy.ts'
-import { invalids, optionalOneOf, positive } from '../../validation/fields.ts'
+import { invalids, optionalOneOf } from '../../validation/fields.ts'
 import { validateLabelSelector, validateRequirement } from '../shared/label-selector.ts'
 import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from '../../validation/names.ts'
 
@@ -123,11 +123,14 @@ export function validateAffinity(affinity: Affinity | undefined, field: string):
   return errors
 }
 
+const aboveZero = (field: string, value: number): FieldError[] =>
+  value > 0 ? [] : [invalidValue(field, value, 'must be greater than zero')]
+
 /** Problems of constraints on the spread of pods. */
 export function validateSpreadConstraints(constraints: readonly TopologySpreadConstraint[] | undefined, field: string): FieldError[] {
   return (constraints ?? []).flatMap((constraint, index) => {
     const at = `${field}[${index}]`
-    const errors = positive(`${at}.maxSkew`, constraint.maxSkew)
+    const errors = aboveZero(`${at}.maxSkew`, constraint.maxSkew)
     if (!constraint.topologyKey) errors.push(required(`${at}.topologyKey`, 'can not be empty'))
     const actions = ['DoNotSchedule', 'ScheduleAnyway']
     if (!actions.includes(constraint.whenUnsatisfiable))
@@ -140,7 +143,7 @@ export function validateSpreadConstraints(constraints: readonly TopologySpreadCo
       errors.push(duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${whenUnsatisfiable}}`))
     }
     if (minDomains !== undefined) {
-      append(errors, positive(`${at}.minDomains`, minDomains))
+      append(errors, aboveZero(`${at}.minDomains`, minDomains))
       if (whenUnsatisfiable !== 'DoNotSchedule') {
         errors.push(
           invalidValue(

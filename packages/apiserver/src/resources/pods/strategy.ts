@@ -1,9 +1,8 @@
-import { type Pod, type PodCondition, pods } from '@k3s/api/types/core/v1'
+import { type Container, type Pod, type PodCondition, type PodSpec, pods } from '@k3s/api/types/core/v1'
 import type { RequestScope, ResourceStrategy } from '../../registry/strategy.ts'
-import { isNew, keepStatus } from '../shared/status-rules.ts'
+import { isNew, keepAllButSpec, keepStatus } from '../shared/status-rules.ts'
 import { dns1123Label } from '../../validation/names.ts'
 import { computeQosClass } from '../shared/resource-list.ts'
-import { viewSubresource } from '../shared/view.ts'
 import { podBinding } from './binding.ts'
 import { podColumns } from './columns.ts'
 import { defaultPod } from './defaults.ts'
@@ -12,8 +11,27 @@ import type { PodRules } from './rules.ts'
 import { applyMatchLabelKeys } from './scheduling.ts'
 import { validateEphemeralUpdate, validatePodStatus, validatePodUpdate, validateResize } from './update-validation.ts'
 import { validatePod, validatePodCreate } from './validation.ts'
+import { podWarnings } from './warnings.ts'
+
+/** Fields of alpha features stay only where they are. */
+function dropAlphaFields({ spec }: Pod, previous?: Pod): void {
+  if (previous?.spec.schedulingGroup === undefined) delete spec.schedulingGroup
+  const containers = ({ initContainers = [], containers: main, ephemeralContainers = [] }: PodSpec): readonly Container[] => [
+    ...initContainers,
+    ...main,
+    ...ephemeralContainers,
+  ]
+  if (previous !== undefined && containers(previous.spec).some(({ lifecycle }) => lifecycle?.stopSignal !== undefined)) return
+  for (const container of containers(spec)) {
+    if (container.lifecycle?.stopSignal === undefined) continue
+    const { stopSignal: _, ...lifecycle } = container.lifecycle
+    if (Object.keys(lifecycle).length === 0) delete container.lifecycle
+    else container.lifecycle = lifecycle
+  }
+}
 
 function prepareForCreate(pod: Pod, scope: RequestScope): void {
+  dropAlphaFields(pod)
   pod.status = { phase: 'Pending', qosClass: computeQosClass(pod) }
   if ((pod.spec.schedulingGates ?? []).length > 0) {
     pod.status.conditions = [
@@ -29,13 +47,10 @@ function prepareForCreate(pod: Pod, scope: RequestScope): void {
   applyMatchLabelKeys(pod.spec, pod.metadata.labels)
 }
 
-function warningsOnCreate({ metadata }: Pod): readonly string[] {
+function warningsOnCreate({ metadata, spec }: Pod): readonly string[] {
   const problems = dns1123Label(metadata.name)
-  return problems.length === 0
-    ? []
-    : [
-        `metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [${problems.join(' ')}]`,
-      ]
+  const surprise = `metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [${problems.join(' ')}]`
+  return [...(problems.length === 0 ? [] : [surprise]), ...podWarnings(spec, metadata)]
 }
 
 /** Kubelets that know nothing of observed generations do not wipe them. */
@@ -68,13 +83,29 @@ export function podStrategy(rules: PodRules): ResourceStrategy<Pod> {
     prepareForCreate,
     warningsOnCreate,
     validate: (pod) => [...validatePod(pod, rules), ...(isNew(pod) ? validatePodCreate(pod) : [])],
-    update: { prepare: keepStatus, validate: validatePodUpdate },
+    update: {
+      prepare(pod, previous) {
+        keepStatus(pod, previous)
+        dropAlphaFields(pod, previous)
+      },
+      validate: validatePodUpdate,
+    },
     status: { prepare: prepareStatus, validate: validatePodStatus },
     gracefulDeletion(pod, requestedSeconds) {
       const isDone = pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
       if (!pod.spec.nodeName || isDone) return { gracePeriodSeconds: 0 }
       const seconds = requestedSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 0
       return { gracePeriodSeconds: seconds < 0 ? 1 : seconds }
+    },
+    views: {
+      ephemeralcontainers: {
+        prepare: prepareEphemeral,
+        validate: (pod, previous) => [...validatePod(pod, rules), ...validateEphemeralUpdate(pod, previous)],
+      },
+      resize: {
+        prepare: prepareResize,
+        validate: (pod, previous) => [...validatePod(pod, rules), ...validateResize(pod, previous)],
+      },
     },
     selectableFields: {
       'spec.nodeName': (pod) => pod.spec.nodeName ?? '',
@@ -91,38 +122,32 @@ export function podStrategy(rules: PodRules): ResourceStrategy<Pod> {
     subresources: {
       binding: podBinding,
       eviction: podEviction,
-      ephemeralcontainers: viewSubresource<Pod>({
-        type: pods,
-        verbs: ['get', 'patch', 'update'],
-        defaults: defaultPod,
-        apply(pod, given) {
-          pod.spec.ephemeralContainers = structuredClone(given.spec.ephemeralContainers)
-        },
-        validate: (pod, previous) => [...validatePod(pod, rules), ...validateEphemeralUpdate(pod, previous)],
-      }),
-      resize: viewSubresource<Pod>({
-        type: pods,
-        verbs: ['get', 'patch', 'update'],
-        defaults: defaultPod,
-        apply: applyResize,
-        validate: (pod, previous) => [...validatePod(pod, rules), ...validateResize(pod, previous)],
-      }),
     },
   }
 }
 
-/** Takes resources and resize policies of the containers by position; a list of another length or order is left for validation to refuse. */
-function applyResize(pod: Pod, given: Pod): void {
-  for (const kind of ['containers', 'initContainers'] as const) {
-    const [now, wanted] = [pod.spec[kind] ?? [], given.spec[kind] ?? []]
-    if (now.length !== wanted.length || now.some(({ name }, index) => name !== wanted[index]?.name)) {
-      pod.spec[kind] = structuredClone(wanted)
-      continue
-    }
-    for (const [index, container] of now.entries()) {
-      container.resources = structuredClone(wanted[index]?.resources)
-      container.resizePolicy = structuredClone(wanted[index]?.resizePolicy)
-    }
-  }
-  pod.spec.resources = structuredClone(given.spec.resources)
+/** Only ephemeral containers change. */
+function prepareEphemeral(pod: Pod, previous: Pod): void {
+  const { ephemeralContainers } = pod.spec
+  keepAllButSpec(pod, previous)
+  pod.spec = { ...structuredClone(previous.spec), ephemeralContainers }
+}
+
+/** Only resources and resize policies change, container by container; a list of another length is left for validation to refuse. */
+function prepareResize(pod: Pod, previous: Pod): void {
+  const { containers, initContainers, resources } = pod.spec
+  const old = structuredClone(previous.spec)
+  if (containers.length !== old.containers.length || initContainers?.length !== old.initContainers?.length) return
+  keepAllButSpec(pod, previous)
+  pod.spec = { ...old, resources, containers: resized(containers, old.containers) }
+  if (initContainers !== undefined) pod.spec.initContainers = resized(initContainers, old.initContainers ?? [])
+}
+
+/** Other names, or another order, are left for validation, too. */
+function resized(wanted: Container[], old: readonly Container[]): Container[] {
+  if (wanted.some(({ name }, index) => name !== old[index]?.name)) return wanted
+  return old.map((container, index) => {
+    const { resources, resizePolicy } = wanted[index] ?? container
+    return { ...container, resources, resizePolicy }
+  })
 }

@@ -28,6 +28,7 @@ import { validateAppArmor, validateSeccomp } from './profiles.ts'
 import type { PodRules } from './rules.ts'
 import { validateAffinity, validateSpreadConstraints, validateTolerations } from './scheduling.ts'
 import { validateVolumes } from './volumes.ts'
+import { validateOsFields } from './windows.ts'
 
 const maxInt32 = 2147483647
 const mirrorAnnotation = 'kubernetes.io/config.mirror'
@@ -271,9 +272,7 @@ function validateNames(spec: PodSpec, field: string): FieldError[] {
   if (spec.os !== undefined) {
     if (!spec.os.name) errors.push(required(`${field}.os.name`))
     else if (!['linux', 'windows'].includes(spec.os.name)) errors.push(notSupported(`${field}.os`, spec.os.name, ['linux', 'windows']))
-    else if (spec.os.name === 'linux' && spec.securityContext?.windowsOptions !== undefined) {
-      errors.push(forbiddenField(`${field}.securityContext.windowsOptions`, 'windows options cannot be set for a linux pod'))
-    }
+    else append(errors, validateOsFields(spec, field))
   }
   return errors
 }

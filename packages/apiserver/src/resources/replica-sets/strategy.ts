@@ -12,7 +12,7 @@ import {
   validateRunningTemplate,
   validateWorkloadSelector,
 } from '../workloads/template.ts'
-import { podNameWarnings } from '../workloads/name-warnings.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
 
 function validate({ spec }: ReplicaSet): FieldError[] {
   return [
@@ -28,6 +28,8 @@ function validate({ spec }: ReplicaSet): FieldError[] {
   ]
 }
 
+const warnings = templateWarnings<ReplicaSet>(({ spec }) => spec.template, { namesPods: true })
+
 /** Rules for replica sets. */
 export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
   type: replicasets,
@@ -40,8 +42,12 @@ export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
     set.status = { replicas: 0 }
   },
   validate,
-  warningsOnCreate: podNameWarnings,
-  update: { prepare: keepStatus, validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector) },
+  warningsOnCreate: warnings.onCreate,
+  update: {
+    prepare: keepStatus,
+    validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector),
+    warnings: warnings.onUpdate,
+  },
   status: statusUpdate(({ status }) => [
     ...validateCounters(status, [
       'replicas',

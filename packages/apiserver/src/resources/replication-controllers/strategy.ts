@@ -7,7 +7,7 @@ import { nonNegative } from '../../validation/fields.ts'
 import { formatLabels } from '../shared/label-selector.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 import { defaultTemplate, validateCounters, validateParts, validateRunningTemplate } from '../workloads/template.ts'
-import { podNameWarnings } from '../workloads/name-warnings.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
 
 const isEmpty = (labels: Readonly<Record<string, string>> | undefined): boolean => Object.keys(labels ?? {}).length === 0
 
@@ -30,10 +30,12 @@ function validate({ spec }: ReplicationController): FieldError[] {
     ...validateRunningTemplate(
       spec.template,
       { matchLabels: spec.selector },
-      { field: 'spec.template', owner: 'ReplicationController', rules: templateRules },
+      { field: 'spec.template', owner: 'ReplicationController', rules: templateRules, isPlain: true },
     ),
   ]
 }
+
+const warnings = templateWarnings<ReplicationController>(({ spec }) => spec.template, { namesPods: true })
 
 /** Rules for replication controllers. */
 export const replicationControllerStrategy: ResourceStrategy<ReplicationController> = {
@@ -44,8 +46,8 @@ export const replicationControllerStrategy: ResourceStrategy<ReplicationControll
     controller.status = { replicas: 0 }
   },
   validate,
-  warningsOnCreate: podNameWarnings,
-  update: { prepare: keepStatus },
+  warningsOnCreate: warnings.onCreate,
+  update: { prepare: keepStatus, warnings: warnings.onUpdate },
   status: statusUpdate(({ status }) => [
     ...validateCounters(status, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration']),
     ...validateParts(status ?? { replicas: 0 }, { fullyLabeledReplicas: status?.fullyLabeledReplicas }),

@@ -81,7 +81,7 @@ export class ServiceAllocators {
     try {
       initializeIpFamilies(service, previous, this.families)
       this.#allocateIps(service, previous, holdings, taken.ips)
-      this.#allocatePorts(service, previous, holdings, taken.ports)
+      this.#allocatePorts(service, previous, holdings, { taken: taken.ports, isDryRun: scope.dryRun })
     } catch (error) {
       release()
       throw error
@@ -126,7 +126,12 @@ export class ServiceAllocators {
     spec.clusterIP = ips[0]
   }
 
-  #allocatePorts(service: Service, previous: Service | undefined, holdings: Holdings, taken: number[]): void {
+  #allocatePorts(
+    service: Service,
+    previous: Service | undefined,
+    holdings: Holdings,
+    { taken, isDryRun }: { readonly taken: number[]; readonly isDryRun: boolean },
+  ): void {
     const { spec } = service
     const own = new Set(previous === undefined ? [] : portsOf(previous))
     const isTaken = (port: number): boolean => holdings.ports.has(port) || this.#reservedPorts.has(port)
@@ -138,7 +143,8 @@ export class ServiceAllocators {
       return port
     }
     const demand = (port: number, field: string): void => {
-      if (own.has(port) || mine.has(port)) return
+      // As upstream, where a dry run may have any port that is free, even outside of the range.
+      if (own.has(port) || mine.has(port) || (isDryRun && !isTaken(port))) return
       try {
         this.#ports.check(port, isTaken)
       } catch (error) {

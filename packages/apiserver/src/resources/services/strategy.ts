@@ -6,6 +6,7 @@ import type { ServiceAllocators } from './allocators.ts'
 import { serviceColumns } from './columns.ts'
 import { defaultService } from './defaults.ts'
 import { normalizeClusterIps, prepareServiceUpdate } from './update.ts'
+import { serviceWarnings } from './warnings.ts'
 import { validateServiceCreate, validateServiceStatus, validateServiceUpdate } from './validation.ts'
 
 /** Rules for services. */
@@ -20,8 +21,9 @@ export function serviceStrategy(allocators: ServiceAllocators): ResourceStrategy
       service.status = { loadBalancer: {} }
       normalizeClusterIps(service, undefined)
     },
+    warningsOnCreate: serviceWarnings,
     validate: (service) => (isNew(service) ? validateServiceCreate(service) : []),
-    update: { prepare: prepareServiceUpdate, validate: validateServiceUpdate },
+    update: { prepare: prepareServiceUpdate, validate: validateServiceUpdate, warnings: serviceWarnings },
     status: statusUpdate(validateServiceStatus),
     allocate(service, previous, scope) {
       const { release } = allocators.allocate(service, previous, scope)

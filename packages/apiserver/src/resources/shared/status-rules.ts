@@ -15,6 +15,25 @@ export function keepSpec<T extends WithSpec>(object: T, previous: T): void {
   if (previous.spec !== undefined) object.spec = structuredClone(previous.spec)
 }
 
+/** A view changes neither the status nor what users may say in the metadata. */
+export function keepAllButSpec<T extends WithStatus>(object: T, previous: T): void {
+  keepStatus(object, previous)
+  for (const field of heldByViews) {
+    if (previous.metadata[field] === undefined) delete object.metadata[field]
+    else Object.assign(object.metadata, { [field]: structuredClone(previous.metadata[field]) })
+  }
+}
+
+const heldByViews = [
+  'generateName',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'labels',
+  'annotations',
+  'finalizers',
+  'ownerReferences',
+] as const
+
 /** Status updates: the spec stays; `validate` judges the new status. */
 export function statusUpdate<T extends WithSpec>(
   validate?: (object: T, previous: T, scope: RequestScope) => readonly FieldError[],

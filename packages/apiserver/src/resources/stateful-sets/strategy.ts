@@ -18,6 +18,7 @@ import {
   validateRunningTemplate,
   validateWorkloadSelector,
 } from '../workloads/template.ts'
+import { templateWarnings } from '../workloads/template-warnings.ts'
 
 const retentions = ['Retain', 'Delete']
 const mutable =
@@ -108,6 +109,7 @@ function validate(set: StatefulSet): FieldError[] {
       owner: 'StatefulSet',
       unreadable: '',
       rules: templateRules,
+      judgesMetadataAgain: true,
     }),
   )
   return errors
@@ -131,6 +133,14 @@ function validateUpdate(set: StatefulSet, previous: StatefulSet): FieldError[] {
     : [forbiddenField('spec', `updates to statefulset spec for fields other than ${mutable} are forbidden`)]
 }
 
+function historyWarnings({ spec }: StatefulSet): readonly string[] {
+  return (spec.revisionHistoryLimit ?? 0) < 0
+    ? ['spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended']
+    : []
+}
+
+const warnings = templateWarnings<StatefulSet>(({ spec }) => spec.template)
+
 /** Rules for stateful sets. */
 export const statefulSetStrategy: ResourceStrategy<StatefulSet> = {
   type: statefulsets,
@@ -141,7 +151,12 @@ export const statefulSetStrategy: ResourceStrategy<StatefulSet> = {
     set.status = { replicas: 0, availableReplicas: 0 }
   },
   validate,
-  update: { prepare: keepStatus, validate: validateUpdate },
+  warningsOnCreate: (set) => [...warnings.onCreate(set), ...historyWarnings(set)],
+  update: {
+    prepare: keepStatus,
+    validate: validateUpdate,
+    warnings: (set, previous) => [...warnings.onUpdate(set, previous), ...historyWarnings(set)],
+  },
   status: statusUpdate(({ status }, previous) => [
     ...validateCounters(status, [
       'replicas',

@@ -5,6 +5,7 @@ import {
   csinodes,
   type CSIStorageCapacity,
   csistoragecapacities,
+  type CSIDriverSpec,
   type StorageClass,
   storageclasses,
   type VolumeAttachment,
@@ -23,9 +24,39 @@ import { validateLabelSelector } from '../shared/label-selector.ts'
 import { dns1123Subdomain, qualifiedName } from '../../validation/names.ts'
 import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
 
-const driverName = (name: string): readonly string[] =>
-  validateDriverName(name, '').map(({ message }) => (message ?? '').replace(/^Invalid value: "[^"]*": /, ''))
 const defaultMarks = ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class']
+
+/** Each term means other places. As upstream, for which a term without expressions repeats one for each term that there is. */
+function validateTopologies(terms: StorageClass['allowedTopologies'] = []): FieldError[] {
+  const seen: (ReadonlyMap<string, ReadonlySet<string>> | undefined)[] = terms.map(() => undefined)
+  return terms.flatMap(({ matchLabelExpressions = [] }, index) => {
+    const at = `allowedTopologies[${index}].matchLabelExpressions`
+    const places = new Map<string, ReadonlySet<string>>()
+    const errors = matchLabelExpressions.flatMap(({ key, values }, position) => {
+      const field = `${at}[${position}]`
+      const found = values.length === 0 ? [required(`${field}.values`)] : []
+      append(
+        found,
+        values.flatMap((value, place) => (values.indexOf(value) < place ? [duplicate(`${field}.values[${place}]`, value)] : [])),
+        invalids(`${field}.key`, key, qualifiedName(key)),
+        places.has(key) ? [duplicate(`${field}.key`, key)] : [],
+      )
+      places.set(key, new Set(values))
+      return found
+    })
+    for (const other of seen) if (isSamePlace(places, other)) errors.push(duplicate(at, ''))
+    seen.push(places)
+    return errors
+  })
+}
+
+function isSamePlace(
+  places: ReadonlyMap<string, ReadonlySet<string>>,
+  other: ReadonlyMap<string, ReadonlySet<string>> | undefined,
+): boolean {
+  if (places.size !== (other?.size ?? 0)) return false
+  return [...places].every(([key, values]) => other?.get(key)?.symmetricDifference(values).size === 0)
+}
 
 /** Rules for storage classes: nothing that decides on volumes changes. */
 export const storageClassStrategy: ResourceStrategy<StorageClass> = {
@@ -35,12 +66,13 @@ export const storageClassStrategy: ResourceStrategy<StorageClass> = {
     storage.reclaimPolicy ??= 'Delete'
     storage.volumeBindingMode ??= 'Immediate'
   },
-  validate: ({ provisioner, reclaimPolicy, volumeBindingMode }) => [
+  validate: ({ provisioner, reclaimPolicy, volumeBindingMode, allowedTopologies }) => [
     ...(provisioner
       ? invalids('provisioner', provisioner.toLowerCase(), qualifiedName(provisioner.toLowerCase()))
       : [required('provisioner')]),
     ...optionalOneOf('reclaimPolicy', reclaimPolicy, ['Delete', 'Retain']),
     ...oneOf('volumeBindingMode', volumeBindingMode, ['Immediate', 'WaitForFirstConsumer']),
+    ...validateTopologies(allowedTopologies),
   ],
   update: {
     validate: (storage, previous) =>
@@ -84,13 +116,42 @@ export const volumeAttributesClassStrategy: ResourceStrategy<VolumeAttributesCla
   columns: [nameColumn(), column('DriverName', (attributes) => attributes.driverName), ageColumn()],
 }
 
+const minTokenSeconds = 600
+const maxTokenSeconds = 2 ** 32
+
+function validateTokenRequests({ tokenRequests = [], serviceAccountTokenInSecrets }: CSIDriverSpec): FieldError[] {
+  const audiences = tokenRequests.map(({ audience }) => audience)
+  const errors = tokenRequests.flatMap(({ audience, expirationSeconds }, index) => {
+    const at = `spec.tokenRequests[${index}]`
+    const field = `${at}.expirationSeconds`
+    if (audiences.indexOf(audience) < index) return [duplicate(`${at}.audience`, audience)]
+    if (expirationSeconds === undefined) return []
+    if (expirationSeconds < minTokenSeconds)
+      return [invalidValue(field, expirationSeconds, 'may not specify a duration less than 10 minutes')]
+    return expirationSeconds > maxTokenSeconds
+      ? [invalidValue(field, expirationSeconds, 'may not specify a duration larger than 2^32 seconds')]
+      : []
+  })
+  if (serviceAccountTokenInSecrets === undefined || tokenRequests.length > 0) return errors
+  const why = 'serviceAccountTokenInSecrets is set but no tokenRequests are specified'
+  return [...errors, invalidValue('spec.serviceAccountTokenInSecrets', serviceAccountTokenInSecrets, why)]
+}
+
+/** Tokens among a volume's attributes end up in logs. */
+function tokenWarnings({ tokenRequests = [], serviceAccountTokenInSecrets }: CSIDriverSpec): readonly string[] {
+  return tokenRequests.length > 0 && serviceAccountTokenInSecrets === undefined
+    ? [
+        'spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes',
+      ]
+    : []
+}
+
 /** Rules for CSI drivers. */
 export const csiDriverStrategy: ResourceStrategy<CSIDriver> = {
   type: csidrivers,
   hasGeneration: true,
   startsUncounted: true,
   allowUnconditionalUpdate: false,
-  validateName: driverName,
   defaults({ spec }) {
     spec.attachRequired ??= true
     spec.podInfoOnMount ??= false
@@ -100,27 +161,31 @@ export const csiDriverStrategy: ResourceStrategy<CSIDriver> = {
     spec.requiresRepublish ??= false
     spec.seLinuxMount ??= false
   },
-  validate: ({ spec }) => {
-    const audiences = (spec.tokenRequests ?? []).map(({ audience }) => audience)
-    return [
-      ...(spec.attachRequired === undefined ? [required('spec.attachedRequired')] : []),
-      ...optionalOneOf('spec.fsGroupPolicy', spec.fsGroupPolicy, ['File', 'None', 'ReadWriteOnceWithFSType']),
-      ...audiences.flatMap((audience, index) =>
-        audiences.indexOf(audience) < index ? [duplicate(`spec.tokenRequests[${index}].audience`, audience)] : [],
-      ),
-      ...(spec.nodeAllocatableUpdatePeriodSeconds !== undefined && spec.nodeAllocatableUpdatePeriodSeconds < 10
-        ? [
-            invalidValue(
-              'spec.nodeAllocatableUpdatePeriodSeconds',
-              spec.nodeAllocatableUpdatePeriodSeconds,
-              'must be greater than or equal to 10 seconds',
-            ),
-          ]
-        : []),
-      ...(spec.volumeLifecycleModes ?? []).flatMap((mode) => oneOf('spec.volumeLifecycleModes', mode, ['Persistent', 'Ephemeral'])),
-    ]
+  prepareForCreate({ spec }) {
+    // An alpha feature.
+    delete spec.preventPodSchedulingIfMissing
   },
+  warningsOnCreate: ({ spec }) => tokenWarnings(spec),
+  validate: ({ spec }) => [
+    ...(spec.attachRequired === undefined ? [required('spec.attachedRequired')] : []),
+    ...optionalOneOf('spec.fsGroupPolicy', spec.fsGroupPolicy, ['File', 'None', 'ReadWriteOnceWithFSType']),
+    ...(spec.nodeAllocatableUpdatePeriodSeconds !== undefined && spec.nodeAllocatableUpdatePeriodSeconds < 10
+      ? [
+          invalidValue(
+            'spec.nodeAllocatableUpdatePeriodSeconds',
+            spec.nodeAllocatableUpdatePeriodSeconds,
+            'must be greater than or equal to 10 seconds',
+          ),
+        ]
+      : []),
+    ...(spec.volumeLifecycleModes ?? []).flatMap((mode) => oneOf('spec.volumeLifecycleModes', mode, ['Persistent', 'Ephemeral'])),
+    ...validateTokenRequests(spec),
+  ],
   update: {
+    prepare({ spec }, { spec: old }) {
+      if (old.preventPodSchedulingIfMissing === undefined) delete spec.preventPodSchedulingIfMissing
+    },
+    warnings: ({ spec }, { spec: old }) => (semanticEqual(spec.tokenRequests, old.tokenRequests) ? [] : tokenWarnings(spec)),
     validate: ({ spec }, { spec: old }) => [
       ...immutable('spec.attachedRequired', spec.attachRequired, old.attachRequired),
       ...immutable('spec.volumeLifecycleModes', spec.volumeLifecycleModes, old.volumeLifecycleModes),
