@@ -5,8 +5,10 @@ import {
   decodeObject,
   decodeProtobuf,
   decodeYaml,
+  goText,
   hasReason,
   invalid,
+  restoreProblem,
   schemaOf,
   StatusError,
   strictDecodingError,
@@ -57,6 +59,8 @@ export interface DecodeOptions {
   readonly coerce?: ((object: JsonObject) => readonly string[]) | undefined
   /** What was wrong with the patch, told before what is wrong with the object. */
   readonly patchErrors?: readonly string[] | undefined
+  /** The strategic merge patch that made the object: upstream quotes it, and converts what it made in another way than JSON. */
+  readonly strategicPatch?: JsonObject | undefined
 }
 
 const unknownField = (path: string): string => `unknown field ${JSON.stringify(path)}`
@@ -92,10 +96,10 @@ export function decodePatched(value: JsonObject, expected: ExpectedKind, options
       ? coercePatched(value, coerce)
       : schema === undefined
         ? { object: copyJson(value), fieldErrors: [] }
-        : decodeForPatch(value, schema)
+        : decodeForPatch(value, schema, options.strategicPatch)
   const fieldErrors = [...(options.patchErrors ?? []), ...found]
   if (fieldErrors.length > 0 && options.fieldValidation === 'Strict')
-    throw invalidPatch(value, `strict decoding error: ${fieldErrors.join(', ')}`)
+    throw invalidPatch(value, `strict decoding error: ${fieldErrors.join(', ')}`, options.strategicPatch)
   if (options.fieldValidation === 'Warn') for (const error of fieldErrors) options.warn(error)
   const object = plain as unknown as KubernetesObject // as above
   if (typeof object.metadata !== 'object' || object.metadata === null) object.metadata = { name: '' }
@@ -113,17 +117,20 @@ function coercePatched(value: JsonObject, coerce: (object: JsonObject) => readon
   }
 }
 
-function decodeForPatch(value: JsonObject, schema: TypeSchema): Decoded {
+function decodeForPatch(value: JsonObject, schema: TypeSchema, strategicPatch: JsonObject | undefined): Decoded {
   try {
     return decodeObject(value, schema)
   } catch (error) {
     if (!hasReason(error, 'BadRequest')) throw error
-    throw invalidPatch(value, error.message.replace(/^.*? cannot be handled as an? \S+: /, ''))
+    const why = strategicPatch === undefined ? undefined : restoreProblem(value, schema)
+    throw invalidPatch(value, why ?? error.message.replace(/^.*? cannot be handled as an? \S+: /, ''), strategicPatch)
   }
 }
 
-function invalidPatch(value: JsonObject, why: string): StatusError {
-  return invalid({ kind: '' }, '', [invalidValue('patch', JSON.stringify(value), why)])
+function invalidPatch(value: JsonObject, why: string, strategicPatch?: JsonObject): StatusError {
+  return invalid({ kind: '' }, '', [
+    invalidValue('patch', strategicPatch === undefined ? JSON.stringify(value) : goText(strategicPatch), why),
+  ])
 }
 
 function checkFields(

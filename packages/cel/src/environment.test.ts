@@ -132,6 +132,17 @@ describe('Environment.compile()', () => {
     expect(problem(source)).toBe(wanted)
   })
 
+  it('has no place in an empty expression', () => {
+    expect(problem('')).toMatch(/^ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting \{.*\}$/)
+  })
+
+  it('gives values names only when asked to', () => {
+    const binding = new Environment({ variables: { x: simple('int') }, bindsNames: true })
+    expect(binding.compile('cel.bind(y, x + 1, y * y)').evaluate({ x: 3n }, 1000)).toMatchObject({ value: 16n })
+    expect(() => binding.compile('cel.bind(1, x, x)')).toThrow('cel.bind() variable names must be simple identifiers')
+    expect(problem('cel.bind(y, x, y)')).toContain("undeclared reference to 'cel'")
+  })
+
   it('refuses what is nested too deeply', () => {
     expect(problem(`${'('.repeat(300)}1${')'.repeat(300)}`)).toContain('expression recursion limit exceeded: 250')
   })

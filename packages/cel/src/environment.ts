@@ -24,6 +24,8 @@ export interface EnvironmentOptions {
   readonly types?: Readonly<Record<string, CelType>> | undefined
   /** Expressions may make patches: the types `Object`, `Object.a.b` and so on, and `JSONPatch`; and `jsonpatch.escapeKey`. */
   readonly makesPatches?: boolean | undefined
+  /** `cel.bind(name, value, result)` gives a value a name. */
+  readonly bindsNames?: boolean | undefined
 }
 
 const namedTypes: ReadonlyMap<string, CelType> = new Map<string, CelType>([
@@ -76,7 +78,7 @@ export class Environment {
 
   /** Parses and checks an expression. Throws CompileError. */
   compile(source: string): Program {
-    const checked = check(source, parse(source), this)
+    const checked = check(source, parse(source, this.#options), this)
     const issues = literalIssues(checked.expr)
     if (issues.length > 0) throw new CompileError(source, issues)
     return evaluateProgram(checked)

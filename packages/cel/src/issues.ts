@@ -30,6 +30,8 @@ export class CompileError extends Error {
  * ```
  */
 function describe(source: string, { offset, message }: Issue): string {
+  // There is no place in nothing.
+  if (source === '') return `ERROR: <input>:1:0: ${message}`
   const before = source.slice(0, offset)
   const line = before.split('\n').length
   const start = before.lastIndexOf('\n') + 1

@@ -9,6 +9,8 @@ export interface MacroCall {
   readonly args: readonly Expr[]
   readonly nodes: Nodes
   readonly source: string
+  /** `cel.bind` is a macro. */
+  readonly bindsNames: boolean
 }
 
 /** No name in a source begins with it. */
@@ -30,6 +32,10 @@ function expand(call: MacroCall): Expr | undefined {
   if (first === undefined || second === undefined) return undefined
   const kind = `${name}/${args.length}`
   const loop = new Loop(call, target)
+  if (call.bindsNames && kind === 'bind/3' && target.kind === 'ident' && target.name === 'cel') {
+    if (first.kind !== 'ident') throw wrong(call, first, 'cel.bind() variable names must be simple identifiers')
+    return third === undefined ? undefined : loop.bind(first.name, second, third)
+  }
   switch (kind) {
     case 'all/2':
       return loop.all(first, undefined, second)
@@ -152,12 +158,10 @@ class Loop {
     })
   }
 
-  /** `target.optMap(name, transform)`: the transform of the value, when there is one. */
-  optional(variable: Expr, transform: Expr, wraps: boolean): Expr {
+  /** `cel.bind(name, value, result)`: the result, in which the name stands for the value. */
+  bind(name: string, value: Expr, result: Expr): Expr {
     const { nodes, offset } = this.#call
-    const name = this.#name(variable)
-    const value = nodes.call(offset, 'value', [], this.#target)
-    const bound = nodes.fold(offset, {
+    return nodes.fold(offset, {
       range: nodes.list(offset, []),
       first: '#unused',
       second: undefined,
@@ -165,8 +169,14 @@ class Loop {
       initial: value,
       condition: nodes.constant(offset, false),
       step: nodes.ident(offset, name),
-      result: transform,
+      result,
     })
+  }
+
+  /** `target.optMap(name, transform)`: the transform of the value, when there is one. */
+  optional(variable: Expr, transform: Expr, wraps: boolean): Expr {
+    const { nodes, offset } = this.#call
+    const bound = this.bind(this.#name(variable), nodes.call(offset, 'value', [], this.#target), transform)
     return nodes.call(offset, '_?_:_', [
       nodes.call(offset, 'hasValue', [], this.#target),
       wraps ? nodes.call(offset, 'optional.of', [bound]) : bound,
@@ -179,16 +189,7 @@ class Loop {
     const { nodes, offset } = this.#call
     const name = '@__sortBy_input__'
     const keys = new Loop({ ...this.#call }, nodes.ident(offset, name)).list(variable, undefined, undefined, key)
-    return nodes.fold(offset, {
-      range: nodes.list(offset, []),
-      first: '#unused',
-      second: undefined,
-      accumulator: name,
-      initial: this.#target,
-      condition: nodes.constant(offset, false),
-      step: nodes.ident(offset, name),
-      result: nodes.call(offset, '@sortByAssociatedKeys', [keys], nodes.ident(offset, name)),
-    })
+    return this.bind(name, this.#target, nodes.call(offset, '@sortByAssociatedKeys', [keys], nodes.ident(offset, name)))
   }
 
   #accu(): Expr {

@@ -42,15 +42,15 @@ export class Nodes {
   }
 }
 
-/** Parses an expression and expands its macros. Throws CompileError. */
-export function parse(source: string): Expr {
+/** Parses an expression and expands its macros, `cel.bind` among them when it `bindsNames`. Throws CompileError. */
+export function parse(source: string, { bindsNames = false }: { readonly bindsNames?: boolean | undefined } = {}): Expr {
   let size = source.length
   if (size > maxCodePoints) size = codePoints(source)
   if (size > maxCodePoints)
     throw new CompileError(source, [
       { offset: 0, message: `expression code point size exceeds limit: size: ${size}, limit ${maxCodePoints}` },
     ])
-  return new Parser(source).parse()
+  return new Parser(source, bindsNames).parse()
 }
 
 const relations = new Set(['<', '<=', '>', '>=', '==', '!=', 'in'])
@@ -59,11 +59,13 @@ class Parser {
   readonly #source: string
   readonly #tokens: readonly Token[]
   readonly #nodes = new Nodes()
+  readonly #bindsNames: boolean
   #at = 0
   #depth = 0
 
-  constructor(source: string) {
+  constructor(source: string, bindsNames: boolean) {
     this.#source = source
+    this.#bindsNames = bindsNames
     this.#tokens = tokenize(source)
   }
 
@@ -241,6 +243,7 @@ class Parser {
       args,
       nodes: this.#nodes,
       source: this.#source,
+      bindsNames: this.#bindsNames,
     })
   }
 

@@ -156,7 +156,6 @@ function zeroOf(schema: ValueSchema, omits: boolean): unknown {
     case 'map':
       return {}
     case 'string':
-    case 'bytes':
       return ''
     case 'bool':
       return false

@@ -58,6 +58,22 @@ export function mergeSchemaOf(type: TypeSchema, isAtomic: boolean = type.isAtomi
   return made
 }
 
+/** Fields that upstream always writes are, for it, nothing by default. */
+function defaultOf(field: FieldSchema | undefined): unknown {
+  if (field === undefined || field.default !== undefined || field.isPointer || field.omitsZero) return field?.default
+  switch (field.value.kind) {
+    case 'string':
+      return ''
+    case 'int32':
+    case 'int64':
+      return 0
+    case 'bool':
+      return false
+    default:
+      return undefined
+  }
+}
+
 function ofValue(value: ValueSchema, field: FieldSchema | undefined): MergeSchema {
   switch (value.kind) {
     case 'string':
@@ -81,7 +97,7 @@ function ofValue(value: ValueSchema, field: FieldSchema | undefined): MergeSchem
         kind: 'list',
         listType: field?.listType ?? 'atomic',
         keys: field?.mapKeys ?? [],
-        keyDefault: (key) => (items.kind === 'ref' ? items.type.byName.get(key)?.default : undefined),
+        keyDefault: (key) => (items.kind === 'ref' ? defaultOf(items.type.byName.get(key)) : undefined),
         items: ofValue(items, undefined),
       }
     }

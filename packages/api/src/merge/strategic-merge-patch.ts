@@ -13,14 +13,14 @@ const orderPrefix = '$setElementOrder'
  * Applies a strategic merge patch by the schema's merge keys and strategies, with `$patch` (replace, delete), `$retainKeys`,
  * `$setElementOrder/…` and `$deleteFromPrimitiveList/…`. Neither argument is changed; the result may share parts with both.
  *
- * Throws BadRequest for a malformed directive, and InternalError, as upstream does, for a patch that does not fit the schema
+ * Throws BadRequest for a malformed directive, and, as upstream does, an error with code 500 and no reason for a patch that does not fit the schema
  * (unknown list or object field, element without its merge key).
  */
 export function strategicMergePatch(original: JsonObject, patch: JsonObject, type: TypeSchema): JsonObject {
   return mergeMap(original, patch, { kind: 'ref', type })
 }
 
-const bad = (message: string): StatusError => new StatusError('InternalError', message)
+const bad = (message: string): StatusError => new StatusError('', message, { code: 500 })
 const noMergeKey = (map: unknown, key: string): StatusError => bad(`map: ${goText(map)} does not contain declared merge key: ${key}`)
 const badOrder = (): StatusError => badRequest('invalid patch format of setElementOrder list')
 
@@ -194,7 +194,8 @@ function sameItem(a: unknown, b: unknown, mergeKey: string): boolean {
 function elementKind(list: readonly unknown[]): string {
   const [first] = list
   const kind = goKind(first)
-  if (Array.isArray(first)) throw new StatusError('Invalid', 'lists of lists are not supported')
+  if (Array.isArray(first))
+    throw new StatusError('Invalid', 'the server rejected our request due to an error in our request', { details: {} })
   if (list.some((item) => goKind(item) !== kind)) throw bad(`list element types are not identical: ${goText([list])}`)
   return kind
 }

@@ -41,12 +41,16 @@ export function setAvailability(service: APIService, { status, reason, message }
   Object.assign(present, { reason, message })
 }
 
-function validate({ metadata, spec }: APIService): FieldError[] {
+function validateName(name: string, { spec }: APIService): readonly string[] {
+  const problems = pathSegment(name)
+  if (problems.length > 0) return problems
+  const wanted = `${spec.version ?? ''}.${spec.group ?? ''}`
+  return name === wanted ? [] : [`must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`]
+}
+
+function validate({ spec }: APIService): FieldError[] {
   const { group = '', version = '', service, caBundle = '', insecureSkipTLSVerify = false } = spec
-  const wanted = `${version}.${group}`
   const errors: FieldError[] = []
-  if (metadata.name !== '' && pathSegment(metadata.name).length === 0 && metadata.name !== wanted)
-    errors.push(invalidValue('metadata.name', metadata.name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`))
   if (group === '' && version !== 'v1') errors.push(required('spec.group', 'only v1 may have an empty group and it better be legacy kube'))
   if (group !== '') append(errors, invalids('spec.group', group, dns1123Subdomain(group)))
   append(errors, invalids('spec.version', version, dns1035Label(version)))
@@ -94,7 +98,7 @@ export const apiServiceStrategy: ResourceStrategy<APIService> = {
   hasGeneration: false,
   allowUnconditionalUpdate: false,
   allowsAnyFinalizer: true,
-  validateName: pathSegment,
+  validateName,
   defaults({ spec }) {
     if (spec?.service !== undefined) spec.service.port ??= defaultPort
   },

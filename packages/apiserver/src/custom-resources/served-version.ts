@@ -117,6 +117,9 @@ class LazyStorage {
       retired,
       warning: deprecationWarning(definition, version),
       scale: scalePaths(version),
+      replicasPaths: Object.fromEntries(
+        definition.spec.versions.map((other) => [`${definition.spec.group}/${other.name}`, scalePaths(other)?.spec]),
+      ),
       published: {
         schema: definition.spec.preserveUnknownFields === true ? undefined : version.schema?.openAPIV3Schema,
         selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => jsonPath.replace(/^\./, '')),

@@ -1,5 +1,6 @@
 import { apiVersionOf, badRequest, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { decodePatched, type FieldValidation, type RequestBody } from '../codec.ts'
+import { isObject } from '../json.ts'
 import { readLarge } from '../off-loop/heavy-work.ts'
 import { toServed, toStored, toWire, type ServedResource } from '../registry/served-resource.ts'
 import { updateObject } from '../registry/update-object.ts'
@@ -97,6 +98,7 @@ export function patchObject(
     warn: (message) => request.warn(message),
     coerce: served.custom?.coerce,
     patchErrors: document.fieldErrors,
+    strategicPatch: document.kind === 'strategic' && isObject(document.value) ? document.value : undefined,
   })
   if (namedVersion(document) === '' && object.metadata.resourceVersion === current.metadata.resourceVersion)
     delete object.metadata.resourceVersion

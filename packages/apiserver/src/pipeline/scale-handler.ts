@@ -1,7 +1,22 @@
-import { formatLabels, formatSelector, invalid, notFound, selectorOf, type JsonObject, type KubernetesObject } from '@k3s/api'
+import {
+  apiVersionOf,
+  badRequest,
+  conflict,
+  formatLabels,
+  formatSelector,
+  hasReason,
+  invalid,
+  notFound,
+  ownersOfScaled,
+  scaleOwners,
+  selectorOf,
+  type JsonObject,
+  type KubernetesObject,
+  type ReplicasPaths,
+} from '@k3s/api'
 import type { Scale } from '@k3s/api/types/autoscaling/v1'
-import type { LabelSelector, ManagedFieldsEntry } from '@k3s/api/types/meta/v1'
-import { decodeBody, decodePatched } from '../codec.ts'
+import type { LabelSelector } from '@k3s/api/types/meta/v1'
+import { decodePatched } from '../codec.ts'
 import { internalError, methodNotAllowed } from '../errors.ts'
 import { isObject } from '../json.ts'
 import { invalidValue } from '../validation/field-error.ts'
@@ -10,10 +25,11 @@ import { viewOf, type ScalePaths } from '../registry/served-resource.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
-import { applyPatch, namedVersion } from './apply-patch.ts'
-import { fieldTracking } from './field-tracking.ts'
+import { applyPatch, namedVersion, type PatchDocument } from './apply-patch.ts'
+import { appliedScale, updatedScale } from './scale-ownership.ts'
+import { decodeRequest } from './heavy-request.ts'
 import { readPatchOf } from './patch-handler.ts'
-import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest } from './resource-request.ts'
+import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
 /** What workloads with a `scale` subresource have in common. */
 interface Scalable extends KubernetesObject {
@@ -38,46 +54,60 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
     return { type: 'object', code: 200, object: scaleOf(shown, paths) }
   }
   if (info.verb !== 'update' && info.verb !== 'patch') throw methodNotAllowed()
-  const options = parseWriteOptions(request, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions')
-  const wanted = await readWanted(request)
-  const tracking = fieldTracking(request, options, new Date(core.clock.now())).ofUpdate()
-  const result = await updateObject(core.registry, {
-    storage,
-    namespace: info.namespace,
-    name: info.name,
-    subresource: 'scale',
-    scope: scopeOf(core, request, options),
-    allowsMissingVersion: true,
-    admitted: {
-      show: (object) => scaleOf(object, served.custom?.scale),
-      putBack: (shown, object) => setReplicas(object, (shown as Scale).spec?.replicas ?? 0, served.custom?.scale), // made by `show`
-    },
-    track: (object, previous) => {
-      tracking.track(object, previous)
-      forgetTime(object)
-    },
-    produce: (current) => {
-      const paths = served.custom?.scale
-      const scale = wanted(scaleOf(current.object, paths))
-      const replicas = scale.spec?.replicas ?? 0
-      if (replicas < 0) throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
-      const object = current.parseCopy()
-      setReplicas(object, replicas, paths)
-      object.metadata.resourceVersion = scale.metadata.resourceVersion
-      object.metadata.uid = scale.metadata.uid
-      return object
-    },
-  })
-  return { type: 'object', code: 200, object: scaleOf(result.object.object, served.custom?.scale) }
+  const document = info.verb === 'patch' ? await readPatchOf(request) : undefined
+  const options = parseWriteOptions(request, document === undefined ? 'UpdateOptions' : 'PatchOptions', document?.kind === 'apply')
+  const wanted = await readWanted(core, request, document, options)
+  const paths = served.custom?.scale
+  const replicasPaths: ReplicasPaths = served.custom?.replicasPaths ?? { [apiVersionOf(served.type)]: ['spec', 'replicas'] }
+  const scaled = { ...served.type, resource: `${served.type.resource}/scale` }
+  try {
+    const result = await updateObject(core.registry, {
+      storage,
+      namespace: info.namespace,
+      name: info.name,
+      subresource: 'scale',
+      scope: scopeOf(core, request, options),
+      allowsMissingVersion: true,
+      admitted: {
+        show: (object) => scaleOf(object, paths),
+        putBack: (shown, object) => setReplicas(object, (shown as Scale).spec?.replicas ?? 0, paths), // made by `show`
+      },
+      produce: (current) => {
+        const object = current.parseCopy()
+        const { metadata } = object
+        const present = scaleOf(object, paths)
+        present.metadata.managedFields = scaleOwners(metadata.managedFields, replicasPaths)
+        const scale = wanted(present)
+        checkName(scale, request)
+        const replicas = scale.spec?.replicas ?? 0
+        if (replicas < 0)
+          throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
+        const { uid = '', resourceVersion } = scale.metadata
+        if (served.custom === undefined && uid !== '' && uid !== metadata.uid)
+          throw conflict(scaled, info.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid ?? ''}`)
+        setReplicas(object, replicas, paths)
+        metadata.resourceVersion = resourceVersion
+        metadata.managedFields = ownersOfScaled(
+          metadata.managedFields,
+          scale.metadata.managedFields,
+          replicasPaths,
+          apiVersionOf(served.type),
+        )
+        return object
+      },
+    })
+    return { type: 'object', code: 200, object: scaleOf(result.object.object, paths) }
+  } catch (error) {
+    throw served.custom === undefined && hasReason(error, 'NotFound') ? notFound(scaled, info.name) : error
+  }
 }
 
-/** As upstream, whose Scale has no place for the time of an update: entries without one stand first. */
-function forgetTime({ metadata }: KubernetesObject): void {
-  const { managedFields } = metadata
-  if (managedFields === undefined) return
-  const isScale = ({ operation, subresource }: ManagedFieldsEntry): boolean => operation === 'Update' && subresource === 'scale'
-  const timeless = managedFields.filter(isScale).map(({ time: _, ...entry }) => entry)
-  metadata.managedFields = [...timeless, ...managedFields.filter((entry) => !isScale(entry))]
+function checkName({ metadata }: Scale, { info }: ResourceRequest): void {
+  const { name, namespace = '' } = metadata
+  if (name === '') throw badRequest('resource name may not be empty')
+  if (name !== info.name) throw badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`)
+  if (namespace !== '' && namespace !== info.namespace)
+    throw badRequest(`the namespace of the object (${namespace}) does not match the namespace on the request (${info.namespace})`)
 }
 
 function setReplicas(object: KubernetesObject, replicas: number, paths: ScalePaths | undefined): void {
@@ -86,30 +116,32 @@ function setReplicas(object: KubernetesObject, replicas: number, paths: ScalePat
   else setAt(object, paths.spec, replicas)
 }
 
-/** What the body makes of the present Scale. */
-async function readWanted(request: ResourceRequest): Promise<(present: Scale) => Scale> {
-  const { info, call } = request
+/** What the body makes of the present Scale, and of its owners. */
+async function readWanted(
+  core: ApiCore,
+  request: ResourceRequest,
+  document: PatchDocument | undefined,
+  { fieldManager: manager, fieldValidation, force }: WriteOptions,
+): Promise<(present: Scale) => Scale> {
+  const { call } = request
   const warn = (message: string): void => call.warn(message)
-  if (info.verb === 'update') {
+  const writer = { manager, now: new Date(core.clock.now()) }
+  if (document === undefined) {
     const body = await call.readBody()
-    const scale = decodeBody(body ?? { bytes: Buffer.alloc(0), contentType: '' }, scaleKind, { fieldValidation: 'Warn', warn }) as Scale // its kind was checked
-    return () => scale
+    const how = { fieldValidation, warn, signal: call.signal } as const
+    const scale = (await decodeRequest(core, body ?? { bytes: Buffer.alloc(0), contentType: '' }, scaleKind, how)) as Scale // its kind was checked
+    return (present) => updatedScale(present, scale, writer)
   }
-  const document = await readPatchOf(request)
   return (present) => {
+    const { kind, value } = document
     const patched =
-      isObject(document.value) && document.kind === 'apply'
-        ? mergeApplied(present, document.value)
+      kind === 'apply' && isObject(value)
+        ? appliedScale(present, value, { ...writer, force })
         : applyPatch(document, present as unknown as JsonObject, { apiVersion: 'autoscaling/v1', kind: 'Scale' })
-    const scale = decodePatched(patched, scaleKind, { fieldValidation: 'Warn', warn }) as Scale // as above
+    const scale = decodePatched(patched, scaleKind, { fieldValidation, warn }) as Scale // as above
     if (namedVersion(document) === '') delete scale.metadata.resourceVersion
-    return scale
+    return kind === 'apply' ? scale : updatedScale(present, scale, writer)
   }
-}
-
-/** An applied Scale owns its one field. */
-function mergeApplied(present: Scale, applied: JsonObject): JsonObject {
-  return { ...(present as unknown as JsonObject), spec: applied['spec'] } // a Scale is a JSON object
 }
 
 function scaleOf(object: KubernetesObject, paths: ScalePaths | undefined): Scale {

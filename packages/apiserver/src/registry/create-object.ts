@@ -90,7 +90,8 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   const wasAdmitted = scope.skipsAdmission !== true
   if (wasAdmitted) await admit(context, admission, heavy !== undefined)
   const isNameGenerated = object.metadata.name === '' && (object.metadata.generateName ?? '') !== ''
-  const newName = (): string => generateName(object.metadata.generateName ?? '', context.random)
+  const newName = (): string =>
+    strategy.generateName?.(object.metadata.generateName ?? '') ?? generateName(object.metadata.generateName ?? '', context.random)
   const facts: CreateFacts = { uid: context.newUid(), generatedName: isNameGenerated ? newName() : undefined, wasAdmitted }
   let value: Buffer | undefined
   if (heavy === undefined) finishCreate(storage, object, { ...facts, scope })
@@ -115,6 +116,12 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   }
 }
 
+/** How a kind judges the name of this object; undefined: as most do. */
+export function nameRule(strategy: ResourceStrategy, object: KubernetesObject): ((name: string) => readonly string[]) | undefined {
+  const { validateName } = strategy
+  return validateName === undefined ? undefined : (name) => validateName.call(strategy, name, object)
+}
+
 /** Follows rest.BeforeCreate: a kind's own rules, its names among them, speak first; what holds for every kind's name is asked when they are content. */
 function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, scope: RequestScope): readonly FieldError[] {
   const { metadata } = object
@@ -124,7 +131,7 @@ function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, 
     ...(judgesMetadata
       ? validateObjectMeta(metadata, {
           namespaced,
-          validateName: strategy.validateName,
+          validateName: nameRule(strategy, object),
           allowsAnyFinalizer: strategy.allowsAnyFinalizer ?? !ownsFinalizers,
           declaresName,
         })

@@ -151,8 +151,10 @@ export interface ResourceStrategy<T extends KubernetesObject = KubernetesObject>
   readonly allowCreateOnUpdate?: boolean | undefined
   /** PUT without resourceVersion is refused when false (upstream's AllowUnconditionalUpdate). Default true. */
   readonly allowUnconditionalUpdate?: boolean | undefined
-  /** Validation of object names; default: DNS-1123 subdomain. Returns messages. */
-  validateName?(name: string): readonly string[]
+  /** Validation of object names; default: DNS-1123 subdomain. What a generated name begins with is asked about as if it were a name. Returns messages. */
+  validateName?(name: string, object: T): readonly string[]
+  /** The name of an object that has only a `generateName`; default: that and five random characters. */
+  generateName?(prefix: string): string
   /** Finalizers without a domain are warned about and not refused. */
   readonly allowsAnyFinalizer?: boolean | undefined
   /** Present: the first DELETE only marks the object, and this says how: what must happen before it goes, by finalizers and in its status. `now` is RFC 3339. */

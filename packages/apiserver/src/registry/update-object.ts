@@ -15,7 +15,7 @@ import {
 } from '../validation/object-meta.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
-import { createObject, type WriteRules } from './create-object.ts'
+import { createObject, nameRule, type WriteRules } from './create-object.ts'
 import { HeavySteps, type Finished, type HeavyWrite } from './heavy-write.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
@@ -300,7 +300,7 @@ function kindProblems(
   const { namespaced } = resource.type
   const whole =
     facts.judgesWholeAgain > 0 && subresource === ''
-      ? validateObjectMeta(metadata, { namespaced, allowsAnyFinalizer, validateName: pathSegment })
+      ? validateObjectMeta(metadata, { namespaced, allowsAnyFinalizer, validateName: nameRule(strategy, object) ?? pathSegment })
       : []
   const change = [
     ...(facts.judgesChangeAgain ? validateObjectMetaChange(metadata, previous) : []),

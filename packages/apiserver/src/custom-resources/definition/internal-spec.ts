@@ -43,3 +43,43 @@ export function internalSpec({ versions }: CustomResourceDefinitionSpec): Intern
     versions: versions.map((version) => ({ ...facts(version, (isCommonPart) => !isCommonPart), version })),
   }
 }
+
+/** The versions as errors quote them: in upstream's internal form, in which what all of them have alike is null. */
+export function shownVersions({ versions }: InternalSpec): unknown {
+  if (versions.length === 0) return null
+  return versions.map(({ version, hasSchemaField, schema, subresources, columns, selectableFields }) => ({
+    Name: version.name,
+    Served: version.served,
+    Storage: version.storage,
+    Deprecated: version.deprecated ?? false,
+    DeprecationWarning: version.deprecationWarning ?? null,
+    Schema: hasSchemaField ? { OpenAPIV3Schema: schema ?? null } : null,
+    Subresources: subresources === undefined ? null : shownSubresources(subresources),
+    AdditionalPrinterColumns:
+      columns.length === 0
+        ? null
+        : columns.map(({ name, type, format = '', description = '', priority = 0, jsonPath }) => ({
+            Name: name,
+            Type: type,
+            Format: format,
+            Description: description,
+            Priority: priority,
+            JSONPath: jsonPath,
+          })),
+    SelectableFields: selectableFields.length === 0 ? null : selectableFields.map(({ jsonPath }) => ({ JSONPath: jsonPath })),
+  }))
+}
+
+function shownSubresources({ status, scale }: CustomResourceSubresources): unknown {
+  return {
+    Status: status ?? null,
+    Scale:
+      scale === undefined
+        ? null
+        : {
+            SpecReplicasPath: scale.specReplicasPath,
+            StatusReplicasPath: scale.statusReplicasPath,
+            LabelSelectorPath: scale.labelSelectorPath ?? null,
+          },
+  }
+}

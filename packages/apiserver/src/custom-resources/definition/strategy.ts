@@ -4,7 +4,7 @@ import type { RequestScope, ResourceStrategy } from '../../registry/strategy.ts'
 import { effectiveFormat } from '../schema/formats.ts'
 import { someSchema } from '../schema/schema.ts'
 import { setCondition, statusOf } from './conditions.ts'
-import { validateDefinition, validateDefinitionStatus, validateDefinitionUpdate } from './validation.ts'
+import { validateDefinition, validateDefinitionName, validateDefinitionStatus, validateDefinitionUpdate } from './validation.ts'
 
 /** Keeps a definition until its objects are gone. */
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io'
@@ -47,6 +47,7 @@ export const definitionStrategy: ResourceStrategy<CustomResourceDefinition> = {
   type: customresourcedefinitions,
   hasGeneration: true,
   allowUnconditionalUpdate: false,
+  validateName: validateDefinitionName,
   defaults,
   prepareForCreate(definition) {
     definition.status = { acceptedNames: { plural: '', kind: '' }, conditions: [], storedVersions: [] }

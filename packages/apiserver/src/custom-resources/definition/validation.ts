@@ -21,7 +21,7 @@ import { unstructuralReason, validateStructural } from '../schema/structural.ts'
 import { validateDefaults } from '../schema/validate-defaults.ts'
 import { approvalAnnotation, approvalState } from './approval.ts'
 import { isConditionTrue } from './conditions.ts'
-import { internalSpec, type InternalSpec, type VersionFacts } from './internal-spec.ts'
+import { internalSpec, shownVersions, type InternalSpec, type VersionFacts } from './internal-spec.ts'
 import { ruleScope } from './rule-checks.ts'
 import { itemProblems, setItemProblems, validateSchemaRules } from './schema-rules.ts'
 
@@ -90,7 +90,7 @@ const strict: Leniency = {
 
 /** Problems of a new definition besides those of its metadata. */
 export function validateDefinition(definition: CustomResourceDefinition): FieldError[] {
-  return [...validateName(definition), ...validateSpec(definition.spec, strict), ...validateRest(definition, undefined)]
+  return [...validateSpec(definition.spec, strict), ...validateRest(definition, undefined)]
 }
 
 /** Problems of an update of a definition besides those of its metadata. */
@@ -111,9 +111,9 @@ export function validateDefinitionStatus({ status }: CustomResourceDefinition): 
   return status?.acceptedNames === undefined ? [] : validateNames(status.acceptedNames, 'status.acceptedNames')
 }
 
-function validateName({ metadata, spec }: CustomResourceDefinition): FieldError[] {
-  const wanted = `${spec.names.plural}.${spec.group}`
-  return metadata.name === wanted ? [] : [invalidValue('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group')]
+/** What is wrong with the name of a new definition: it follows from what is defined. */
+export function validateDefinitionName(name: string, { spec }: CustomResourceDefinition): readonly string[] {
+  return [...dns1123Subdomain(name), ...(name === `${spec.names.plural}.${spec.group}` ? [] : ['must be spec.names.plural+"."+spec.group'])]
 }
 
 function validateRest(definition: CustomResourceDefinition, previous: CustomResourceDefinition | undefined): FieldError[] {
@@ -142,7 +142,7 @@ function validateRest(definition: CustomResourceDefinition, previous: CustomReso
 function validateStoredVersions({ spec, status }: CustomResourceDefinition): FieldError[] {
   const field = 'status.storedVersions'
   const stored = status?.storedVersions ?? []
-  if (stored.length === 0) return [invalidValue(field, stored, 'must have at least one stored version')]
+  if (stored.length === 0) return [invalidValue(field, null, 'must have at least one stored version')]
   const errors: FieldError[] = []
   for (const version of spec.versions)
     if (version.storage && !stored.includes(version.name))
@@ -211,6 +211,9 @@ function validateSpec(spec: CustomResourceDefinitionSpec, leniency: Leniency): F
   }
   append(errors, oneOf('spec.scope', spec.scope, ['Cluster', 'Namespaced']))
   append(errors, missingSchemas(spec, internal, leniency))
+  const isPreserving = spec.preserveUnknownFields === true
+  if (isPreserving && schemasOf(spec).some((schema) => someSchema(schema, ({ default: value }) => value !== undefined)))
+    errors.push(invalidValue('spec.preserveUnknownFields', true, 'must be false in order to use defaults in the schema'))
   append(errors, validateVersions(spec, internal, leniency))
   for (const name of ['plural', 'singular', 'kind', 'listKind'] as const)
     if ((spec.names[name] ?? '') === '') errors.push(required(`spec.names.${name}`))
@@ -218,6 +221,9 @@ function validateSpec(spec: CustomResourceDefinitionSpec, leniency: Leniency): F
   const hasStatus = spec.versions.some(({ subresources }) => subresources?.status !== undefined)
   const isUnchanged = leniency.unchangedSchemas.has(spec.versions[0]?.name ?? '')
   append(errors, validateFacts(internal.common, 'spec', { schemaAt: 'spec.validation', hasStatus, isUnchanged, leniency, version: '' }))
+  const strategy = spec.conversion?.strategy ?? 'None'
+  if (isPreserving && strategy !== 'None')
+    errors.push(invalidValue('spec.conversion.strategy', strategy, 'must be None if spec.preserveUnknownFields is true'))
   append(errors, validateConversion(spec.conversion, leniency))
   return errors
 }
@@ -246,9 +252,12 @@ function validateVersions(spec: CustomResourceDefinitionSpec, internal: Internal
     append(errors, validateFacts(facts, field, { schemaAt: `${field}.schema`, hasStatus, isUnchanged, leniency, version: version.name }))
   }
   if (new Set(versions.map(({ name }) => name)).size < versions.length)
-    errors.push(invalidValue('spec.versions', versions, 'must contain unique version names'))
+    errors.push(invalidValue('spec.versions', shownVersions(internal), 'must contain unique version names'))
   if (versions.filter(({ storage }) => storage).length !== 1)
-    errors.push(invalidValue('spec.versions', versions, 'must have exactly one version marked as storage version'))
+    errors.push(invalidValue('spec.versions', shownVersions(internal), 'must have exactly one version marked as storage version'))
+  const first = versions[0]?.name ?? ''
+  const problems = first === '' ? [] : dns1035Label(first)
+  if (problems.length > 0) errors.push(invalidValue('spec.version', first, problems.join(',')))
   return errors
 }
 

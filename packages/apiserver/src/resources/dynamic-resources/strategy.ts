@@ -10,19 +10,21 @@ import {
   type ResourceSlice,
   resourceslices,
 } from '@k3s/api/types/resource/v1'
-import { append } from '@k3s/lifecycle'
-import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
-import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
-import { validateDriverName } from '../pods/volumes.ts'
+import { forbiddenField, invalidValue } from '../../validation/field-error.ts'
+import type { FieldError, RequestScope, ResourceStrategy } from '../../registry/strategy.ts'
+import { validateAnnotations, validateLabels } from '../../validation/object-meta.ts'
 import { ageColumn, column, nameColumn, plainColumns } from '../shared/columns.ts'
-import { immutable, invalids } from '../../validation/fields.ts'
-import { dns1123Label, dns1123Subdomain } from '../../validation/names.ts'
-import { keepStatus, statusUpdate } from '../shared/status-rules.ts'
+import { immutable } from '../../validation/fields.ts'
+import { isExtendedResource } from '../shared/resource-list.ts'
+import { qualifiedName } from '../../validation/names.ts'
+import { isNew, keepStatus, statusUpdate } from '../shared/status-rules.ts'
+import { adminProblems, maxConfigurations, validateClaim, validateConfiguration } from './claims.ts'
+import { dropDeallocated, validateClaimStatus } from './claim-status.ts'
+import { validateList } from './lists.ts'
+import { validateSelectors } from './selectors.ts'
+import { dropDisabled, validateSlice } from './slices.ts'
 
-const maxRequests = 32
-const modes = ['All', 'ExactCount']
-
-type DeviceCount = Pick<DeviceSubRequest, 'allocationMode' | 'count' | 'deviceClassName'>
+type DeviceCount = Pick<DeviceSubRequest, 'allocationMode' | 'count'>
 
 function defaultRequest(request: DeviceCount): void {
   request.allocationMode ||= 'ExactCount'
@@ -36,48 +38,33 @@ function defaultClaim(devices: DeviceClaim | undefined): void {
   }
 }
 
-function validateCount({ allocationMode = '', count = 0, deviceClassName }: DeviceCount, field: string): FieldError[] {
-  const errors: FieldError[] = []
-  const at = `${field}.deviceClassName`
-  append(errors, deviceClassName ? invalids(at, deviceClassName, dns1123Subdomain(deviceClassName)) : [required(at)])
-  if (allocationMode === 'All') {
-    if (count !== 0) errors.push(invalidValue(`${field}.count`, count, "must not be specified when allocationMode is 'All'"))
-  } else if (allocationMode === 'ExactCount') {
-    if (count <= 0) errors.push(invalidValue(`${field}.count`, count, 'must be greater than zero'))
-  } else errors.push(notSupported(`${field}.allocationMode`, allocationMode, modes))
-  return errors
-}
-
-function validateClaim(devices: DeviceClaim | undefined, field: string): FieldError[] {
-  const requests = devices?.requests ?? []
-  const errors: FieldError[] = []
-  if (requests.length > maxRequests)
-    errors.push({ field, reason: 'FieldValueTooMany', message: `Too many: ${requests.length}: must have at most ${maxRequests} items` })
-  for (const [index, { name, exactly, firstAvailable }] of requests.entries()) {
-    const at = `${field}.requests[${index}]`
-    append(errors, name ? invalids(`${at}.name`, name, dns1123Label(name)) : [required(`${at}.name`)])
-    const both = 'exactly one of `exactly` or `firstAvailable` is required'
-    if (exactly === undefined && firstAvailable === undefined) errors.push(required(at, both))
-    else if (exactly !== undefined && firstAvailable !== undefined)
-      errors.push(invalidValue(at, undefined, `${both}, but multiple fields are set`))
-    if (exactly !== undefined) append(errors, validateCount(exactly, `${at}.exactly`))
-    for (const [position, sub] of (firstAvailable ?? []).entries()) {
-      const place = `${at}.firstAvailable[${position}]`
-      append(errors, sub.name ? invalids(`${place}.name`, sub.name, dns1123Label(sub.name)) : [required(`${place}.name`)])
-      append(errors, validateCount(sub, place))
-    }
-  }
-  return errors
-}
-
 function claimState({ metadata, status }: ResourceClaim): string {
   const isDeleted = metadata.deletionTimestamp !== undefined
   if (status?.allocation === undefined) return isDeleted ? 'deleted' : 'pending'
   return [...(isDeleted ? ['deleted'] : []), 'allocated', ...((status.reservedFor ?? []).length > 0 ? ['reserved'] : [])].join(',')
 }
 
+/** Extended resources are named so that quotas can count what is requested of them. */
+const isExtendedName = (name: string): boolean => isExtendedResource(name) && qualifiedName(`requests.${name}`).length === 0
+
+function validateClass({ spec }: DeviceClass): FieldError[] {
+  const { extendedResourceName: name } = spec
+  return [
+    ...validateSelectors(spec.selectors, 'spec.selectors'),
+    ...validateList(spec.config, maxConfigurations, 'spec.config', validateConfiguration),
+    ...(name === undefined || isExtendedName(name)
+      ? []
+      : [invalidValue('spec.extendedResourceName', name, 'must be a valid extended resource name')]),
+  ]
+}
+
 /** Rules for device classes. */
-export const deviceClassStrategy: ResourceStrategy<DeviceClass> = { type: deviceclasses, hasGeneration: true, columns: plainColumns() }
+export const deviceClassStrategy: ResourceStrategy<DeviceClass> = {
+  type: deviceclasses,
+  hasGeneration: true,
+  validate: validateClass,
+  columns: plainColumns(),
+}
 
 /** Rules for resource claims: what is claimed never changes. */
 export const resourceClaimStrategy: ResourceStrategy<ResourceClaim> = {
@@ -87,10 +74,30 @@ export const resourceClaimStrategy: ResourceStrategy<ResourceClaim> = {
   prepareForCreate(claim) {
     delete claim.status
   },
-  validate: ({ spec }) => validateClaim(spec.devices, 'spec.devices'),
+  validateCreate: ({ spec: { devices = {} } }, scope) => [...adminProblems(devices, scope), ...validateClaim(devices, 'spec.devices')],
   update: { prepare: keepStatus, validate: (claim, previous) => immutable('spec', claim.spec, previous.spec) },
-  status: statusUpdate(),
+  status: {
+    prepare(claim, previous, scope) {
+      statusUpdate<ResourceClaim>().prepare?.(claim, previous, scope)
+      dropDeallocated(claim, previous)
+    },
+    validate: validateClaimStatus,
+  },
   columns: [nameColumn(), column('State', claimState, { description: 'Whether the claim is allocated and reserved' }), ageColumn()],
+}
+
+function validateTemplate(template: ResourceClaimTemplate, scope: RequestScope): FieldError[] {
+  const { spec: { devices = {} } = {}, metadata } = template.spec
+  const { labels, annotations, ...others } = metadata ?? {}
+  return [
+    ...(isNew(template) ? adminProblems(devices, scope) : []),
+    ...validateAnnotations(annotations, 'spec.metadata.annotations'),
+    ...validateLabels(labels, 'spec.metadata.labels'),
+    ...Object.entries(others)
+      .filter(([, value]) => value !== undefined)
+      .map(([name]) => forbiddenField(`spec.metadata.${name}`, 'cannot be set')),
+    ...validateClaim(devices, 'spec.spec.devices'),
+  ]
 }
 
 /** Rules for templates of resource claims. */
@@ -98,24 +105,13 @@ export const resourceClaimTemplateStrategy: ResourceStrategy<ResourceClaimTempla
   type: resourceclaimtemplates,
   hasGeneration: false,
   defaults: ({ spec }) => defaultClaim(spec.spec.devices),
-  validate: ({ spec }) => validateClaim(spec.spec.devices, 'spec.spec.devices'),
+  validate: validateTemplate,
   update: { validate: (template, previous) => immutable('spec', template.spec, previous.spec) },
   columns: plainColumns(),
 }
 
-function validateSlice({ spec }: ResourceSlice): FieldError[] {
-  const { driver, pool, nodeName } = spec
-  return [
-    ...validateDriverName(driver, 'spec.driver'),
-    ...(pool.name
-      ? pool.name.split('/').flatMap((part) => invalids('spec.pool.name', part, dns1123Subdomain(part)))
-      : [required('spec.pool.name')]),
-    ...(pool.resourceSliceCount <= 0
-      ? [invalidValue('spec.pool.resourceSliceCount', pool.resourceSliceCount, 'must be greater than zero')]
-      : []),
-    ...(pool.generation < 0 ? [invalidValue('spec.pool.generation', pool.generation, 'must be greater than or equal to zero')] : []),
-    ...(nodeName === undefined || nodeName === '' ? [] : invalids('spec.nodeName', nodeName, dns1123Subdomain(nodeName))),
-  ]
+function dateTaints({ devices = [] }: ResourceSlice['spec'], now: string): void {
+  for (const { taints = [] } of devices) for (const taint of taints) taint.timeAdded ??= now
 }
 
 /** Rules for resource slices. */
@@ -127,13 +123,17 @@ export const resourceSliceStrategy: ResourceStrategy<ResourceSlice> = {
       for (const mapping of Object.values(nodeAllocatableResourceMappings ?? {})) mapping.allocationMultiplier ??= '1'
     }
   },
-  validate: validateSlice,
+  prepareForCreate({ spec }, { now }) {
+    dropDisabled(spec)
+    dateTaints(spec, now)
+  },
+  validateCreate: ({ spec }) => validateSlice(spec, undefined),
   update: {
-    validate: ({ spec }, { spec: old }) => [
-      ...immutable('spec.driver', spec.driver, old.driver),
-      ...immutable('spec.pool.name', spec.pool.name, old.pool.name),
-      ...immutable('spec.nodeName', spec.nodeName, old.nodeName),
-    ],
+    prepare({ spec }, _previous, { now }) {
+      dropDisabled(spec)
+      dateTaints(spec, now)
+    },
+    validate: ({ spec }, previous) => validateSlice(spec, previous.spec),
   },
   selectableFields: { 'spec.nodeName': ({ spec }) => spec.nodeName ?? '', 'spec.driver': ({ spec }) => spec.driver },
   columns: [

@@ -7,7 +7,7 @@ import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { invalids } from '../../validation/fields.ts'
 import { qualifiedName } from '../../validation/names.ts'
 import { canonicalizeResources, isOvercommitAllowed } from '../shared/resource-list.ts'
-import { validateContainerResourceName } from '../shared/resource-validation.ts'
+import { validateContainerResourceName, validateResourceName } from '../shared/resource-validation.ts'
 
 const amounts = ['max', 'min', 'default', 'defaultRequest', 'maxLimitRequestRatio'] as const
 
@@ -22,7 +22,15 @@ function defaults({ spec }: LimitRange): void {
 
 function validateName(type: string, name: string, field: string): FieldError[] {
   if (type === 'Pod' || type === 'Container') return validateContainerResourceName(name, field)
-  return invalids(field, name, qualifiedName(name))
+  return validateResourceName(name, field)
+}
+
+const standardTypes = ['Pod', 'Container', 'PersistentVolumeClaim']
+
+function validateType(type: string, field: string): FieldError[] {
+  const errors = invalids(field, type, qualifiedName(type))
+  if (errors.length > 0 || type.includes('/') || standardTypes.includes(type)) return errors
+  return [invalidValue(field, type, 'must be a standard limit type or fully qualified')]
 }
 
 /** What is wrong between the amounts of one resource. */
@@ -82,7 +90,7 @@ function validate({ spec }: LimitRange): FieldError[] {
   const types = new Set<string>()
   return (spec.limits ?? []).flatMap((item, index) => {
     const at = `spec.limits[${index}]`
-    const errors: FieldError[] = invalids(`${at}.type`, item.type, qualifiedName(item.type))
+    const errors: FieldError[] = validateType(item.type, `${at}.type`)
     if (types.has(item.type)) errors.push(duplicate(`${at}.type`, item.type))
     types.add(item.type)
     const names = new Set<string>()

@@ -170,6 +170,8 @@ export const networkPolicyStrategy: ResourceStrategy<NetworkPolicy> = {
 export const ipAddressStrategy: ResourceStrategy<IPAddress> = {
   type: ipaddresses,
   hasGeneration: false,
+  // An address with something behind it is none.
+  generateName: (prefix) => prefix,
   validateName: (name) =>
     canonicalIp(name) === name
       ? []

@@ -14,7 +14,7 @@ import {
   qualifiedName,
   rangeError,
 } from '../../validation/names.ts'
-import { validateAnnotations, validateFinalizers, validateLabels } from '../../validation/object-meta.ts'
+import { validateAnnotations, validateLabels } from '../../validation/object-meta.ts'
 import { aggregateContainers, isHugePages, isPodLevelResource } from '../shared/resource-list.ts'
 import { validateRequirements, validateResourceName } from '../shared/resource-validation.ts'
 import {
@@ -374,13 +374,21 @@ export function validatePodCreate(pod: Pod): FieldError[] {
   return errors
 }
 
+/** Problems of the labels and annotations of a template. */
+export function validateTemplateMetadata({ metadata, spec = { containers: [] } }: PodTemplateSpec, field: string): FieldError[] {
+  return [
+    ...validateLabels(metadata?.labels, `${field}.labels`),
+    ...validateAnnotations(metadata?.annotations, `${field}.annotations`),
+    ...validatePodAnnotations(metadata?.annotations, spec, `${field}.annotations`),
+  ]
+}
+
 /** Problems of the template of a workload. */
 export function validatePodTemplate(template: PodTemplateSpec, field: string, rules: PodRules): FieldError[] {
   const spec = template.spec ?? { containers: [] }
   return [
     ...validateLabels(template.metadata?.labels, `${field}.labels`),
     ...validateAnnotations(template.metadata?.annotations, `${field}.annotations`),
-    ...validateFinalizers(template.metadata?.finalizers, `${field}.finalizers`),
     ...validatePodAnnotations(template.metadata?.annotations, spec, `${field}.annotations`),
     ...validatePodSpec(spec, undefined, `${field}.spec`, rules),
     ...((spec.ephemeralContainers ?? []).length > 0

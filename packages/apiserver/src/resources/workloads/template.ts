@@ -5,7 +5,7 @@ import { forbiddenField, invalidValue, notSupported, required } from '../../vali
 import type { FieldError } from '../../registry/strategy.ts'
 import { defaultPodSpec } from '../pods/defaults.ts'
 import type { PodRules } from '../pods/rules.ts'
-import { validatePodTemplate } from '../pods/validation.ts'
+import { validatePodTemplate, validateTemplateMetadata } from '../pods/validation.ts'
 import { nonNegative } from '../../validation/fields.ts'
 import { isEmptySelector, selectorMatches, validateLabelSelector } from '../shared/label-selector.ts'
 
@@ -35,18 +35,23 @@ export function validateRunningTemplate(
     readonly rules: PodRules
     /** What is said of a selector that cannot be read, besides why; absent: nothing. */
     readonly unreadable?: string | undefined
+    /** The selector is a plain map of labels, which need not be right to be compared. */
+    readonly isPlain?: boolean | undefined
+    /** As upstream for stateful sets: what is wrong with labels and annotations is told twice. */
+    readonly judgesMetadataAgain?: boolean | undefined
   },
 ): FieldError[] {
   const { field, owner, rules } = options
   if (template === undefined) return [required(field)]
   const errors: FieldError[] = []
   const labels = template.metadata?.labels
-  const isReadable = validateLabelSelector(selector, '').length === 0
+  const isReadable = options.isPlain === true || validateLabelSelector(selector, '').length === 0
   if (!isReadable && options.unreadable !== undefined) errors.push(invalidValue('spec.selector', selector, options.unreadable))
   if (isReadable && selector !== undefined && !isEmptySelector(selector) && !selectorMatches(selector, labels)) {
     errors.push(invalidValue(`${field}.metadata.labels`, labels, '`selector` does not match template `labels`'))
   }
   append(errors, validatePodTemplate(template, field, rules))
+  if (options.judgesMetadataAgain === true) append(errors, validateTemplateMetadata(template, field))
   const { restartPolicy, activeDeadlineSeconds } = template.spec ?? {}
   if (restartPolicy !== 'Always') errors.push(notSupported(`${field}.spec.restartPolicy`, restartPolicy ?? '', ['Always']))
   if (activeDeadlineSeconds !== undefined)
