@@ -12,6 +12,7 @@ import type { WebhookDialer } from './custom-resources/conversion/webhook-conver
 import type { Authenticator, Authorizer, UserInfo } from './auth/auth.ts'
 import type { CertificateBundle } from './authentication/client-certificate.ts'
 import type { RequestHeaderOptions } from './authentication/request-header.ts'
+import type { InFlightLimits } from './flow-control/max-in-flight.ts'
 import type { EncryptionAtRest } from './encryption/encryption-at-rest.ts'
 import type { HttpRequest, HttpResponse } from './http/send-answer.ts'
 import type { HeavyRules } from './off-loop/heavy-jobs.ts'
@@ -135,13 +136,29 @@ export interface ApiServerOptions {
   /** What is logged of requests, and where; absent: nothing. The sinks stay the caller's. */
   readonly audit?: AuditOptions | undefined
   /** Requests that are worked on at once: the sum is what priority levels divide among themselves. Default 400 and 200. */
-  readonly inFlight?: { readonly maxReads: number; readonly maxWrites: number } | undefined
+  readonly inFlight?: InFlightLimits | undefined
+  /** False: no priorities and no queues, but each limit of `inFlight` by itself (0: none), and who finds it reached is turned away. Default true. */
+  readonly fairness?: boolean | undefined
+  /** Milliseconds that a request may take that is no watch or stream; default a minute. */
+  readonly requestTimeoutMs?: number | undefined
+  /** Watches whose clients name no end are ended after this many milliseconds to twice as many; default half an hour. */
+  readonly minWatchTimeoutMs?: number | undefined
+  /** How often, of 1, a request makes its HTTP/2 client open another connection, so that clients spread over servers; default 0. */
+  readonly goawayChance?: number | undefined
   /** Serves `/debug/api_priority_and_fairness/`; default false. */
   readonly debugPaths?: boolean | undefined
   /** Work that must be done before the server is ready, after its system namespaces exist: bootstrap objects and the like. */
-  readonly prepare?: ((server: Pick<ApiServer, 'transport' | 'objects' | 'operations'>, signal: AbortSignal) => Promise<void>) | undefined
+  readonly prepare?: ((server: PreparedServer, signal: AbortSignal) => Promise<void>) | undefined
+  /** Names of health checks that `prepare` finishes: `/readyz` has each as `poststarthook/NAME`. */
+  readonly startChecks?: readonly string[] | undefined
   /** Answers for paths that are no resources, asked after our own: token issuer documents and the like. Undefined: not mine. */
   readonly extraPaths?: ((path: string) => ExtraDocument | undefined) | undefined
+}
+
+/** What work that is done before a server is ready may use of it. */
+export interface PreparedServer extends Pick<ApiServer, 'transport' | 'objects' | 'operations'> {
+  /** Passes one of the `startChecks`. */
+  finish(check: string): void
 }
 
 export interface ListenOptions {

@@ -7,6 +7,7 @@ import { compactPeriodically } from './compaction.ts'
 import type { FlowControl } from './flow-control/flow-control.ts'
 import { followFlowObjects } from './flow-control/follow-flow-objects.ts'
 import { flowObjects, keepFlowObjects } from './flow-control/keep-flow-objects.ts'
+import type { StartChecks } from './health/start-checks.ts'
 import type { ApiCore } from './pipeline/api-core.ts'
 
 // Kubernetes' own interval: chunked lists and watches go back at least this long.
@@ -19,12 +20,13 @@ export function startBackground(work: {
   readonly core: ApiCore
   readonly options: ApiServerOptions
   readonly flowControl: FlowControl
+  readonly start: StartChecks
   readonly signal: AbortSignal
 }): {
   readonly ready: Promise<void>
   readonly ended: Promise<void>
 } {
-  const { core, options, flowControl, signal } = work
+  const { core, options, flowControl, start, signal } = work
   const { clock, logger } = core
   const following = core.feed.follow(signal)
   const controlling = followFlowObjects(core, flowControl, signal)
@@ -33,9 +35,14 @@ export function startBackground(work: {
   const ensure = async (): Promise<void> => {
     await Promise.all([ensureSystemNamespaces(core), keepFlowObjects(core)])
     await keepTokenTracking(core)
+    start.finish('start-legacy-token-tracking-controller')
+    start.finish('start-system-namespaces-controller', 'priority-and-fairness-config-producer')
     if (options.advertised === undefined) return
     await keepKubernetesService(core, options.advertised)
-    if (options.advertised.serviceCidrs !== undefined) await keepDefaultServiceCidr(core, options.advertised.serviceCidrs)
+    start.finish('bootstrap-controller')
+    if (options.advertised.serviceCidrs === undefined) return
+    await keepDefaultServiceCidr(core, options.advertised.serviceCidrs)
+    start.finish('start-kubernetes-service-cidr-controller')
   }
   const reconcile = async (): Promise<void> => {
     for (;;) {

@@ -1,7 +1,7 @@
 import type { Secret, ServiceAccount } from '@k3s/api/types/core/v1'
 import { createClient } from '@k3s/client'
 import { invariant } from '@k3s/lifecycle'
-import { builtInAdmission } from './admission/built-in.ts'
+import { builtInAdmission, type BuiltInAdmissionOptions } from './admission/built-in.ts'
 import { extensionPlugins } from './admission/extensions.ts'
 import type { ApiServerOptions, ServerParts } from './api-server.ts'
 import { keepPolicyStatus } from './admission/policies/policy-status.ts'
@@ -27,6 +27,10 @@ export interface BuiltInPartsOptions extends Pick<BuiltInStrategyOptions, 'servi
     /** The first signs; tokens of all are accepted. */
     readonly issuers: readonly string[]
     readonly audiences?: readonly string[] | undefined
+    /** Tokens that are asked for longer live this long; default: as long as is asked. */
+    readonly maxExpirationSeconds?: number | undefined
+    /** Whether tokens of kubelets' pods live a year, though stale after an hour; default true. */
+    readonly extendsExpiration?: boolean | undefined
     /** Where clients reach the server; for the documents about the issuer. */
     readonly baseUrl: string
     readonly jwksUri?: string | undefined
@@ -35,14 +39,14 @@ export interface BuiltInPartsOptions extends Pick<BuiltInStrategyOptions, 'servi
   readonly tokens?: readonly TokenAuthenticator[] | undefined
   /** Other ways to authenticate. */
   readonly authenticators?: readonly Authenticator[] | undefined
-  /** Admission plugins that are left out. */
-  readonly disabledAdmission?: readonly string[] | undefined
+  /** Which admission plugins act, and how those do that have settings. */
+  readonly admission?: Pick<BuiltInAdmissionOptions, 'disabled' | 'enabled' | 'podSecurity' | 'tolerationSeconds'> | undefined
 }
 
 /** What {@link builtInParts} gives: options of `createApiServer`, and what other parts of a control plane need of them. */
 export interface BuiltInParts extends Pick<
   ApiServerOptions,
-  'authenticators' | 'authorizers' | 'admission' | 'strategies' | 'heavyRules' | 'extraPaths' | 'prepare'
+  'authenticators' | 'authorizers' | 'admission' | 'strategies' | 'heavyRules' | 'extraPaths' | 'prepare' | 'startChecks'
 > {
   /** The token for a Secret of type `kubernetes.io/service-account-token`, which dies with the Secret. Rejects before the server is made. */
   signSecretToken(account: ServiceAccount, secret: Secret): Promise<string>
@@ -68,7 +72,7 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
         rules: rbac,
         operations: parts.operations,
         random: options.random,
-        disabled: options.disabledAdmission,
+        ...options.admission,
         extensions: extensionPlugins({ ...parts, authorizer }),
       })
     },
@@ -100,13 +104,19 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
         update: (type, object) => client.resource(type).update(object),
         delete: (type, { name, namespace, uid }) => client.resource(type).delete(name, { namespace, preconditions: { uid } }),
       }
+      const roles = slicesOf(bootstrapPolicy()).map((slice) => reconcileBootstrapPolicy(writer, slice, signal))
       await Promise.all([
-        ensureSystemPriorities(writer),
-        ...slicesOf(bootstrapPolicy()).map((slice) => reconcileBootstrapPolicy(writer, slice, signal)),
+        ensureSystemPriorities(writer).then(() => server.finish(prioritiesCheck)),
+        Promise.all(roles).then(() => server.finish(rolesCheck)),
       ])
     },
+    startChecks: [rolesCheck, prioritiesCheck],
   }
 }
+
+// As upstream calls its hooks that do the same.
+const rolesCheck = 'rbac/bootstrap-roles'
+const prioritiesCheck = 'scheduling/bootstrap-system-priority-classes'
 
 // Objects of the policy that are written at once: enough for the datastore to commit them in groups.
 const policySlices = 16

@@ -14,6 +14,8 @@ import { startBackground } from './background.ts'
 import { ConnectProxy } from './connect/connect-proxy.ts'
 import { encryptedDatastore, isStale } from './encryption/encrypted-datastore.ts'
 import { FlowControl } from './flow-control/flow-control.ts'
+import { MaxInFlight, type InFlightLimits } from './flow-control/max-in-flight.ts'
+import { StartChecks } from './health/start-checks.ts'
 import { createRequestHandler } from './http/fastify-handler.ts'
 import { HttpFront } from './http/http-front.ts'
 import { trivialConverter } from './custom-resources/conversion/converter.ts'
@@ -40,7 +42,10 @@ import { CacheFeed } from './watch-cache/cache-feed.ts'
 const defaultEventTtlSeconds = 3600
 const defaultGraceMs = 10_000
 // Upstream's --max-requests-inflight and --max-mutating-requests-inflight.
-const defaultInFlightLimits = { maxReads: 400, maxWrites: 200 }
+const defaultInFlightLimits: InFlightLimits = { maxReads: 400, maxWrites: 200 }
+// Upstream's --request-timeout and --min-request-timeout.
+const defaultRequestTimeoutMs = 60_000
+const defaultMinWatchTimeoutMs = 30 * 60_000
 
 /**
  * Makes an API server and resolves when it answers: its caches are filled and the system namespaces exist.
@@ -51,26 +56,35 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const stopping = new AbortController()
   // Every watch listens.
   setMaxListeners(0, stopping.signal)
-  const { core, parts, pipeline } = assemble(options, stopping.signal)
+  const start = new StartChecks(startChecksOf(options))
+  const { core, parts, pipeline } = assemble(options, start, stopping.signal)
+  start.finish('start-apiserver-admission-initializer')
   const { objects, operations } = core
   const yaml = new YamlReader({ workerUrl: options.yamlWorkerUrl })
   const front = makeFront(options, { pipeline, parts, yaml, closing: stopping.signal })
   const transport: ApiServer['transport'] = (user) => createInProcessTransport({ pipeline, logger, user, closing: stopping.signal })
   await core.feed.load(stopping.signal)
+  start.finish('generic-apiserver-start-informers', 'storage-object-count-tracker-hook', 'storage-readiness')
   // Before anything is answered: what was defined is served from the start.
   const customResources = new CustomResources({ core, converterOf: converterOf(options, core) })
   const custom = customResources.start(stopping.signal)
+  start.finish('start-apiextensions-informers', 'start-apiextensions-controllers', 'crd-informer-synced')
   const aggregation = pipeline.aggregator?.start(stopping.signal)
-  const background = startBackground({ core, options, flowControl: pipeline.flowControl, signal: stopping.signal })
+  if (options.aggregation !== undefined) {
+    void options.aggregation.proxyCertificate() // throws when it cannot be read
+    start.finish(...aggregatorChecks)
+  }
+  const background = startBackground({ core, options, flowControl: pipeline.flowControl, start, signal: stopping.signal })
   try {
     await background.ready
-    await options.prepare?.({ transport, objects, operations }, stopping.signal)
+    start.finish(...flowChecksOf(options))
+    await options.prepare?.({ transport, objects, operations, finish: (check) => start.finish(check) }, stopping.signal)
   } catch (error) {
     stopping.abort(error)
     await Promise.all([background.ended, custom.ended, aggregation?.ended])
     throw error
   }
-  const keeping = options.aggregation === undefined ? undefined : keepAggregation({ core, options, signal: stopping.signal })
+  const keeping = options.aggregation === undefined ? undefined : keepAggregation({ core, options, start, signal: stopping.signal })
   const handler = createRequestHandler(front)
   const listeners = new Set<OwnListening>()
 
@@ -102,6 +116,49 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return server
 }
 
+const aggregatorChecks = [
+  'aggregator-reload-proxy-client-cert',
+  'start-kube-aggregator-informers',
+  'apiservice-status-local-available-controller',
+  'apiservice-status-remote-available-controller',
+  'apiservice-discovery-controller',
+  'apiservice-openapi-controller',
+  'apiservice-openapiv3-controller',
+]
+
+const flowChecksOf = ({ fairness }: ApiServerOptions): readonly string[] =>
+  fairness === false ? ['max-in-flight-filter'] : ['priority-and-fairness-config-consumer', 'priority-and-fairness-filter']
+
+/** What a server with these options does when it starts. */
+function startChecksOf(options: ApiServerOptions): readonly string[] {
+  const { advertised, aggregation, startChecks = [] } = options
+  return [
+    'start-apiserver-admission-initializer',
+    'generic-apiserver-start-informers',
+    'storage-object-count-tracker-hook',
+    'storage-readiness',
+    'start-apiextensions-informers',
+    'start-apiextensions-controllers',
+    'crd-informer-synced',
+    'start-system-namespaces-controller',
+    'start-legacy-token-tracking-controller',
+    'priority-and-fairness-config-producer',
+    ...flowChecksOf(options),
+    ...(advertised === undefined ? [] : ['bootstrap-controller']),
+    ...(advertised?.serviceCidrs === undefined ? [] : ['start-kubernetes-service-cidr-controller']),
+    ...(aggregation === undefined
+      ? []
+      : [
+          'start-cluster-authentication-info-controller',
+          'apiservice-registration-controller',
+          'kube-apiserver-autoregistration',
+          'autoregister-completion',
+          ...aggregatorChecks,
+        ]),
+    ...startChecks,
+  ]
+}
+
 interface Assembly {
   readonly core: ApiCore
   readonly parts: ServerParts
@@ -109,7 +166,7 @@ interface Assembly {
 }
 
 /** Puts together what decides about requests. Nothing runs and nothing is read yet. */
-function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
+function assemble(options: ApiServerOptions, start: StartChecks, stopping: AbortSignal): Assembly {
   const { encryption, logger = noLogger, clock = systemClock, random = Math.random } = options
   const datastore = encryption === undefined ? options.datastore : encryptedDatastore(options.datastore, encryption)
   const feed = new CacheFeed({ datastore, logger, clock })
@@ -165,16 +222,19 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
     operations,
     random,
     componentChecks: options.componentChecks,
+    minWatchTimeoutMs: options.minWatchTimeoutMs ?? defaultMinWatchTimeoutMs,
   }
   const aggregator =
     options.aggregation === undefined
       ? undefined
       : new Aggregator({ core, connector: options.nodeConnector, proxyCertificate: options.aggregation.proxyCertificate })
-  const { maxReads, maxWrites } = options.inFlight ?? defaultInFlightLimits
+  const limits = options.inFlight ?? defaultInFlightLimits
+  const maxInFlight = options.fairness === false ? new MaxInFlight(limits) : undefined
   const flowControl = new FlowControl({
     clock,
     metrics: options.metrics ?? noMetrics,
-    totalSeats: maxReads + maxWrites,
+    totalSeats: limits.maxReads + limits.maxWrites,
+    maxWaitMs: (options.requestTimeoutMs ?? defaultRequestTimeoutMs) / 4,
     loadOf: (info) => {
       const cache = table.find(info)?.storage?.cache
       return cache === undefined ? undefined : { objects: cache.objects.size, watchers: cache.listeners }
@@ -185,8 +245,9 @@ function assemble(options: ApiServerOptions, stopping: AbortSignal): Assembly {
     aggregator,
     authorizers: fromParts(options.authorizers, parts),
     flowControl,
+    maxInFlight,
     auditor: options.audit === undefined ? undefined : new Auditor(options.audit, options.metrics ?? noMetrics, () => clock.now()),
-    nonResource: nonResourceHandlers({ core, options, isStopping: () => stopping.aborted, flowControl, aggregator }),
+    nonResource: nonResourceHandlers({ core, options, start, isStopping: () => stopping.aborted, flowControl, maxInFlight, aggregator }),
   }
   return { core, parts, pipeline }
 }
@@ -218,6 +279,9 @@ function makeFront(
       ...fromParts(options.authenticators, parts),
     ],
     allowAnonymous: options.allowAnonymous ?? true,
+    requestTimeoutMs: options.requestTimeoutMs ?? defaultRequestTimeoutMs,
+    goawayChance: options.goawayChance ?? 0,
+    random: options.random ?? Math.random,
     connect: new ConnectProxy(options.nodeConnector),
     logger: parts.logger,
     metrics: new RequestMetrics(metrics),

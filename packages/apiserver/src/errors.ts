@@ -107,7 +107,17 @@ export function toStatusError(error: unknown, context: ErrorContext = { resource
   if (isDatastoreError(error)) return mappings[error.code](error, context)
   if (error instanceof DOMException && error.name === 'TimeoutError')
     return new StatusError('Timeout', 'Timeout: request did not complete within the requested timeout', { cause: error, details: {} })
+  if (error instanceof DOMException && error.name === 'AbortError')
+    return new StatusError('Timeout', 'Timeout: request did not complete within requested timeout - context canceled', {
+      cause: error,
+      details: {},
+    })
   return internalError(error instanceof Error ? error.message : String(error), error)
+}
+
+/** A failure that no code expects: what upstream calls a panic. */
+export function isUnforeseen(error: unknown): boolean {
+  return !isStatusError(error) && !isDatastoreError(error) && !(error instanceof DOMException)
 }
 
 /** Logs what is our fault, once, with its chain of causes. Answers that are the client's fault are not logged. */

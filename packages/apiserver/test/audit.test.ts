@@ -1,7 +1,8 @@
 import { configmaps, secrets } from '@k3s/api/types/core/v1'
 import { createClient } from '@k3s/client'
 import { describe, expect, it, vi } from 'vitest'
-import { parseAuditPolicy, type AuditOptions } from '../src/index.ts'
+import { unauthorized } from '../src/authentication/authenticate.ts'
+import { parseAuditPolicy, type AuditOptions, type Authenticator } from '../src/index.ts'
 import { startServer, take } from './start-server.ts'
 
 interface LoggedEvent {
@@ -103,5 +104,72 @@ describe('the audit log', () => {
         'watch ResponseComplete',
       ]),
     )
+  })
+
+  it('tells of requests that nobody answers for, by one event without a user', async () => {
+    const { audit, events } = logged('{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: Metadata}]}')
+    const refuse = { name: 'none', authenticate: () => Promise.reject(unauthorized()) }
+    const { server } = await startServer({ audit, authenticators: [refuse], authorizers })
+    events.length = 0
+    await server.inject({ method: 'GET', url: '/api/v1/pods', headers: { authorization: 'Bearer x' } })
+    expect(events).toEqual([
+      expect.objectContaining({
+        stage: 'ResponseStarted',
+        verb: 'list',
+        user: {},
+        objectRef: { resource: 'pods', apiVersion: 'v1' },
+        responseStatus: { metadata: {}, status: 'Failure', message: 'Unauthorized', reason: 'Unauthorized', code: 401 },
+      }),
+    ])
+  })
+
+  it('tells who asks and as whom, and of those who may not', async () => {
+    const { audit, events } = logged(everything('Metadata'))
+    const may = {
+      name: 'may',
+      authorize: ({ name }: { readonly name: string }) => ({ decision: name === 'eve' ? 'deny' : 'allow', reason: '' }) as const,
+    }
+    const { server } = await startServer({ audit, authenticators, authorizers: [may] })
+    const get = (user: string) =>
+      server.inject({
+        method: 'GET',
+        url: '/api/v1/namespaces/default/configmaps/x',
+        headers: { 'impersonate-user': user, 'impersonate-group': 'g' },
+      })
+    await get('ada')
+    expect(events.at(-1)).toMatchObject({
+      user: { username: 'jane' },
+      impersonatedUser: { username: 'ada', groups: ['g', 'system:authenticated'] },
+      authenticationMetadata: { impersonationConstraint: 'impersonate:user-info' },
+      responseStatus: { code: 404 },
+    })
+    await get('eve')
+    expect(events.at(-1)).toMatchObject({ stage: 'ResponseComplete', user: { username: 'jane' }, responseStatus: { code: 403 } })
+    expect(events.at(-1)).not.toHaveProperty('impersonatedUser')
+  })
+
+  it('tells of a failure that no code expects as of a panic', async () => {
+    const { audit, events } = logged(everything('Metadata'))
+    const broken = { name: 'broken', authorize: () => Promise.reject(new TypeError('x is not a function')) }
+    const { server } = await startServer({ audit, authenticators, authorizers: [broken] })
+    expect((await server.inject({ method: 'GET', url: '/version' })).statusCode).toBe(500)
+    expect(events.map(({ stage }) => stage)).toEqual(['RequestReceived', 'Panic'])
+    expect(events.at(-1)).toMatchObject({
+      responseStatus: { status: 'Failure', reason: 'InternalError', message: "APIServer panic'd: x is not a function", code: 500 },
+    })
+  })
+
+  it('has the notes of authentication', async () => {
+    const { audit, events } = logged(everything('Metadata'))
+    const noting: Authenticator = {
+      name: 'jane',
+      authenticate: ({ annotate }) => {
+        annotate?.('authentication.k8s.io/legacy-token', 'x')
+        return Promise.resolve({ user: jane })
+      },
+    }
+    const { server } = await startServer({ audit, authenticators: [noting], authorizers })
+    await server.inject({ method: 'GET', url: '/version' })
+    expect(events.at(-1)).toMatchObject({ annotations: { 'authentication.k8s.io/legacy-token': 'x' } })
   })
 })

@@ -10,7 +10,11 @@ import { isFor, objectOf, oldObjectOf, refusal } from './requests.ts'
 const notReady = 'node.kubernetes.io/not-ready'
 const unreachable = 'node.kubernetes.io/unreachable'
 /** How long pods stay on a node that is lost, unless they say otherwise. */
-const lostNodeSeconds = 300
+export interface LostNodeSeconds {
+  readonly notReady: number
+  readonly unreachable: number
+}
+const defaultLostNodeSeconds: LostNodeSeconds = { notReady: 300, unreachable: 300 }
 const systemPriorities: Readonly<Record<string, number>> = { 'system-node-critical': 2000001000, 'system-cluster-critical': 2000000000 }
 
 /** A new node takes no pods until its controller has seen it ready. */
@@ -23,20 +27,24 @@ export const taintNodesByCondition: AdmissionPlugin = {
   },
 }
 
-/** Pods tolerate a lost node for five minutes. */
-export const defaultTolerationSeconds: AdmissionPlugin = {
-  name: 'DefaultTolerationSeconds',
-  admit(request): void {
-    const pod = objectOf(request, pods, ['CREATE', 'UPDATE'])
-    if (pod === undefined) return
-    for (const key of [notReady, unreachable]) {
-      const isTolerated = (toleration: Toleration): boolean =>
-        (toleration.key === key || !toleration.key) && (toleration.effect === 'NoExecute' || !toleration.effect)
-      if (pod.spec.tolerations?.some(isTolerated) === true) continue
-      const added = { key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: lostNodeSeconds }
-      pod.spec.tolerations = [...(pod.spec.tolerations ?? []), added]
-    }
-  },
+/** Pods tolerate a lost node for a while. */
+export function defaultTolerationSeconds(seconds: LostNodeSeconds = defaultLostNodeSeconds): AdmissionPlugin {
+  const added = [
+    { key: notReady, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: seconds.notReady },
+    { key: unreachable, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: seconds.unreachable },
+  ]
+  return {
+    name: 'DefaultTolerationSeconds',
+    admit(request): void {
+      const pod = objectOf(request, pods, ['CREATE', 'UPDATE'])
+      if (pod === undefined) return
+      for (const own of added) {
+        const isTolerated = (toleration: Toleration): boolean =>
+          (toleration.key === own.key || !toleration.key) && (toleration.effect === 'NoExecute' || !toleration.effect)
+        if (pod.spec.tolerations?.some(isTolerated) !== true) pod.spec.tolerations = [...(pod.spec.tolerations ?? []), { ...own }]
+      }
+    },
+  }
 }
 
 /** The class for pods that name none: of several the lowest. */

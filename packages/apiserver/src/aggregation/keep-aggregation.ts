@@ -4,6 +4,7 @@ import { customresourcedefinitions } from '@k3s/api/types/apiextensions/v1'
 import { configmaps } from '@k3s/api/types/core/v1'
 import { backoffDelay } from '@k3s/lifecycle'
 import type { ApiServerOptions } from '../api-server.ts'
+import type { StartChecks } from '../health/start-checks.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import { LocalServices } from './local-services.ts'
 import { keepTrustConfig } from './trust-config.ts'
@@ -18,9 +19,10 @@ const resyncMs = 60_000
 export async function keepAggregation(work: {
   readonly core: ApiCore
   readonly options: Pick<ApiServerOptions, 'clientCa' | 'requestHeader'>
+  readonly start: StartChecks
   readonly signal: AbortSignal
 }): Promise<void> {
-  const { core, options, signal } = work
+  const { core, options, start, signal } = work
   const { clock, logger } = core
   const trust = { clientCa: options.clientCa, requestHeader: options.requestHeader }
   const local = new LocalServices(core)
@@ -36,7 +38,9 @@ export async function keepAggregation(work: {
     isDirty = false
     try {
       await local.sync()
+      start.finish('apiservice-registration-controller', 'kube-apiserver-autoregistration', 'autoregister-completion')
       await keepTrustConfig(core, trust, (pem) => isExpired(pem, clock.now()))
+      start.finish('start-cluster-authentication-info-controller')
       failures = 0
     } catch (error) {
       if (signal.aborted) break

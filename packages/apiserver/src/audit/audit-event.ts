@@ -3,7 +3,7 @@ import { decodeProtobuf, isProtobuf, schemaOf } from '@k3s/api'
 import { parse } from 'yaml'
 import type { UserInfo } from '../auth/auth.ts'
 import { mediaTypeOf, type RequestBody } from '../codec.ts'
-import { toStatusError } from '../errors.ts'
+import { isUnforeseen, toStatusError } from '../errors.ts'
 import type { RequestInfo } from '../http/request-info.ts'
 import type { Answer } from '../pipeline/answer.ts'
 import type { ApiCall } from '../pipeline/api-call.ts'
@@ -13,7 +13,10 @@ import type { AuditDecision, AuditStage } from './policy.ts'
 export interface AuditEventOptions {
   readonly call: ApiCall
   readonly info: RequestInfo
+  /** Who asks; a user without a name is not told. */
   readonly user: UserInfo
+  /** Annotations from before the story begins. */
+  readonly notes?: ReadonlyMap<string, string> | undefined
   readonly decision: AuditDecision
   /** Milliseconds since the epoch. */
   readonly now: () => number
@@ -29,16 +32,29 @@ export class AuditedRequest {
   readonly #options: AuditEventOptions
   readonly #received: number
   readonly #auditId: string
-  readonly #annotations: Record<string, string> = {}
+  readonly #annotations: Record<string, string>
+  #impersonated: { readonly user: UserInfo; readonly constraint: string | undefined } | undefined
   #body: RequestBody | undefined
   #requestObject: unknown
   #isComplete = false
 
-  constructor(options: AuditEventOptions) {
+  constructor(options: AuditEventOptions, first: AuditStage = 'RequestReceived', response?: Response) {
     this.#options = options
     this.#received = options.now()
     this.#auditId = options.call.origin?.auditId ?? randomUUID()
-    this.#emit('RequestReceived')
+    this.#annotations = Object.fromEntries(options.notes ?? [])
+    this.#emit(first, response)
+  }
+
+  /** The whole story of a request whose credentials nobody knows. */
+  static refused(options: AuditEventOptions, refusal: unknown): void {
+    const status = toStatusError(refusal).toStatus()
+    void new AuditedRequest(options, 'ResponseStarted', { code: status.code ?? 401, status })
+  }
+
+  /** The request acts as somebody else from here on; `constraint` is the verb by which that is allowed, unless by the right to be them in all. */
+  impersonates(user: UserInfo, constraint: string | undefined): void {
+    this.#impersonated = { user, constraint }
   }
 
   /** The call as handlers are to see it: what they read and note is noted here. */
@@ -85,21 +101,26 @@ export class AuditedRequest {
   }
 
   failed(error: unknown): void {
+    if (isUnforeseen(error)) {
+      const message = `APIServer panic'd: ${error instanceof Error ? error.message : String(error)}`
+      this.#complete({ code: 500, status: { message, reason: 'InternalError' } }, 'Panic')
+      return
+    }
     const status = toStatusError(error).toStatus()
     this.#complete({ code: status.code ?? 500, status, object: () => status })
   }
 
-  #complete(response: Response): void {
+  #complete(response: Response, stage: AuditStage = 'ResponseComplete'): void {
     if (this.#isComplete) return
     this.#isComplete = true
-    this.#emit('ResponseComplete', response)
+    this.#emit(stage, response)
   }
 
   #emit(stage: AuditStage, response?: Response): void {
     const { call, info, user, decision, now, emit } = this.#options
     if (decision.omitStages.has(stage)) return
     const { level } = decision
-    const isDone = stage === 'ResponseComplete'
+    const isDone = stage === 'ResponseComplete' || stage === 'Panic'
     const requestObject = isDone && level !== 'Metadata' ? this.#readObject() : undefined
     const responseObject = isDone && level === 'RequestResponse' ? response?.object?.() : undefined
     emit(
@@ -111,7 +132,10 @@ export class AuditedRequest {
         stage,
         requestURI: call.origin?.uri ?? uriOf(call),
         verb: info.verb,
-        user: { username: user.name, uid: user.uid, groups: user.groups, extra: user.extra },
+        user: user.name === '' ? {} : wireUser(user),
+        impersonatedUser: this.#impersonated === undefined ? undefined : wireUser(this.#impersonated.user),
+        authenticationMetadata:
+          this.#impersonated?.constraint === undefined ? undefined : { impersonationConstraint: this.#impersonated.constraint },
         sourceIPs: call.origin?.sourceIps ?? ['127.0.0.1'],
         userAgent: shorten(textOf(call.headers['user-agent']) ?? call.userAgent),
         objectRef: info.isResource ? refOf(info, requestObject, responseObject ?? (isDone ? response?.object?.() : undefined)) : undefined,
@@ -130,6 +154,8 @@ export class AuditedRequest {
     return this.#requestObject
   }
 }
+
+const wireUser = ({ name, uid, groups, extra }: UserInfo): object => ({ username: name, uid, groups, extra })
 
 interface Response {
   readonly code: number

@@ -12,6 +12,8 @@ export interface Credentials {
   /** DER of the client certificate that the TLS layer got, not yet verified. */
   readonly clientCertificate?: Uint8Array | undefined
   readonly remoteAddress?: string | undefined
+  /** Adds a note to the audit event of the request; absent when nobody keeps them. */
+  readonly annotate?: ((key: string, value: string) => void) | undefined
 }
 
 /** Undefined: these credentials are not mine. Throws a StatusError `Unauthorized` when they are mine and bad. */

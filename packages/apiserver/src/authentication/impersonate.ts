@@ -1,6 +1,7 @@
 import { badRequest, hasReason } from '@k3s/api'
 import type { AccessAttributes, Authorizer, Credentials, UserInfo } from '../auth/auth.ts'
 import { authorize, forbiddenRequest } from '../pipeline/authorize.ts'
+import type { ActingUser } from '../pipeline/handle-call.ts'
 import { dns1123Subdomain } from '../validation/names.ts'
 import { extraOf, firstValue, valuesOf } from './header-values.ts'
 
@@ -30,17 +31,23 @@ interface Impersonation {
 }
 
 /** One of the ways to be allowed: undefined when it is not for such a user. Throws Forbidden. */
-type Mode = (impersonation: Impersonation) => Promise<UserInfo> | undefined
+type Mode = (impersonation: Impersonation) => Promise<ActingUser> | undefined
+
+/** True for requests that {@link impersonate} has something to say of. */
+export function asksToBe(headers: Credentials['headers']): boolean {
+  for (const name in headers) if (name.startsWith('impersonate-')) return true
+  return false
+}
 
 /**
  * The user as whom the request wants to act, after checking that its own user may: by the right to be them in such a request
- * (`impersonate-on:MODE:VERB` and `impersonate:MODE`), or in all (`impersonate`). The user itself when it asks for nothing. Throws Forbidden and BadRequest.
+ * (`impersonate-on:MODE:VERB` and `impersonate:MODE`), or in all (`impersonate`). Undefined when it asks for nothing. Throws Forbidden and BadRequest.
  */
 export async function impersonate(
   requestor: UserInfo,
   headers: Credentials['headers'],
-  { authorizers, request }: { readonly authorizers: readonly Authorizer[]; readonly request: () => Omit<AccessAttributes, 'user'> },
-): Promise<UserInfo> {
+  { authorizers, request }: { readonly authorizers: readonly Authorizer[]; readonly request: Omit<AccessAttributes, 'user'> },
+): Promise<ActingUser | undefined> {
   const wanted = {
     name: firstValue(headers, ['impersonate-user']),
     uid: firstValue(headers, ['impersonate-uid']),
@@ -51,9 +58,9 @@ export async function impersonate(
   if (name === undefined) {
     if (wanted.groups.length > 0 || wanted.uid !== undefined || wanted.extra !== undefined)
       throw badRequest(`requested ${goUser(wanted)} without impersonating a user name`)
-    return requestor
+    return undefined
   }
-  const impersonation: Impersonation = { requestor, wanted: { ...wanted, name }, authorizers, request: { ...request(), user: requestor } }
+  const impersonation: Impersonation = { requestor, wanted: { ...wanted, name }, authorizers, request: { ...request, user: requestor } }
   let refusal: unknown
   for (const mode of modes) {
     try {
@@ -102,7 +109,7 @@ const legacy: Mode = (given) => allowed(given, { verb: 'impersonate', isConstrai
 // In this order the first refusal is what the client is told.
 const modes: readonly Mode[] = [associatedNode, arbitraryNode, serviceAccount, userInfo, legacy]
 
-async function constrained(given: Impersonation, mode: string, nodeName?: string): Promise<UserInfo> {
+async function constrained(given: Impersonation, mode: string, nodeName?: string): Promise<ActingUser> {
   const { authorizers, request, requestor } = given
   await authorize(authorizers, { ...request, user: requestor, verb: `impersonate-on:${mode}:${request.verb}` })
   return allowed(given, { verb: `impersonate:${mode}`, isConstrained: true, nodeName })
@@ -116,7 +123,7 @@ interface Rights {
 }
 
 /** Asks for the right to every part of the wanted user. */
-async function allowed({ requestor, wanted, authorizers }: Impersonation, rights: Rights): Promise<UserInfo> {
+async function allowed({ requestor, wanted, authorizers }: Impersonation, rights: Rights): Promise<ActingUser> {
   const { verb, isConstrained } = rights
   const nameGroup = isConstrained ? authenticationGroup : coreGroup
   const attributes = (what: Partial<AccessAttributes>): AccessAttributes => ({
@@ -159,7 +166,8 @@ async function allowed({ requestor, wanted, authorizers }: Impersonation, rights
     for (const value of values) await may({ resource: 'userextras', subresource: key, name: value })
   const automatic = name === 'system:anonymous' ? 'system:unauthenticated' : 'system:authenticated'
   const isComplete = actual.includes(automatic) || actual.includes('system:unauthenticated')
-  return { name, uid, extra, groups: isComplete ? actual : [...actual, automatic] }
+  const user: UserInfo = { name, uid, extra, groups: isComplete ? actual : [...actual, automatic] }
+  return { user, ...(isConstrained ? { constraint: verb } : {}) }
 }
 
 function extraProblem(extra: Readonly<Record<string, readonly string[]>>): string | undefined {

@@ -16,6 +16,8 @@ export interface FlowControlOptions {
   readonly metrics: MetricsRegistry
   /** Seats of the whole server; a plain request takes one while it runs. */
   readonly totalSeats: number
+  /** How long a request waits for its turn; default a quarter of a minute, as of the time that it may take. */
+  readonly maxWaitMs?: number | undefined
   /** Objects and watchers of the resource that a request is about; undefined when it is unknown. */
   loadOf(info: RequestInfo): ResourceLoad | undefined
 }
@@ -55,7 +57,7 @@ interface Seat {
 }
 
 // Upstream lets a request wait for a quarter of the time that it may take.
-const maxWaitMs = 15_000
+const defaultMaxWaitMs = 15_000
 const sweepIntervalMs = 500
 /** Upstream's period of lending, in milliseconds. */
 export const lendingIntervalMs = 10_000
@@ -64,6 +66,11 @@ const longRunning = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
 const reading = new Set(['get', 'list', 'watch', 'head', 'options'])
 const nobodyWaits: readonly number[] = []
 const released = (): void => {}
+
+/** True for requests that go on as long as their client likes. */
+export const isStream = ({ subresource }: RequestInfo): boolean => longRunning.has(subresource)
+/** True for requests that change nothing. */
+export const isReading = ({ verb }: RequestInfo): boolean => reading.has(verb)
 
 /**
  * Decides which requests run and which wait, by flow schemas and priority levels: API priority and fairness.
@@ -152,10 +159,10 @@ export class FlowControl {
 
   /**
    * Lets a request in, now or when it is its turn; the result gives its seats back and may be called more than once.
-   * Rejects with TooManyRequests when there is no room and none comes within 15 seconds, and with the signal's reason on abort.
+   * Rejects with TooManyRequests when there is no room and none comes in time, and with the signal's reason on abort.
    */
   admit(info: RequestInfo, user: UserInfo, call: FlowCall): (() => void) | Promise<() => void> {
-    if (longRunning.has(info.subresource)) return released
+    if (isStream(info)) return released
     const flow = this.#flowOf(info, user)
     call.classified?.(flow.class)
     const { level, counts } = flow
@@ -163,7 +170,7 @@ export class FlowControl {
     const maxSeats = level.isExempt ? Infinity : level.maxSeats
     const seats = level.isExempt ? 1 : estimateSeats(info, call.query, { load: () => this.#options.loadOf(info), maxSeats })
     const ticket: Ticket = { seats, arrivedAt: now, startedAt: now, state: 'running', queue: undefined, settle: undefined }
-    const seat: Seat = { flow, ticket, isWatch: info.verb === 'watch', isRead: reading.has(info.verb) }
+    const seat: Seat = { flow, ticket, isWatch: info.verb === 'watch', isRead: isReading(info) }
     if (level.isExempt) {
       level.exemptRunning++
       level.exemptSeats += seats
@@ -329,7 +336,7 @@ export class FlowControl {
     const { clock } = this.#options
     void clock.sleep(sweepIntervalMs).then(() => {
       this.#isSweeping = false
-      for (const level of this.levels) level.queueSet.expire(clock.monotonic() - maxWaitMs)
+      for (const level of this.levels) level.queueSet.expire(clock.monotonic() - (this.#options.maxWaitMs ?? defaultMaxWaitMs))
       if (this.#waiting > 0) this.#startSweeping()
     }) // never rejects: nothing aborts it
   }

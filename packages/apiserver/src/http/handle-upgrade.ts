@@ -8,7 +8,7 @@ import type { ApiCall } from '../pipeline/api-call.ts'
 import { authorize } from '../pipeline/authorize.ts'
 import { handleCall, type CallPipeline } from '../pipeline/handle-call.ts'
 import { auditIdOf, originOf } from './request-origin.ts'
-import type { HttpFrontOptions } from './http-front.ts'
+import type { HttpFrontOptions, Identified } from './http-front.ts'
 import type { RequestInfo } from './request-info.ts'
 import { agentName, splitTarget } from './request-parts.ts'
 import { serveLogSocket, serveWatchSocket } from './web-socket-answers.ts'
@@ -25,7 +25,7 @@ export interface Upgrade {
 /** The one dispatcher of upgrades: streams to kubelets and proxies as bytes; watches and logs over WebSocket. Never rejects. */
 export async function handleUpgrade(
   options: HttpFrontOptions,
-  identify: (signal: AbortSignal) => Promise<UserInfo>,
+  identify: (call: ApiCall) => Promise<Identified>,
   upgrade: Upgrade,
 ): Promise<void> {
   const { request, socket } = upgrade
@@ -45,8 +45,8 @@ export async function handleUpgrade(
       origin: originOf(request, { auditId: auditIdOf(request), address: request.socket.remoteAddress }),
       userAgent: agentName(request.headers['user-agent']),
     }
-    const user = await identify(signal)
-    const { answer, info } = await handleCall(options.pipeline, call, user)
+    const { user: own, ...how } = await identify(call)
+    const { answer, info, user } = await handleCall(options.pipeline, call, own, how)
     if (answer.type === 'watch') {
       serveWatchSocket(upgrade, answer, { query, now: () => options.pipeline.core.clock.now(), closing: options.closing })
       return

@@ -1,16 +1,17 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
+import { hasReason } from '@k3s/api'
 import type { Logger } from '@k3s/lifecycle'
 import type { AnonymousPaths } from '../api-server.ts'
 import { authenticate } from '../authentication/authenticate.ts'
 import { separateHeaders } from '../authentication/header-values.ts'
-import { impersonate } from '../authentication/impersonate.ts'
-import type { AccessAttributes, Authenticator, Credentials, UserInfo } from '../auth/auth.ts'
+import { asksToBe, impersonate } from '../authentication/impersonate.ts'
+import type { Authenticator, Credentials, UserInfo } from '../auth/auth.ts'
 import { reportError, toStatusError } from '../errors.ts'
 import type { ApiCall } from '../pipeline/api-call.ts'
 import type { FlowClass } from '../flow-control/flow-control.ts'
-import { attributesOf, handleCall, type CallPipeline } from '../pipeline/handle-call.ts'
+import { attributesOf, handleCall, type CallOptions, type CallPipeline } from '../pipeline/handle-call.ts'
 import type { ResourceWatch } from '../watch-cache/resource-watch.ts'
 import type { ConnectProxy } from '../connect/connect-proxy.ts'
 import { handleUpgrade } from './handle-upgrade.ts'
@@ -27,6 +28,12 @@ export interface HttpFrontOptions {
   readonly pipeline: CallPipeline
   readonly authenticators: readonly Authenticator[]
   readonly allowAnonymous: boolean | AnonymousPaths
+  /** Of ordinary requests; watches, logs and proxies have none. */
+  readonly requestTimeoutMs: number
+  /** How often, of 1, a request ends its HTTP/2 connection. */
+  readonly goawayChance: number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
   readonly connect: ConnectProxy
   readonly yaml: YamlReader
   readonly logger: Logger
@@ -40,9 +47,6 @@ interface Peer {
   readonly certificate: Uint8Array | undefined
   readonly address: string | undefined
 }
-
-// Upstream's cap on ordinary requests; watches, logs and proxies have none.
-const maxRequestMs = 60_000
 
 const longRunning = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
 
@@ -66,7 +70,7 @@ export class HttpFront {
   /** Passes an upgrade on to where it goes. Never rejects. */
   async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
-    await handleUpgrade(this.#options, (signal) => this.identify(request, signal), { request, socket, head })
+    await handleUpgrade(this.#options, (call) => this.identify(request, call), { request, socket, head })
   }
 
   /** Answers one request. Never rejects: what fails becomes a Status. */
@@ -80,7 +84,9 @@ export class HttpFront {
   }
 
   async #handle(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const { logger, pipeline } = this.#options
+    const { logger, pipeline, goawayChance, random } = this.#options
+    // What runs on the connection ends on it; its client opens another for what comes.
+    if (goawayChance > 0 && 'stream' in request && random() < goawayChance) response.once('finish', () => request.stream.session?.close())
     const started = performance.now()
     const auditId = auditIdOf(request)
     const warnings = new Warnings()
@@ -108,7 +114,7 @@ export class HttpFront {
     let info: RequestInfo | undefined
     try {
       const { path, query } = splitTarget(request.url ?? '/')
-      const timeoutMs = timeoutOf(path, query)
+      const timeoutMs = timeoutOf(path, query, this.#options.requestTimeoutMs)
       const expire = (): void => stop.abort(new DOMException('The request took too long', 'TimeoutError'))
       if (timeoutMs !== undefined) timer = setTimeout(expire, timeoutMs).unref()
       const call: ApiCall = {
@@ -123,8 +129,8 @@ export class HttpFront {
         origin: originOf(request, { auditId, address: this.#peerOf(request).address }),
         userAgent: agentName(request.headers['user-agent']),
       }
-      const user = await this.identify(request, signal)
-      const handled = await handleCall(pipeline, call, user)
+      const { user, ...how } = await this.identify(request, call)
+      const handled = await handleCall(pipeline, call, user, how)
       info = handled.info
       const context: SendContext = { request, response, query, now: () => pipeline.core.clock.now(), headers }
       const isStream = handled.answer.type === 'connect' || handled.answer.type === 'watch'
@@ -164,24 +170,33 @@ export class HttpFront {
     })
   }
 
-  /** The user of a request, impersonation included. Throws Unauthorized and Forbidden. */
-  async identify(request: HttpRequest, signal: AbortSignal): Promise<UserInfo> {
+  /** The user of a request, and as whom it acts. Throws Unauthorized, which is audited. */
+  async identify(request: HttpRequest, call: ApiCall): Promise<Identified> {
     const { authenticators, allowAnonymous, pipeline } = this.#options
+    const { auditor, authorizers } = pipeline
+    const notes = auditor === undefined ? undefined : new Map<string, string>()
     const peer = this.#peerOf(request)
     const credentials: Credentials = {
       headers: separateHeaders(request.headers, request.rawHeaders),
       clientCertificate: peer.certificate,
       remoteAddress: peer.address,
+      ...(notes === undefined ? {} : { annotate: (key, value) => void notes.set(key, value) }),
     }
-    const user = await authenticate(authenticators, credentials, {
-      allowAnonymous: isAnonymousAllowed(allowAnonymous, request.url),
-      signal,
-    })
-    const asked = (): Omit<AccessAttributes, 'user'> => {
-      const { path, query } = splitTarget(request.url ?? '/')
-      return attributesOf(parseRequestInfo(request.method ?? 'GET', path, query))
+    try {
+      const user = await authenticate(authenticators, credentials, {
+        allowAnonymous: typeof allowAnonymous === 'boolean' ? allowAnonymous : allowAnonymous.paths.includes(call.path),
+        signal: call.signal,
+      })
+      if (!asksToBe(request.headers)) return { user, notes }
+      const become: CallOptions['become'] = (info) => impersonate(user, credentials.headers, { authorizers, request: attributesOf(info) })
+      return { user, notes, become }
+    } catch (error) {
+      if (auditor !== undefined && hasReason(error, 'Unauthorized')) {
+        const info = parseRequestInfo(call.method, call.path, call.query)
+        auditor.unauthenticated(call, info, error, notes)
+      }
+      throw error
     }
-    return impersonate(user, credentials.headers, { authorizers: pipeline.authorizers, request: asked })
   }
 
   #peerOf(request: HttpRequest): Peer {
@@ -195,8 +210,9 @@ export class HttpFront {
   }
 }
 
-function isAnonymousAllowed(allowed: boolean | AnonymousPaths, url = '/'): boolean {
-  return typeof allowed === 'boolean' ? allowed : allowed.paths.includes(splitTarget(url).path)
+/** Who asks, and what `handleCall` is to know of them. */
+export interface Identified extends CallOptions {
+  readonly user: UserInfo
 }
 
 function endOnClose(
@@ -219,8 +235,8 @@ function clientCertificateOf(request: HttpRequest): Uint8Array | undefined {
   return typeof getPeerCertificate === 'function' ? (getPeerCertificate.call(socket) as Partial<PeerCertificate>).raw : undefined
 }
 
-/** Milliseconds that a request may take: `?timeout=`, at most a minute; undefined for those that have no end of their own. */
-function timeoutOf(path: string, query: URLSearchParams): number | undefined {
+/** Milliseconds that a request may take: `?timeout=`, at most `maxRequestMs`; undefined for those that have no end of their own. */
+function timeoutOf(path: string, query: URLSearchParams, maxRequestMs: number): number | undefined {
   const parts = path.split('/')
   if (isTrueParameter(query.get('watch')) || parts.includes('watch') || parts.some((part) => longRunning.has(part))) return undefined
   const wanted = parseDurationMs(query.get('timeout') ?? '')

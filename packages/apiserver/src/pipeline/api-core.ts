@@ -18,6 +18,8 @@ export interface ApiCore {
   readonly operations: ResourceOperations
   /** How the parts of the control plane are, besides the datastore, by the names of their component statuses. */
   readonly componentChecks?: Readonly<Record<string, ComponentCheck>> | undefined
+  /** Watches that name no end are ended after this many milliseconds to twice as many. */
+  readonly minWatchTimeoutMs: number
   /** Uniform in [0, 1). */
   readonly random: () => number
 }

@@ -3,6 +3,7 @@ import type { Auditor } from '../audit/auditor.ts'
 import type { AccessAttributes, Authorizer, UserInfo } from '../auth/auth.ts'
 import { PathNotServed, pathNotFound } from '../errors.ts'
 import type { FlowControl } from '../flow-control/flow-control.ts'
+import type { MaxInFlight } from '../flow-control/max-in-flight.ts'
 import { parseRequestInfo, type RequestInfo } from '../http/request-info.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCall } from './api-call.ts'
@@ -17,6 +18,8 @@ export interface CallPipeline {
   readonly core: ApiCore
   readonly authorizers: readonly Authorizer[]
   readonly flowControl: FlowControl
+  /** Present: it decides in place of flow control. */
+  readonly maxInFlight?: MaxInFlight | undefined
   readonly nonResource: readonly NonResourceHandler[]
   /** Absent: nothing is audited. */
   readonly auditor?: Auditor | undefined
@@ -24,23 +27,44 @@ export interface CallPipeline {
   readonly aggregator?: Aggregator | undefined
 }
 
+/** As whom a request acts that asks to be somebody else. */
+export interface ActingUser {
+  readonly user: UserInfo
+  /** The verb by which that is allowed; absent for the right to be them in all. */
+  readonly constraint?: string | undefined
+}
+
+export interface CallOptions {
+  /** As whom the request acts; undefined: as its own user. Throws Forbidden and BadRequest. */
+  readonly become?: ((info: RequestInfo) => Promise<ActingUser | undefined>) | undefined
+  /** Annotations of the audit event that authentication made. */
+  readonly notes?: ReadonlyMap<string, string> | undefined
+}
+
 /** Authorizes and answers a request of a known user. Throws StatusErrors. */
 export async function handleCall(
   pipeline: CallPipeline,
   call: ApiCall,
   user: UserInfo,
-): Promise<{ readonly answer: Answer; readonly info: RequestInfo }> {
+  { become, notes }: CallOptions = {},
+): Promise<{ readonly answer: Answer; readonly info: RequestInfo; readonly user: UserInfo }> {
   const info = parseRequestInfo(call.method, call.path, call.query)
-  const story = pipeline.auditor?.begin(call, info, user)
-  if (story === undefined) return { answer: await handleParsed(pipeline, call, { info, user }), info }
+  const story = pipeline.auditor?.begin(call, info, user, notes)
+  if (story === undefined) {
+    const actor = (await become?.(info))?.user ?? user
+    return { answer: await handleParsed(pipeline, call, { info, user: actor }), info, user: actor }
+  }
   try {
+    const acting = await become?.(info)
+    if (acting !== undefined) story.impersonates(acting.user, acting.constraint)
+    const actor = acting?.user ?? user
     const note: DecisionNote = (decision, reason) => {
       story.annotate('authorization.k8s.io/decision', decision)
       story.annotate('authorization.k8s.io/reason', reason)
     }
-    const answer = await handleParsed(pipeline, story.call, { info, user, note })
+    const answer = await handleParsed(pipeline, story.call, { info, user: actor, note })
     story.answered(answer)
-    return { answer, info }
+    return { answer, info, user: actor }
   } catch (error) {
     story.failed(error)
     throw error
@@ -55,7 +79,7 @@ interface ParsedRequest {
 
 async function handleParsed(pipeline: CallPipeline, call: ApiCall, { info, user, note }: ParsedRequest): Promise<Answer> {
   // Who runs at once is not made to wait for a promise.
-  const entry = pipeline.flowControl.admit(info, user, call)
+  const entry = pipeline.maxInFlight === undefined ? pipeline.flowControl.admit(info, user, call) : pipeline.maxInFlight.admit(info, user)
   const release = typeof entry === 'function' ? entry : await entry
   try {
     await authorize(pipeline.authorizers, { ...attributesOf(info), user }, note)

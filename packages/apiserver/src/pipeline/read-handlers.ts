@@ -13,9 +13,6 @@ import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { parseCount, parseListParameters, storageOf, type ResourceRequest } from './resource-request.ts'
 
-// As upstream: watches end after half an hour to an hour, so that clients spread anew.
-const minWatchTimeoutMs = 30 * 60_000
-
 // The longest that a timer takes: about 25 days.
 const maxWatchTimeoutMs = 2 ** 31 - 1
 
@@ -73,7 +70,7 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
       revision: wanted > 0 ? wanted : core.feed.revision,
     }),
     sendsBookmarks,
-    timeoutMs: timeoutSeconds > 0 ? Math.min(timeoutSeconds * 1000, maxWatchTimeoutMs) : minWatchTimeoutMs * (1 + core.random()),
+    timeoutMs: timeoutSeconds > 0 ? Math.min(timeoutSeconds * 1000, maxWatchTimeoutMs) : Math.min(core.minWatchTimeoutMs * (1 + core.random()), maxWatchTimeoutMs),
   }
 }
 

@@ -46,6 +46,10 @@ export interface ServiceAccountTokenOptions {
   readonly issuers: readonly string[]
   /** Audiences of the API server; the first issuer when absent. */
   readonly audiences?: readonly string[] | undefined
+  /** Tokens that are asked for longer live this long; default: as long as is asked. */
+  readonly maxExpirationSeconds?: number | undefined
+  /** Whether tokens of kubelets' pods live a year, though stale after an hour; default true. */
+  readonly extendsExpiration?: boolean | undefined
   readonly objects: ObjectReader
   readonly clock: Pick<Clock, 'now'>
   /** Present: Secrets tell the day on which their token was last used. */
@@ -58,6 +62,10 @@ const referenceOf = ({ metadata }: { readonly metadata: { readonly name: string;
   name: metadata.name,
   uid: metadata.uid ?? '',
 })
+
+// Of the annotations in audit events.
+const notePrefix = 'authentication.k8s.io'
+type Annotate = (key: string, value: string) => void
 
 // Of the size of tokens: a few megabytes at most.
 const maxRemembered = 2048
@@ -79,6 +87,15 @@ export class ServiceAccountTokens implements TokenAuthenticator {
   /** Audiences of the API server itself. */
   get audiences(): readonly string[] {
     return this.#options.audiences ?? this.#options.issuers.slice(0, 1)
+  }
+
+  /** Infinity: no bound. */
+  get maxExpirationSeconds(): number {
+    return this.#options.maxExpirationSeconds ?? Infinity
+  }
+
+  get extendsExpiration(): boolean {
+    return this.#options.extendsExpiration ?? true
   }
 
   get issuer(): string {
@@ -126,18 +143,25 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     })
   }
 
-  async authenticateToken(token: string, audiences: readonly string[] | undefined): Promise<TokenIdentity | undefined> {
+  async authenticateToken(
+    token: string,
+    audiences: readonly string[] | undefined,
+    _signal?: AbortSignal,
+    annotate: Annotate = () => {},
+  ): Promise<TokenIdentity | undefined> {
     const issuer = issuerOf(token)
     if (issuer === undefined || (issuer !== legacyIssuer && !this.#options.issuers.includes(issuer))) return undefined
     const payload = await this.#verify(token)
     const wanted = audiences ?? this.audiences
     const named = typeof payload.aud === 'string' ? [payload.aud] : (payload.aud ?? [])
+    if (named.length === 0) annotate(`${notePrefix}/legacy-token`, payload.sub ?? '')
     const own = named.length === 0 ? this.audiences : named
     const shared = own.filter((audience) => wanted.includes(audience))
     if (shared.length === 0) {
       throw unauthorized(`token audiences ${JSON.stringify(own)} is invalid for the target audiences ${JSON.stringify(wanted)}`)
     }
-    return { user: issuer === legacyIssuer ? await this.#legacyUser(payload, token) : this.#boundUser(payload), audiences: shared }
+    const user = issuer === legacyIssuer ? await this.#legacyUser(payload, token, annotate) : this.#boundUser(payload, annotate)
+    return { user, audiences: shared }
   }
 
   #sign(payload: JWTPayload): Promise<string> {
@@ -211,16 +235,19 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     }
   }
 
-  #boundUser(payload: JWTPayload): UserInfo {
+  #boundUser(payload: JWTPayload, annotate: Annotate): UserInfo {
     // Signed by us: the claim has the shape that `issue` gave it.
     const claims = payload['kubernetes.io'] as BoundClaims | undefined
     if (claims?.serviceaccount === undefined) throw unauthorized('service account token claims could not be validated')
-    const { namespace, serviceaccount, pod, node, secret } = claims
+    const { namespace, serviceaccount, pod, node, secret, warnafter = 0 } = claims
     const { objects } = this.#options
     this.#account(namespace, serviceaccount.name, serviceaccount.uid)
     if (secret !== undefined) this.#check(objects.get(secrets, namespace, secret.name), secret, 'secret')
     if (pod !== undefined) this.#check(objects.get(pods, namespace, pod.name), pod, 'pod')
     else if (node !== undefined) this.#check(objects.get(nodes, '', node.name), node, 'node')
+    const now = Math.floor(this.#options.clock.now() / 1000)
+    if (warnafter !== 0 && now > warnafter)
+      annotate(`${notePrefix}/stale-token`, `subject: ${payload.sub}, seconds after warning threshold: ${now - warnafter}`)
     const prefix = 'authentication.kubernetes.io'
     return {
       ...userOf(namespace, serviceaccount),
@@ -250,7 +277,7 @@ export class ServiceAccountTokens implements TokenAuthenticator {
       .catch(() => {})
   }
 
-  async #legacyUser(payload: JWTPayload, token: string): Promise<UserInfo> {
+  async #legacyUser(payload: JWTPayload, token: string, annotate: Annotate): Promise<UserInfo> {
     const claim = (name: string): string => String(payload[`kubernetes.io/serviceaccount/${name}`] ?? '')
     const namespace = claim('namespace')
     const secret = this.#options.objects.get(secrets, namespace, claim('secret.name'))
@@ -259,13 +286,16 @@ export class ServiceAccountTokens implements TokenAuthenticator {
       throw unauthorized("Token does not match server's copy")
     const reference = { name: claim('service-account.name'), uid: claim('service-account.uid') }
     if (payload.sub !== `system:serviceaccount:${namespace}:${reference.name}`) throw unauthorized('sub claim is invalid')
-    this.#account(namespace, reference.name, reference.uid)
+    const account = this.#account(namespace, reference.name, reference.uid)
     await this.#noteUse(secret)
     if (secret.metadata.labels?.[invalidSinceLabel]) {
+      annotate(`${notePrefix}/legacy-token-invalidated`, `${secret.metadata.name}/${namespace}`)
       throw unauthorized(
         `the token in secret ${namespace}/${secret.metadata.name} for service account ${namespace}/${reference.name} has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '${invalidSinceLabel}' label from the secret to temporarily allow use of this token`,
       )
     }
+    const isAutomatic = account.secrets?.some(({ name }) => name === secret.metadata.name) === true
+    annotate(`${notePrefix}/legacy-token-${isAutomatic ? 'autogenerated' : 'manual'}-secret`, secret.metadata.name)
     return userOf(namespace, reference)
   }
 }

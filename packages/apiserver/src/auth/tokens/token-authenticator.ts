@@ -9,8 +9,16 @@ export interface TokenIdentity {
 /** Tells whom bearer tokens of one kind stand for. */
 export interface TokenAuthenticator {
   readonly name: string
-  /** `audiences` are those that the asker wants; absent means the API server itself. Undefined: not a token of mine. Throws a StatusError `Unauthorized` when it is mine and bad. */
-  authenticateToken(token: string, audiences: readonly string[] | undefined, signal: AbortSignal): Promise<TokenIdentity | undefined>
+  /**
+   * `audiences` are those that the asker wants; absent means the API server itself. `annotate` adds a note to the audit event of the request.
+   * Undefined: not a token of mine. Throws a StatusError `Unauthorized` when it is mine and bad.
+   */
+  authenticateToken(
+    token: string,
+    audiences: readonly string[] | undefined,
+    signal: AbortSignal,
+    annotate?: (key: string, value: string) => void,
+  ): Promise<TokenIdentity | undefined>
 }
 
 /** The token of an `Authorization: Bearer` header or of a WebSocket's protocol list; undefined when there is none. */
@@ -34,7 +42,7 @@ export function bearerAuthenticator(tokens: TokenAuthenticator): Authenticator {
     name: tokens.name,
     async authenticate(credentials, signal) {
       const token = bearerToken(credentials)
-      return token === undefined ? undefined : tokens.authenticateToken(token, undefined, signal)
+      return token === undefined ? undefined : tokens.authenticateToken(token, undefined, signal, credentials.annotate)
     },
   }
 }

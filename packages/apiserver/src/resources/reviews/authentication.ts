@@ -30,14 +30,14 @@ export function tokenReviewStrategy(
 ): ResourceStrategy<TokenReview> {
   return {
     type: tokenreviews,
-    async review(review, _scope, signal) {
+    async review(review, scope, signal) {
       const { token } = review.spec
       if (!token) throw badRequest('token is required for TokenReview in authentication')
       const wanted = (review.spec.audiences ?? []).length === 0 ? audiences : (review.spec.audiences ?? [])
       const errors: string[] = []
       for (const authenticator of authenticators) {
         try {
-          const identity = await authenticator.authenticateToken(token, wanted, signal)
+          const identity = await authenticator.authenticateToken(token, wanted, signal, scope.annotate)
           if (identity === undefined) continue
           // Tokens that name no audience are for the API server.
           const shared = (identity.audiences ?? audiences).filter((audience) => wanted.includes(audience))

@@ -1,6 +1,7 @@
 import { badRequest, conflict, invalid, notFound } from '@k3s/api'
 import type { TokenRequest } from '@k3s/api/types/authentication/v1'
 import { nodes, pods, secrets, serviceaccounts } from '@k3s/api/types/core/v1'
+import { decodeJwt } from 'jose'
 import type { IssueRequest, ServiceAccountTokens } from '../../auth/tokens/service-account-tokens.ts'
 import { invalidValue } from '../../validation/field-error.ts'
 import type { Subresource, SubresourceRequest } from '../../registry/strategy.ts'
@@ -69,20 +70,24 @@ async function handle(tokens: ServiceAccountTokens, request: SubresourceRequest)
     throw conflict({ group: kind.group, resource: kind.kind }, request.name, why)
   }
   const audiences = (spec.audiences ?? []).length === 0 ? [...tokens.audiences] : (spec.audiences ?? [])
-  const seconds = spec.expirationSeconds ?? defaultSeconds
+  const asked = spec.expirationSeconds ?? defaultSeconds
   const field = 'spec.expirationSeconds'
-  if (seconds < minSeconds) throw invalid(kind, '', [invalidValue(field, seconds, 'may not specify a duration less than 10 minutes')])
-  if (seconds > maxSeconds) throw invalid(kind, '', [invalidValue(field, seconds, 'may not specify a duration larger than 2^32 seconds')])
+  if (asked < minSeconds) throw invalid(kind, '', [invalidValue(field, asked, 'may not specify a duration less than 10 minutes')])
+  if (asked > maxSeconds) throw invalid(kind, '', [invalidValue(field, asked, 'may not specify a duration larger than 2^32 seconds')])
   const bound = await boundObject(request, body)
+  const seconds = Math.min(asked, tokens.maxExpirationSeconds)
+  if (seconds < asked) request.scope.warn(`requested expiration of ${asked} seconds shortened to ${seconds} seconds`)
   const isExtended =
+    tokens.extendsExpiration &&
     bound.pod !== undefined && seconds === warnOnlySeconds && audiences.every((audience) => tokens.audiences.includes(audience))
   const token = await tokens.issue({
     account,
     audiences,
-    expirationSeconds: isExtended ? extendedSeconds : seconds,
+    expirationSeconds: isExtended ? Math.min(extendedSeconds, tokens.maxExpirationSeconds) : seconds,
     ...(isExtended ? { warnAfterSeconds: seconds } : {}),
     ...bound,
   })
+  request.scope.annotate?.('authentication.kubernetes.io/issued-credential-id', `JTI=${decodeJwt(token).jti ?? ''}`)
   const expires = new Date(Date.parse(now) + seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
   return {
     apiVersion: 'authentication.k8s.io/v1',

@@ -16,6 +16,8 @@ export interface JwtAuthenticatorConfig {
   readonly claimValidationRules?: readonly ClaimRule[] | undefined
   readonly claimMappings: ClaimMappings
   readonly userValidationRules?: readonly ExpressionRule[] | undefined
+  /** Of signatures that are taken; default: all that only the issuer can make. */
+  readonly signingAlgorithms?: readonly string[] | undefined
 }
 
 /** A condition in CEL. */
@@ -54,6 +56,8 @@ export interface OidcFlags {
   readonly usernamePrefix?: string | undefined
   readonly groupsClaim?: string | undefined
   readonly groupsPrefix?: string | undefined
+  /** Default RS256 alone. */
+  readonly signingAlgorithms?: readonly string[] | undefined
   readonly requiredClaims?: Readonly<Record<string, string>> | undefined
   /** PEM. */
   readonly certificateAuthority?: string | undefined
@@ -71,6 +75,7 @@ export function configurationOfFlags(flags: OidcFlags): JwtAuthenticatorConfig {
       username: { claim: usernameClaim, prefix },
       ...(groupsClaim === undefined ? {} : { groups: { claim: groupsClaim, prefix: groupsPrefix } }),
     },
+    signingAlgorithms: flags.signingAlgorithms ?? ['RS256'],
   }
 }
 

@@ -6,8 +6,8 @@ import { claimsMapper } from './claims.ts'
 import type { JwtAuthenticatorConfig } from './configuration.ts'
 import { fetchOverHttps, IssuerKeys, type FetchDocument } from './issuer-keys.ts'
 
-// What upstream's library takes: signatures that only the issuer can make.
-const algorithms = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512']
+/** What upstream's library takes: signatures that only the issuer can make. */
+export const signingAlgorithms: readonly string[] = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512']
 
 export interface OidcOptions {
   readonly clock: Pick<Clock, 'now'>
@@ -28,7 +28,7 @@ export function oidcAuthenticator(config: JwtAuthenticatorConfig, { clock, fetch
         const { payload } = await jwtVerify(token, keys.get, {
           issuer: url,
           audience: [...audiences],
-          algorithms,
+          algorithms: [...(config.signingAlgorithms ?? signingAlgorithms)],
           currentDate: new Date(clock.now()),
           requiredClaims: ['exp'],
         })
