@@ -6,6 +6,7 @@ export interface Shot {
   readonly method: string
   readonly path: string
   readonly contentType: string | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
   readonly body: Uint8Array | undefined
 }
 
@@ -18,9 +19,9 @@ export interface Reply {
 
 const url = String(workerData)
 
-function send({ method, path, contentType, body }: Shot): Promise<Reply> {
+function send({ method, path, contentType, headers: more, body }: Shot): Promise<Reply> {
   return new Promise((resolve) => {
-    const headers = { ...(contentType === undefined ? {} : { 'content-type': contentType }), 'content-length': body?.length ?? 0 }
+    const headers = { ...more, ...(contentType === undefined ? {} : { 'content-type': contentType }), 'content-length': body?.length ?? 0 }
     const sent = request(url, { method, path, headers, agent: false, timeout: 70_000 }, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))

@@ -3,6 +3,7 @@
  * Times are CPU time of the server's thread in one turn, so that a busy machine changes them little. Prints the longest turn by input, worst first.
  */
 import { Worker } from 'node:worker_threads'
+import { configmaps } from '@k3s/api/types/core/v1'
 import { generateKey } from '@k3s/pki'
 import { openDatastore } from '@k3s/datastore'
 import { builtInParts, createApiServer, SigningKeys } from '../src/index.ts'
@@ -72,6 +73,16 @@ for (const name of ['target', 'warm'])
     body: Buffer.from(target.toString().replace('target', name)),
   })
 
+/** What the requests make, and leave for the next to make again. */
+const madePaths = [
+  ...['configmaps', 'pods', 'services', 'secrets'].map((resource) => `/api/v1/namespaces/default/${resource}/x`),
+  '/apis/apps/v1/namespaces/default/deployments/x',
+  '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/x',
+  '/apis/rbac.authorization.k8s.io/v1/clusterroles/x',
+  '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/x',
+  '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/xs.hostile.io',
+]
+
 interface Measured {
   readonly name: string
   readonly ms: number
@@ -79,19 +90,32 @@ interface Measured {
   readonly reply: Reply
 }
 
+// What is refused by admission is not judged any further.
+await shoot({
+  method: 'POST',
+  path: '/api/v1/namespaces/default/serviceaccounts',
+  contentType: 'application/json',
+  body: Buffer.from('{"metadata":{"name":"default"}}'),
+})
+// Lists are long, too.
+for (let at = 0; at < 5000; at++)
+  await server.operations.create(configmaps, {
+    metadata: { name: `many-${at}`, namespace: 'kube-public', labels: { app: `a${at % 10}`, index: String(at) } },
+    data: { text: 'x'.repeat(1000) },
+  })
+
 const probe = new TurnProbe()
 const all: Measured[] = []
-for (const { name, method, path, contentType, body } of hostileInputs(Number(bytes))) {
+for (const { name, method, path, contentType, headers, body } of hostileInputs(Number(bytes))) {
   if (!name.includes(filter)) continue
-  const shot: Shot = { method, path, contentType, body: body?.() }
+  const shot: Shot = { method, path, contentType, headers, body: body?.() }
   await new Promise((resolve) => setTimeout(resolve, 5))
   probe.reset()
   const began = now()
   const reply = await shoot(shot)
   all.push({ name, ms: probe.longest, total: now() - began, reply })
-  for (const made of ['configmaps/x', 'pods/x', 'services/x', 'secrets/x'])
-    if (method !== 'GET')
-      await shoot({ method: 'DELETE', path: `/api/v1/namespaces/default/${made}`, contentType: undefined, body: undefined })
+  if (method === 'GET') continue
+  for (const made of madePaths) await shoot({ method: 'DELETE', path: made, contentType: undefined, body: undefined })
 }
 probe.stop()
 await client.terminate()

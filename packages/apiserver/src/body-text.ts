@@ -6,8 +6,8 @@ const maxDepth = 1000
 // The YAML reader needs up to 2 ms for a KiB and lets nobody else have a turn. JSON, which is YAML too, has no such bound: it is read a hundred times faster.
 const maxYamlBytes = 512 * 1024
 
-// Nothing that the datastore takes has half as many; all that is done with an object costs by them, in one turn of the event loop.
-const maxValues = 100_000
+// What has more does not fit into the datastore, or is made of nothing but very short texts. Reading so many takes some 40 ms, in one turn of the event loop.
+const maxValues = 60_000
 
 const [comma, quote, backslash, openBrace, closeBrace, openBracket, closeBracket] = Buffer.from(',"\\{}[]')
 

@@ -1,4 +1,5 @@
 /** Requests that are made to hurt, each by what it attacks. Deterministic. */
+import { gzipSync } from 'node:zlib'
 
 export interface HostileInput {
   /** What is attacked, and how. */
@@ -6,6 +7,7 @@ export interface HostileInput {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly contentType?: string | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** Made when it is sent: most are large. */
   readonly body?: (() => Buffer) | undefined
 }
@@ -214,6 +216,19 @@ export function hostileInputs(size: number): readonly HostileInput[] {
       () =>
         `[{"op":"add","path":"/metadata/a","value":["x"]},${many(40, (at) => `{"op":"copy","from":"/metadata","path":"/metadata/b${at}"}`)}]`,
     ),
+    patch(
+      'json patch: moves',
+      jsonPatch,
+      () =>
+        `[{"op":"add","path":"/metadata/finalizers","value":[${many(per(20), (at) => `"a/b${at}"`)}]},${many(9_990, () => '{"op":"move","from":"/metadata/finalizers/0","path":"/metadata/finalizers/-"}')}]`,
+    ),
+    patch(
+      'json patch: copies of a long list',
+      jsonPatch,
+      () =>
+        `[{"op":"add","path":"/metadata/a","value":[${many(per(20), (at) => `"v${at}"`)}]},${many(5_000, (at) => `{"op":"copy","from":"/metadata/a/0","path":"/metadata/b${at}"}`)}]`,
+    ),
+    patch('merge patch: many nulls', mergePatch, () => `{"data":{${many(per(16), (at) => `"k${at}":null`)}}}`),
     patch('json patch: long pointer', jsonPatch, () => `[{"op":"add","path":"${'/a'.repeat(per(2) - 100)}","value":1}]`),
     patch('json patch: long operation', jsonPatch, () => `[{"op":"${'a'.repeat(size - 100)}","path":"/a"}]`),
     patch(
@@ -308,6 +323,34 @@ export function hostileInputs(size: number): readonly HostileInput[] {
         `{"metadata":{"name":"x"},"spec":{"selector":{"matchExpressions":[${many(per(40), (at) => `{"key":"k${at}","operator":"In","values":["v"]}`)}]},"template":{"spec":{}}}}`,
     ),
     {
+      name: 'protobuf: groups in groups',
+      method: 'POST',
+      path: maps,
+      contentType: protobuf,
+      body: () => protobufBody('ConfigMap', Buffer.alloc(Math.min(size, 1_000_000), 0x7b)),
+    },
+    {
+      name: 'protobuf: many entries',
+      method: 'POST',
+      path: maps,
+      contentType: protobuf,
+      body: () => protobufBody('ConfigMap', Buffer.alloc(size - (size % 4) - 200, Buffer.from([0x12, 0x02, 0x0a, 0x00]))),
+    },
+    {
+      name: 'gzip: what it is not',
+      method: 'POST',
+      path: maps,
+      contentType: json,
+      headers: { 'content-encoding': 'gzip' },
+      body: () => gzipSync(Buffer.alloc(size * 100, 0x5b)),
+    },
+    {
+      name: 'headers: a flood',
+      method: 'GET',
+      path: maps,
+      headers: Object.fromEntries(Array.from({ length: 900 }, (_, at) => [`x-${at}`, 'y'])),
+    },
+    {
       name: 'delete: hostile options',
       method: 'DELETE',
       path: `${maps}/none`,
@@ -386,6 +429,12 @@ export function hostileTargets(): readonly string[] {
     query(`labelSelector=a+in+(${'b,'.repeat(5000)}c)`),
     query(`labelSelector=${'('.repeat(10_000)}`),
     query(`labelSelector=${'!'.repeat(10_000)}`),
+    // Of many objects, each term is asked of each.
+    ...['', '&watch=1&timeoutSeconds=1'].flatMap((rest) => [
+      `/api/v1/configmaps?labelSelector=${many(2000, (at) => `!k${at}`)}${rest}`,
+      `/api/v1/configmaps?labelSelector=index+notin+(${many(2000, (at) => `x${at}`)})${rest}`,
+      `/api/v1/configmaps?fieldSelector=${many(700, (at) => `metadata.name!=x${at}`)}${rest}`,
+    ]),
     query(`labelSelector=__proto__=x`),
     query(`fieldSelector=${'metadata.name!=x,'.repeat(600)}metadata.name!=y`),
     query(`fieldSelector=${'a.'.repeat(6000)}=b`),

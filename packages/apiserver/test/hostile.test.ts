@@ -30,10 +30,14 @@ async function startOpen(): Promise<{
   })
   await client.resource(configmaps).create({ metadata: { name: 'target', namespace: 'default' }, data: { a: 'b' } })
   const { url } = await server.listen({ port: 0 })
-  const send = ({ method, path, contentType, body }: HostileInput): Promise<Answer> =>
+  const send = ({ method, path, contentType, headers: more, body }: HostileInput): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const bytes = body?.()
-      const headers = { ...(contentType === undefined ? {} : { 'content-type': contentType }), 'content-length': bytes?.length ?? 0 }
+      const headers = {
+        ...more,
+        ...(contentType === undefined ? {} : { 'content-type': contentType }),
+        'content-length': bytes?.length ?? 0,
+      }
       const sent = request(url, { method, path, headers, agent: false }, (response) => {
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))

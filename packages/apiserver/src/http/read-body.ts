@@ -8,7 +8,8 @@ import type { YamlReader } from './yaml-reader.ts'
 // Upstream's limit: what the datastore takes (1.5 MiB) may be twice as long as a patch or in another encoding.
 export const maxBodyBytes: number = 3 * 1024 * 1024
 
-const tooLarge = (): StatusError =>
+/** What is said of a body that is longer. */
+export const tooLargeBody = (): StatusError =>
   new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${maxBodyBytes}`, { details: {} })
 
 // A few milliseconds of reading, which a thread of its own would not make shorter.
@@ -18,7 +19,7 @@ const yamlTypes = new Set(['application/yaml', 'application/apply-patch+yaml'])
 
 /** The whole body; undefined when it is empty. Throws RequestEntityTooLarge, and the signal's reason on an abort; the rest of the body is then left unread. Long YAML comes as JSON, made by `yaml`. */
 export async function readBody(request: HttpRequest, signal: AbortSignal, yaml: YamlReader): Promise<RequestBody | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge()
+  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLargeBody()
   const bytes = await collect(request, signal)
   if (bytes.length === 0) return undefined
   const contentType = request.headers['content-type'] ?? ''
@@ -49,7 +50,7 @@ function collect(request: HttpRequest, signal: AbortSignal): Promise<Buffer> {
     }
     const onData = (chunk: Buffer): void => {
       size += chunk.length
-      if (size > maxBodyBytes) settle(() => reject(tooLarge()))
+      if (size > maxBodyBytes) settle(() => reject(tooLargeBody()))
       else chunks.push(chunk)
     }
     const onEnd = (): void =>

@@ -4,6 +4,7 @@ import type { UserInfo } from '../auth/auth.ts'
 import { decodeBody, decodeOptions, decodePlain, type ExpectedKind, type FieldValidation, type RequestBody } from '../codec.ts'
 import { definitionStrategy } from '../custom-resources/definition/strategy.ts'
 import { mergeApplied } from '../pipeline/apply-handler.ts'
+import { maxBodyBytes, tooLargeBody } from '../http/read-body.ts'
 import { readPatch } from '../pipeline/apply-patch.ts'
 import { fieldTracking, type FieldTracking } from '../pipeline/field-tracking.ts'
 import { patchObject } from '../pipeline/patch-handler.ts'
@@ -160,7 +161,13 @@ export class HeavyJobs {
   }
 }
 
-const encode = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value))
+/** What defaults made longer than any request may be could not be stored, and reading it again would take as long. */
+function encode(value: unknown): Uint8Array {
+  const json = Buffer.from(JSON.stringify(value))
+  if (json.length > maxBodyBytes) throw tooLargeBody()
+  return json
+}
+
 const parse = (bytes: Uint8Array): KubernetesObject => JSON.parse(Buffer.from(bytes).toString('utf8')) as KubernetesObject // encoded by HeavyWork
 
 function bodyOf({ bytes, contentType, fromYaml }: WireBody): RequestBody & { readonly bytes: Buffer } {

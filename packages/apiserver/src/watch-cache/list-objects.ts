@@ -10,6 +10,7 @@ import { rangeOf, type CacheFeed } from './cache-feed.ts'
 import { decodeContinue, encodeContinue, type ContinueToken } from './continue-token.ts'
 import type { StorageView } from '../registry/served-resource.ts'
 import type { Selection } from './selection.ts'
+import { selectInTurns } from './turns.ts'
 import type { WatchCache } from './watch-cache.ts'
 
 /** Parameters of a list as they came; empty strings for absent ones. */
@@ -123,18 +124,13 @@ async function fromCache(
     const missing = candidates.filter((object) => view.at(object) === undefined)
     if (missing.length > 0) await view.prepare(missing, signal)
   }
-  if (limit === 0) {
-    const items = selection.isEverything ? candidates : candidates.filter((object) => selection.matches(object))
-    return { items, revision, continue: '', remainingItemCount: undefined }
-  }
-  const items: CachedObject[] = []
-  let index = 0
-  for (; index < candidates.length && items.length < limit; index++) {
-    const object = candidates[index]
-    if (object !== undefined && (selection.isEverything || selection.matches(object))) items.push(object)
-  }
+  const most = limit === 0 ? candidates.length : limit
+  const { items, looked } = selection.isEverything
+    ? { items: candidates.slice(0, most), looked: Math.min(most, candidates.length) }
+    : await selectInTurns(candidates, { selection, limit: most, signal })
+  if (limit === 0) return { items, revision, continue: '', remainingItemCount: undefined }
   // As upstream: whether anything behind the page is selected shows when it is asked for.
-  return page(selection, items, revision, candidates.length - index)
+  return page(selection, items, revision, candidates.length - looked)
 }
 
 /** The state at one revision: from the cache when nothing changed since, else from the datastore's history. */

@@ -7,6 +7,7 @@ import type { CacheFeed } from './cache-feed.ts'
 import type { CacheEvent } from './event-ring.ts'
 import { readLog } from './log-reader.ts'
 import { selects, type Selection } from './selection.ts'
+import { Turn } from './turns.ts'
 import type { WatchCache } from './watch-cache.ts'
 
 export type WatchItem =
@@ -56,6 +57,8 @@ export class ResourceWatch {
   #logPage: CacheEvent[] = []
   #isReadingLog = false
   #isPreparing = false
+  /** It had its turn: others have theirs before it goes on. */
+  #isResting = false
   #failure: StatusError | undefined
   #closed: (() => void) | undefined
   #isClosed = false
@@ -128,27 +131,29 @@ export class ResourceWatch {
   /** At most `max` items, in order of revision. None: nothing is ready, or the watch has ended. */
   take(max: number): WatchItem[] {
     const items: WatchItem[] = []
-    if (this.#isClosed) return items
+    if (this.#isClosed || this.#isResting) return items
+    const turn = new Turn()
     if (this.#options.cache.epoch !== this.#epoch) {
       this.#fail(tooOldResourceVersion(this.#revision, this.#options.feed.revision))
       return items
     }
-    this.#takeSnapshot(items, max)
+    this.#takeSnapshot(items, max, turn)
     if (this.#snapshot.length > 0) return items
     if (this.#endBookmark !== undefined) {
       items.push({ type: 'BOOKMARK', revision: this.#endBookmark, endsInitialEvents: true })
       this.#endBookmark = undefined
     }
     this.#takeLog(items, max)
-    if (this.#logPage.length === 0 && !this.#isReadingLog) this.#takeRing(items, max)
-    const isWaiting = this.#isReadingLog || this.#isPreparing
+    if (this.#logPage.length === 0 && !this.#isReadingLog) this.#takeRing(items, max, turn)
+    const isWaiting = this.#isReadingLog || this.#isPreparing || this.#isResting
     if (items.length === 0 && !isWaiting && this.#options.retired?.aborted === true) this.close()
     return items
   }
 
-  #takeSnapshot(items: WatchItem[], max: number): void {
+  #takeSnapshot(items: WatchItem[], max: number, turn: Turn): void {
     const { selection } = this.#options
     while (items.length < max && this.#taken < this.#snapshot.length) {
+      if (turn.isOver) return this.#rest()
       if (
         !this.#isPrepared(this.#snapshot.slice(this.#taken, this.#taken + 1), () =>
           this.#snapshot.slice(this.#taken, this.#taken + prepareAhead),
@@ -162,7 +167,16 @@ export class ResourceWatch {
     if (this.#taken >= this.#snapshot.length) this.#snapshot = []
   }
 
-  #takeRing(items: WatchItem[], max: number): void {
+  /** Ends a turn; `onReady` tells of the next. */
+  #rest(): void {
+    this.#isResting = true
+    setImmediate(() => {
+      this.#isResting = false
+      this.#ready?.()
+    })
+  }
+
+  #takeRing(items: WatchItem[], max: number, turn: Turn): void {
     const { ring } = this.#options.cache
     if (this.#position === undefined || this.#position < ring.base) {
       this.#isReadingLog = true
@@ -171,6 +185,7 @@ export class ResourceWatch {
     }
     let event = ring.at(this.#position)
     while (items.length < max && event !== undefined) {
+      if (turn.isOver) return this.#rest()
       const from = this.#position
       const ahead = (): readonly CachedObject[] =>
         Array.from({ length: prepareAhead }, (_, offset) => ring.at(from + offset)).flatMap((one) =>
