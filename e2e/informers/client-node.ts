@@ -13,6 +13,7 @@ export class ClientNodeInformers implements Informers, AsyncDisposable {
   readonly #informers = new Map<string, ListWatch<KubernetesObject>>()
   readonly #transport: RestTransport
   readonly #monotony = new Monotony()
+  #lists = 0
   #isStopped = false
 
   constructor(server: string, files: ServerFiles, kinds: readonly Kind[]) {
@@ -22,6 +23,7 @@ export class ClientNodeInformers implements Informers, AsyncDisposable {
     this.#transport = createRestTransport({ ...identity, timeouts: { requestMs: listMs } })
     for (const { name, path } of kinds) {
       const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
+        this.#lists++
         const { body } = await this.#transport.request({ method: 'GET', path })
         return body as KubernetesListObject<KubernetesObject> // what a list answers
       }
@@ -35,6 +37,11 @@ export class ClientNodeInformers implements Informers, AsyncDisposable {
       })
       this.#informers.set(name, informer)
     }
+  }
+
+  /** How often one of them listed: more than once, when it was told that it is too late to go on. */
+  get lists(): number {
+    return this.#lists
   }
 
   async start(): Promise<void> {

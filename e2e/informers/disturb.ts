@@ -22,8 +22,10 @@ export interface Scene {
   readonly proxy: FaultProxy
   readonly writer: Writer
   readonly kinds: readonly Kind[]
-  /** Times in milliseconds: how long is written before and after a disturbance, how long a freeze lasts, until when caches must be right again. */
-  readonly times: { readonly write: number; readonly freeze: number; readonly sync: number }
+  /** Writes that are answered before a disturbance, and after it. */
+  readonly writes: number
+  /** How long a freeze lasts, and until when caches must be right again. */
+  readonly times: { readonly freezeMs: number; readonly syncMs: number }
 }
 
 /** What is done to connections and server while objects churn. */
@@ -32,15 +34,10 @@ export const disturbances: Readonly<Record<string, (scene: Scene) => Promise<voi
   'connections are cut': async ({ proxy }) => proxy.cut(),
   'connections freeze and go on': async ({ proxy, times }) => {
     proxy.freeze()
-    await sleep(times.freeze)
+    await sleep(times.freezeMs)
     proxy.thaw()
   },
-  'connections freeze and are cut': async ({ proxy, times }) => {
-    proxy.freeze()
-    await sleep(times.freeze)
-    proxy.cut()
-    proxy.thaw()
-  },
+  'connections freeze and are cut': freezeAndCut,
   'the server is ended and started': async ({ server }) => {
     await server.end('SIGTERM')
     await server.begin()
@@ -51,19 +48,29 @@ export const disturbances: Readonly<Record<string, (scene: Scene) => Promise<voi
   },
 }
 
+/** Informers are away for a while, and may be told that what they missed is compacted. */
+export async function freezeAndCut({ proxy, times }: Scene): Promise<void> {
+  proxy.freeze()
+  await sleep(times.freezeMs)
+  proxy.cut()
+  proxy.thaw()
+}
+
 /** Disturbs while objects churn; then the caches must come to what a quorum list says, in time. Gives how many writes were answered. */
 export async function disturbAndCheck(scene: Scene, informers: Informers, disturb: (scene: Scene) => Promise<void>): Promise<number> {
-  const { writer, times, server, kinds } = scene
+  const { writer, writes, times, server, kinds } = scene
+  const began = writer.answered
   const stop = new AbortController()
   const writing = writer.write(stop.signal)
   try {
-    await sleep(times.write)
+    await untilWritten(writer, began + writes)
     await disturb(scene)
-    await sleep(times.write)
+    await untilWritten(writer, writer.answered + writes)
   } finally {
     stop.abort()
+    await writing
   }
-  const answered = await writing
+  const answered = writer.answered - began
   await until(
     'the caches are what the server has',
     async () => {
@@ -71,12 +78,15 @@ export async function disturbAndCheck(scene: Scene, informers: Informers, distur
       if (differences.length > 0) throw new Error(differences.slice(0, 10).join('\n'))
       return true
     },
-    times.sync,
+    times.syncMs,
   )
   const complaints = await informers.complaints()
   if (complaints.length > 0) throw new Error(complaints.slice(0, 10).join('\n'))
   return answered
 }
+
+const untilWritten = (writer: Writer, count: number): Promise<true> =>
+  until(`${count} writes are answered`, async () => (writer.answered >= count ? true : undefined))
 
 async function truth(transport: ApiTransport, kinds: readonly Kind[]): Promise<Readonly<Record<string, Cache>>> {
   const lists = kinds.map(async ({ name, path }) => {

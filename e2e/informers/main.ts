@@ -20,7 +20,8 @@ import { Writer } from './writer.ts'
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '2' }, seed: { type: 'string', default: '1' } } })
 const compactionMs = 2000
 // client-go waits up to half a minute between its tries.
-const times = { write: 2000, freeze: 6000, sync: 90_000 }
+const times = { freezeMs: 6000, syncMs: 90_000 }
+const writes = 300
 
 async function run(program: string, isWatchList: boolean): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'k3s-informers-'))
@@ -34,7 +35,7 @@ async function run(program: string, isWatchList: boolean): Promise<void> {
     const { ca, admin } = server.files
     writeFileSync(kubeconfig, renderKubeconfig({ server: `https://127.0.0.1:${proxyPort}`, ca: ca.cert, ...admin }))
     await using informers = new ClientGoInformers({ program, kubeconfig, resource: customResource, isWatchList, logFile })
-    const scene = { server, proxy, kinds, times, writer: new Writer(server.transport, kinds, Number(values.seed)) }
+    const scene = { server, proxy, kinds, writes, times, writer: new Writer(server.transport, kinds, Number(values.seed)) }
     for (let round = 1; round <= Number(values.rounds); round++)
       for (const [name, disturb] of Object.entries(disturbances)) {
         const began = performance.now()

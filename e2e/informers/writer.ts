@@ -15,6 +15,7 @@ export class Writer {
   /** Names that are there, as far as it is known. */
   readonly #names = new Map<Kind, string[]>()
   #number = 0
+  #answered = 0
 
   constructor(transport: ApiTransport, kinds: readonly Kind[], seed: number) {
     this.#transport = transport
@@ -22,18 +23,21 @@ export class Writer {
     this.#random = new Random(seed)
   }
 
-  /** Writes until the signal aborts. Gives how many writes were answered. */
-  async write(signal: AbortSignal): Promise<number> {
-    let answered = 0
+  /** Writes that were answered so far. */
+  get answered(): number {
+    return this.#answered
+  }
+
+  /** Writes until the signal aborts. */
+  async write(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const isDone = await this.#next().then(
         () => true,
         () => false,
       )
-      if (isDone) answered++
+      if (isDone) this.#answered++
       await sleep(isDone ? pauseMs : 50)
     }
-    return answered
   }
 
   async #next(): Promise<void> {
