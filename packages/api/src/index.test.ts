@@ -78,7 +78,7 @@ it('exports exactly what is meant to be public', async () => {
       "typeNames",
       "typeSchema",
       "updateManagedFields",
+      "withNulls",
     ]
   `)
 })
-      "withNulls",

@@ -4,6 +4,7 @@ import {
   type JsonObject,
   type KubernetesObject,
   type MergeSchema,
+  type ReplicasPaths,
   type ResourceInfo,
   type ResourceType,
   type TypeSchema,
@@ -123,6 +124,8 @@ export interface CustomFacts {
   /** What users of a deprecated version are warned with. */
   readonly warning: string | undefined
   readonly scale: ScalePaths | undefined
+  /** Where the replicas stand in every version of the definition. */
+  readonly replicasPaths: ReplicasPaths
   /** Its definition is being deleted: nothing new may come. */
   readonly isTerminating: boolean
   /** For OpenAPI documents. */
@@ -136,15 +139,15 @@ export function toServed(served: ServedResource, object: KubernetesObject): Kube
   return served.conversion === undefined ? object : served.conversion.fromStored(object)
 }
 
-/** The stored form of a served object; the argument itself when the versions are the same. */
-export function toStored(served: ServedResource, object: KubernetesObject): KubernetesObject {
-  return served.conversion === undefined ? object : served.conversion.toStored(object)
 /** The served form as clients read it: with null where upstream writes it for nothing. */
 export function toWire({ schema }: Pick<ServedResource, 'schema'>, object: KubernetesObject): KubernetesObject {
   // API objects are JSON objects, and stay what they are.
   return schema === undefined ? object : (withNulls(object as unknown as JsonObject, schema) as unknown as KubernetesObject)
 }
 
+/** The stored form of a served object; the argument itself when the versions are the same. */
+export function toStored(served: ServedResource, object: KubernetesObject): KubernetesObject {
+  return served.conversion === undefined ? object : served.conversion.toStored(object)
 }
 
 export function apiVersionOfServed(served: ServedResource): string {
