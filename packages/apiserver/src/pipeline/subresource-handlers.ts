@@ -10,6 +10,7 @@ import { connectSubresource, isConnectSubresource } from './connect-handlers.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { applyPatch, namedVersion } from './apply-patch.ts'
+import { decodeRequest } from './heavy-request.ts'
 import { handlePatch, readPatchOf } from './patch-handler.ts'
 import { handleGet } from './read-handlers.ts'
 import { parseWriteOptions, scopeOf, type ResourceRequest } from './resource-request.ts'
@@ -63,7 +64,11 @@ async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: S
   const decoded =
     body === undefined
       ? undefined
-      : decodeBody(body, subresource, { fieldValidation: options.fieldValidation, warn: (message) => call.warn(message) })
+      : await decodeRequest(core, body, subresource, {
+          fieldValidation: options.fieldValidation,
+          warn: (message) => call.warn(message),
+          signal: call.signal,
+        })
   if (decoded !== undefined && verb === 'create') checkBodyName(request, decoded)
   return ownAnswer(verb === 'create' ? 201 : 200, await ask(verb, decoded))
 }
