@@ -38,37 +38,56 @@ export function encodeObject(served: ServedResource, object: CachedObject, optio
   )
 }
 
-/** A list: the objects' bytes, joined. */
-export function encodeList(served: ServedResource, page: ListPage, options: EncodeOptions): Buffer {
+/** A list, in pieces. */
+export function encodeList(served: ServedResource, page: ListPage, options: EncodeOptions): readonly Buffer[] {
   const metadata = {
     resourceVersion: formatResourceVersion(page.revision),
     ...(page.continue === '' ? {} : { continue: page.continue }),
     ...(page.remainingItemCount === undefined ? {} : { remainingItemCount: page.remainingItemCount }),
   }
   if (options.representation === 'table')
-    return Buffer.from(JSON.stringify(renderTable(served, page.items, metadata, { ...options, nowMs: options.now(), withColumns: true })))
+    return [Buffer.from(JSON.stringify(renderTable(served, page.items, metadata, { ...options, nowMs: options.now(), withColumns: true })))]
   if (options.representation === 'partial')
-    return Buffer.from(
-      JSON.stringify({
-        kind: 'PartialObjectMetadataList',
-        apiVersion: 'meta.k8s.io/v1',
-        metadata,
-        items: page.items.map((object) => partialObject(served, toServed(served, object.object))),
-      }),
-    )
-  const head = `{"kind":${JSON.stringify(`${served.type.kind}List`)},"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"metadata":${JSON.stringify(metadata)},"items":[`
-  const parts: Buffer[] = [Buffer.from(head)]
-  const typeHeadLength = `"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"kind":${JSON.stringify(served.type.kind)},`.length
-  page.items.forEach((object, index) => {
-    parts.push(index === 0 ? openBrace : commaBrace, objectBytes(served, object).subarray(1 + typeHeadLength))
-  })
-  parts.push(listEnd)
-  return Buffer.concat(parts)
+    return [
+      Buffer.from(
+        JSON.stringify({
+          kind: 'PartialObjectMetadataList',
+          apiVersion: 'meta.k8s.io/v1',
+          metadata,
+          items: page.items.map((object) => partialObject(served, toServed(served, object.object))),
+        }),
+      ),
+    ]
+  const apiVersion = apiVersionOfServed(served)
+  const head = `{"kind":${JSON.stringify(`${served.type.kind}List`)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`
+  let items = page.encoded?.get(apiVersion)
+  if (items === undefined) {
+    items = encodeItems(served, page.items)
+    page.encoded?.set(apiVersion, items)
+  }
+  return [Buffer.from(head), items]
 }
 
-const openBrace = Buffer.from('{')
-const commaBrace = Buffer.from(',{')
+const [comma, brace] = [0x2c, 0x7b]
 const listEnd = Buffer.from(']}\n')
+
+/** `{…},{…}]}` and a line's end: the objects' bytes without their type heads. */
+function encodeItems(served: ServedResource, items: readonly CachedObject[]): Buffer {
+  const skipped = 1 + `"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"kind":${JSON.stringify(served.type.kind)},`.length
+  const objects = items.map((object) => objectBytes(served, object))
+  // Each object has a comma before it but the first one, and the brace again.
+  const length = objects.reduce((sum, bytes) => sum + bytes.length - skipped + 2, listEnd.length - (items.length === 0 ? 0 : 1))
+  const encoded = Buffer.allocUnsafeSlow(length)
+  let at = 0
+  for (const bytes of objects) {
+    if (at > 0) encoded[at++] = comma
+    encoded[at++] = brace
+    at += bytes.copy(encoded, at, skipped)
+  }
+  listEnd.copy(encoded, at)
+  return encoded
+}
+
 const frameEnd = Buffer.from('}\n')
 
 /** One line of a watch. Forms that other watchers want too are made once and kept with the event. */

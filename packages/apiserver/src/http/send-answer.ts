@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { withNulls, type JsonObject, type StatusError } from '@k3s/api'
@@ -36,14 +37,14 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
   switch (answer.type) {
     case 'stored': {
       const negotiated = negotiate(accept, { transformable: true })
-      await sendBody(context, answer.code, negotiated, encodeObject(answer.served, answer.object, encodeOptions(context, negotiated)))
+      await sendBody(context, answer.code, negotiated, [encodeObject(answer.served, answer.object, encodeOptions(context, negotiated))])
       return
     }
     case 'object': {
       const negotiated = negotiate(accept, { transformable: false })
       const { object, schema } = answer
       const written = schema === undefined ? object : withNulls(object as JsonObject, schema) // API objects are JSON objects
-      await sendBody(context, answer.code, negotiated, Buffer.from(`${JSON.stringify(written)}\n`))
+      await sendBody(context, answer.code, negotiated, [Buffer.from(`${JSON.stringify(written)}\n`)])
       return
     }
     case 'list': {
@@ -64,7 +65,7 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
     }
     case 'bytes': {
       const bytes = typeof answer.bytes === 'string' ? Buffer.from(answer.bytes) : answer.bytes
-      await send(context, answer.code, { 'content-type': answer.contentType, ...answer.headers }, bytes)
+      await send(context, answer.code, { 'content-type': answer.contentType, ...answer.headers }, [bytes])
     }
   }
 }
@@ -91,7 +92,7 @@ export function sendError(
     ...(retry === undefined ? {} : { 'retry-after': String(retry) }),
     ...(error.reason === 'Unauthorized' ? { 'www-authenticate': 'Basic realm="kubernetes-master"' } : {}),
   }
-  respond(response, error.code, all, body)
+  respond(response, error.code, all, [body])
 }
 
 function encodeOptions({ query, now }: SendContext, { representation }: Negotiated): EncodeOptions {
@@ -100,42 +101,53 @@ function encodeOptions({ query, now }: SendContext, { representation }: Negotiat
   return { representation, includeObject, now }
 }
 
-async function sendBody(context: SendContext, code: number, { mediaType, version }: Negotiated, encoded: Buffer): Promise<void> {
-  const json = version === 'v1beta1' ? Buffer.from(encoded.toString('utf8').replace('"meta.k8s.io/v1"', '"meta.k8s.io/v1beta1"')) : encoded
+type Pieces = readonly Buffer[]
+
+const lengthOf = (pieces: Pieces): number => pieces.reduce((sum, { length }) => sum + length, 0)
+const textOf = (pieces: Pieces): string => Buffer.concat(pieces).toString('utf8')
+
+async function sendBody(context: SendContext, code: number, { mediaType, version }: Negotiated, encoded: Pieces): Promise<void> {
+  const json = version === 'v1beta1' ? [Buffer.from(textOf(encoded).replace('"meta.k8s.io/v1"', '"meta.k8s.io/v1beta1"'))] : encoded
   // JSON is YAML, too: writing long YAML would hold up everybody else for a second.
-  if (mediaType === 'application/json' || json.length > maxYamlBytes) return send(context, code, { 'content-type': mediaType }, json)
-  const text = stringify(JSON.parse(json.toString('utf8')), { version: '1.1' })
-  return send(context, code, { 'content-type': mediaType }, Buffer.from(text))
+  if (mediaType === 'application/json' || lengthOf(json) > maxYamlBytes) return send(context, code, { 'content-type': mediaType }, json)
+  const text = stringify(JSON.parse(textOf(json)), { version: '1.1' })
+  return send(context, code, { 'content-type': mediaType }, [Buffer.from(text)])
 }
 
-async function send(context: SendContext, code: number, own: OutgoingHttpHeaders, body: Buffer): Promise<void> {
+async function send(context: SendContext, code: number, own: OutgoingHttpHeaders, body: Pieces): Promise<void> {
   const { request, response } = context
   const headers: OutgoingHttpHeaders = { ...context.headers(), ...own }
-  let bytes = body
+  let pieces = body
   const encodings = request.headers['accept-encoding']
-  if (request.method === 'GET' && bytes.length > minCompressedBytes && typeof encodings === 'string' && /\bgzip\b/.test(encodings)) {
-    bytes = await compress(bytes, { level: 1 })
+  if (request.method === 'GET' && typeof encodings === 'string' && lengthOf(pieces) > minCompressedBytes && /\bgzip\b/.test(encodings)) {
+    pieces = [await compress(Buffer.concat(pieces), { level: 1 })]
     headers['content-encoding'] = 'gzip'
     headers['vary'] = 'Accept-Encoding'
   }
   if (response.destroyed) return
-  headers['content-length'] = bytes.length
-  respond(response, code, headers, request.method === 'HEAD' ? undefined : bytes)
+  headers['content-length'] = lengthOf(pieces)
+  respond(response, code, headers, request.method === 'HEAD' ? [] : pieces)
 }
 
 /** Writes a whole answer at once. Does nothing when the client has gone. */
-function respond(response: HttpResponse, code: number, headers: OutgoingHttpHeaders, body: Buffer | undefined): void {
-  if (!('stream' in response)) {
+function respond(response: HttpResponse, code: number, headers: OutgoingHttpHeaders, body: Pieces): void {
+  let to: Writable
+  if ('stream' in response) {
+    // To the stream itself: node's response would wait for trailers and end each answer with a frame of its own to say that there are none.
+    to = response.stream
+    response.statusCode = code
+    if (response.stream.closed || to.destroyed) return
+    response.stream.respond({ ':status': code, ...headers })
+    // Node ends what has no body, such as a 304.
+    if (to.writableEnded) return
+  } else {
+    to = response
     writeHead(response, code, headers)
-    response.end(body)
-    return
   }
-  // To the stream itself: node's response would wait for trailers and end each answer with a frame of its own to say that there are none.
-  const { stream } = response
-  response.statusCode = code
-  if (stream.closed || stream.destroyed) return
-  stream.respond({ ':status': code, ...headers })
-  stream.end(body)
+  // Until the end: the pieces leave together.
+  if (body.length > 1) to.cork()
+  for (const piece of body.slice(0, -1)) to.write(piece)
+  to.end(body.at(-1))
 }
 
 /** Bytes that an answer's headers say its body has; undefined for streams and for what was not answered. */

@@ -119,6 +119,12 @@ describe('SortedObjects', () => {
         expect(sorted.slice('a/').map(({ key }) => key)).toEqual(keys.filter((key) => key.startsWith('a/')))
         expect(sorted.slice('', 'a/b').map(({ key }) => key)).toEqual(keys.filter((key) => key >= 'a/b'))
         expect(sorted.size).toBe(keys.length)
+        for (const prefix of ['', 'a/', 'b/'])
+          for (const start of ['', 'a/b', 'b/a']) {
+            const wanted = keys.filter((key) => key.startsWith(prefix) && key >= start)
+            expect(sorted.slice(prefix, start, 2).map(({ key }) => key)).toEqual(wanted.slice(0, 2))
+            expect(sorted.count(prefix, start)).toBe(wanted.length)
+          }
       }),
     )
   })

@@ -7,6 +7,7 @@ import type { FieldError } from '../registry/strategy.ts'
 import { parseListVersion } from '../resource-version.ts'
 import { CachedObject } from './cached-object.ts'
 import { rangeOf, type CacheFeed } from './cache-feed.ts'
+import type { EncodedItems } from './encoded-items.ts'
 import { decodeContinue, encodeContinue, type ContinueToken } from './continue-token.ts'
 import type { StorageView } from '../registry/served-resource.ts'
 import type { Selection } from './selection.ts'
@@ -30,6 +31,8 @@ export interface ListPage {
   readonly continue: string
   /** Items behind this chunk; undefined when there are none or when it is not known. */
   readonly remainingItemCount: number | undefined
+  /** Where the items' encoded form is, when others may ask for the same ones. */
+  readonly encoded?: EncodedItems | undefined
 }
 
 export interface ListSource {
@@ -119,15 +122,21 @@ async function fromCache(
   const problem = cache.problemBelow(selection.keyPrefix)
   if (problem !== undefined) throw problem
   // No await between the revision and the candidates: all items are of one revision.
-  const candidates = cache.objects.slice(selection.keyPrefix, selection.keyPrefix + start)
-  if (view !== undefined && !selection.isEverything) {
+  const { keyPrefix } = selection
+  const from = keyPrefix + start
+  if (selection.isEverything) {
+    const max = limit === 0 ? Number.POSITIVE_INFINITY : limit
+    const items = cache.objects.slice(keyPrefix, from, max)
+    const encoded = view === undefined ? cache.encodedItems(keyPrefix, from, max) : undefined
+    return { ...page(selection, items, revision, cache.objects.count(keyPrefix, from) - items.length), encoded }
+  }
+  const candidates = cache.objects.slice(keyPrefix, from)
+  if (view !== undefined) {
     const missing = candidates.filter((object) => view.at(object) === undefined)
     if (missing.length > 0) await view.prepare(missing, signal)
   }
   const most = limit === 0 ? candidates.length : limit
-  const { items, looked } = selection.isEverything
-    ? { items: candidates.slice(0, most), looked: Math.min(most, candidates.length) }
-    : await selectInTurns(candidates, { selection, limit: most, signal })
+  const { items, looked } = await selectInTurns(candidates, { selection, limit: most, signal })
   if (limit === 0) return { items, revision, continue: '', remainingItemCount: undefined }
   // As upstream: whether anything behind the page is selected shows when it is asked for.
   return page(selection, items, revision, candidates.length - looked)

@@ -34,16 +34,34 @@ export class SortedObjects {
     return previous
   }
 
-  /** Objects whose key begins with `prefix` (empty: all), from `start` on, in order. The array is the caller's. */
-  slice(prefix: string, start = ''): CachedObject[] {
+  /** At most `limit` objects whose key begins with `prefix` (empty: all), from `start` on, in order. The array is the caller's. */
+  slice(prefix: string, start = '', limit: number = Number.POSITIVE_INFINITY): CachedObject[] {
+    const begin = this.#lowerBound(start > prefix ? start : prefix)
+    const end = Math.min(this.#endOf(prefix), begin + limit)
     const found: CachedObject[] = []
-    for (let index = this.#lowerBound(start > prefix ? start : prefix); index < this.#keys.length; index++) {
-      const key = this.#keys[index] ?? ''
-      if (!key.startsWith(prefix)) break
-      const object = this.#byKey.get(key)
+    for (let index = begin; index < end; index++) {
+      const object = this.#byKey.get(this.#keys[index] ?? '')
       if (object !== undefined) found.push(object)
     }
     return found
+  }
+
+  /** How many objects `slice` has without a limit. */
+  count(prefix: string, start = ''): number {
+    return Math.max(0, this.#endOf(prefix) - this.#lowerBound(start > prefix ? start : prefix))
+  }
+
+  clear(): void {
+    this.#byKey.clear()
+    this.#keys.length = 0
+  }
+
+  /** Index behind the last key that begins with `prefix`. */
+  #endOf(prefix: string): number {
+    if (prefix === '') return this.#keys.length
+    const last = prefix.length - 1
+    // Prefixes end with a slash: there is a character after it.
+    return this.#lowerBound(prefix.slice(0, last) + String.fromCharCode(prefix.charCodeAt(last) + 1))
   }
 
   #lowerBound(key: string): number {

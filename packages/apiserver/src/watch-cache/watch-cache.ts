@@ -2,12 +2,16 @@ import type { StatusError } from '@k3s/api'
 import type { WatchEvent } from '@k3s/datastore'
 import { unreadableOf } from '../encryption/unreadable.ts'
 import { CachedObject } from './cached-object.ts'
+import { EncodedItems } from './encoded-items.ts'
 import { EventRing, type CacheEvent } from './event-ring.ts'
 import { SortedObjects } from './sorted-objects.ts'
 import type { StoredResource } from './stored-resource.ts'
 
 // Objects that writers hand over and whose events are still on their way; a writer's event is at most one group commit away.
 const maxOffered = 1024
+
+// Pages whose encoded forms are remembered between two changes.
+const maxEncoded = 64
 
 /** The current objects of one resource and its recent events. Changed by the feed only; readers see whole revisions, because applying one has no await. */
 export class WatchCache {
@@ -21,6 +25,7 @@ export class WatchCache {
   /** Revision of the newest event, or of the load. */
   #lastChange = 0
   readonly #offered = new Map<string, CachedObject>()
+  readonly #encoded = new Map<string, EncodedItems>()
   readonly #listeners = new Set<() => void>()
 
   constructor(resource: StoredResource) {
@@ -42,11 +47,11 @@ export class WatchCache {
 
   /** Starts over with the objects of `revision`; everything watched before is void. */
   reset(revision: number, objects: Iterable<CachedObject>): void {
-    for (const key of this.objects.slice('').map((object) => object.key)) this.objects.delete(key)
+    this.objects.clear()
     this.unreadable.clear()
     for (const object of objects) this.objects.set(object)
     this.#ring = new EventRing(revision)
-    this.#lastChange = revision
+    this.#changed(revision)
     this.#epoch++
     this.wake()
   }
@@ -58,7 +63,7 @@ export class WatchCache {
     this.unreadable.delete(key)
     const event = type === 'put' ? this.#put(key, revision, item.value) : this.#remove(key, revision)
     if (event === undefined) return
-    this.#lastChange = revision
+    this.#changed(revision)
     this.#ring.push(event)
   }
 
@@ -67,6 +72,7 @@ export class WatchCache {
     this.#offered.delete(key)
     this.objects.delete(key)
     this.unreadable.set(key, why)
+    this.#encoded.clear()
     this.#epoch++
   }
 
@@ -93,6 +99,17 @@ export class WatchCache {
     return present?.revision === object.revision ? present : object
   }
 
+  /** The encoded forms of the objects that `objects.slice` has now: until something changes, all who ask get the same. */
+  encodedItems(prefix: string, start: string, limit: number): EncodedItems {
+    const key = `${limit} ${prefix} ${start}`
+    let encoded = this.#encoded.get(key)
+    if (encoded === undefined) {
+      if (this.#encoded.size >= maxEncoded) this.#encoded.clear()
+      this.#encoded.set(key, (encoded = new EncodedItems()))
+    }
+    return encoded
+  }
+
   /** How many listen to changes: watches, mostly. */
   get listeners(): number {
     return this.#listeners.size
@@ -106,6 +123,11 @@ export class WatchCache {
 
   wake(): void {
     for (const listener of this.#listeners) listener()
+  }
+
+  #changed(revision: number): void {
+    this.#lastChange = revision
+    this.#encoded.clear()
   }
 
   #put(key: string, revision: number, value: Uint8Array): CacheEvent {
