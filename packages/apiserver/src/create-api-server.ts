@@ -25,6 +25,7 @@ import { CustomResources, type CustomResourcesOptions } from './custom-resources
 import { definitionStrategy } from './custom-resources/definition/strategy.ts'
 import { RequestMetrics } from './http/request-metrics.ts'
 import { listen, type OwnListening } from './http/listen.ts'
+import { WatchDeliveries } from './http/watch-deliveries.ts'
 import { YamlReader } from './http/yaml-reader.ts'
 import { HeavyWork } from './off-loop/heavy-work.ts'
 import { nonResourceHandlers } from './non-resource/non-resource-handlers.ts'
@@ -273,6 +274,7 @@ function makeFront(
   return new HttpFront({
     pipeline,
     yaml,
+    deliveries: new WatchDeliveries(),
     authenticators: [
       ...(options.requestHeader === undefined ? [] : [requestHeaderAuthenticator(options.requestHeader, now)]),
       ...(options.clientCa === undefined ? [] : [clientCertificateAuthenticator(options.clientCa, now)]),

@@ -48,7 +48,8 @@ export async function handleUpgrade(
     const { user: own, ...how } = await identify(call)
     const { answer, info, user } = await handleCall(options.pipeline, call, own, how)
     if (answer.type === 'watch') {
-      serveWatchSocket(upgrade, answer, { query, now: () => options.pipeline.core.clock.now(), closing: options.closing })
+      const { pipeline, deliveries, closing } = options
+      serveWatchSocket(upgrade, answer, { query, now: () => pipeline.core.clock.now(), deliveries, closing })
       return
     }
     if (answer.type !== 'connect') throw badRequest('the request cannot be upgraded')

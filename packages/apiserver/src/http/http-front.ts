@@ -22,6 +22,7 @@ import { agentName, parseDurationMs, splitTarget } from './request-parts.ts'
 import { isTrueParameter, parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { answeredBytes, sendAnswer, sendError, type HttpRequest, type HttpResponse, type SendContext } from './send-answer.ts'
 import { Warnings } from './warnings.ts'
+import type { WatchDeliveries } from './watch-deliveries.ts'
 import type { YamlReader } from './yaml-reader.ts'
 
 export interface HttpFrontOptions {
@@ -36,6 +37,7 @@ export interface HttpFrontOptions {
   readonly random: () => number
   readonly connect: ConnectProxy
   readonly yaml: YamlReader
+  readonly deliveries: WatchDeliveries
   readonly logger: Logger
   readonly metrics: RequestMetrics
   /** Aborts when the server closes: watches and streams end, new requests are refused. */
@@ -132,7 +134,8 @@ export class HttpFront {
       const { user, ...how } = await this.identify(request, call)
       const handled = await handleCall(pipeline, call, user, how)
       info = handled.info
-      const context: SendContext = { request, response, query, now: () => pipeline.core.clock.now(), headers }
+      const { deliveries } = this.#options
+      const context: SendContext = { request, response, query, now: () => pipeline.core.clock.now(), deliveries, headers }
       const isStream = handled.answer.type === 'connect' || handled.answer.type === 'watch'
       if (isStream && !response.destroyed) response.once('close', this.#options.metrics.begin(info))
       if (handled.answer.type === 'connect')

@@ -9,6 +9,7 @@ import type { Answer } from '../pipeline/answer.ts'
 import type { IncludeObject } from '../table/table.ts'
 import { encodeList, encodeObject, type EncodeOptions } from './encode.ts'
 import { negotiate, type Negotiated } from './negotiate.ts'
+import type { WatchDeliveries } from './watch-deliveries.ts'
 import { streamWatch, type WatchSink } from './watch-stream.ts'
 import { PathNotServed } from '../errors.ts'
 
@@ -27,6 +28,7 @@ export interface SendContext {
   readonly response: HttpResponse
   readonly query: URLSearchParams
   readonly now: () => number
+  readonly deliveries: WatchDeliveries
   /** Headers of every answer: audit id, warnings. */
   headers(): OutgoingHttpHeaders
 }
@@ -162,7 +164,7 @@ function sendWatch(context: SendContext, answer: Extract<Answer, { type: 'watch'
   // Clients wait for the headers before they trust the watch.
   if ('stream' in response) response.writeHead(200)
   else response.flushHeaders()
-  streamWatch(responseSink(response), { ...answer, encode })
+  streamWatch(responseSink(response), { ...answer, encode, deliveries: context.deliveries })
 }
 
 function responseSink(response: HttpResponse): WatchSink {

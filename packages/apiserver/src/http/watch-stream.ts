@@ -1,6 +1,7 @@
 import type { ServedResource } from '../registry/served-resource.ts'
 import type { ResourceWatch, WatchItem } from '../watch-cache/resource-watch.ts'
 import { encodeWatchError, encodeWatchItem, type EncodeOptions } from './encode.ts'
+import type { WatchDeliveries } from './watch-deliveries.ts'
 
 /** Where a watch is written to: a response or a WebSocket. */
 export interface WatchSink {
@@ -19,6 +20,7 @@ export interface WatchStreamOptions {
   readonly encode: EncodeOptions
   readonly sendsBookmarks: boolean
   readonly timeoutMs: number
+  readonly deliveries: WatchDeliveries
 }
 
 // Upstream's bookmark period.
@@ -29,7 +31,7 @@ const maxBlockedMs = 60_000
 const maxItemsPerWrite = 512
 
 /** Writes a watch until its client goes, its time is up or it fails. */
-export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookmarks, timeoutMs }: WatchStreamOptions): void {
+export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookmarks, timeoutMs, deliveries }: WatchStreamOptions): void {
   let isBlocked = false
   let isFirst = true
   let isEnded = false
@@ -41,7 +43,7 @@ export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookm
       if (item.type !== 'BOOKMARK') isFirst = false
       return frame
     })
-    isBlocked = !sink.write(frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames))
+    isBlocked = !sink.write(deliveries.join(frames))
     if (isBlocked) blockedTimer ??= setTimeout(() => sink.destroy(), maxBlockedMs).unref()
   }
   // Blocking and ending happen inside `write` and `end`.
@@ -86,6 +88,6 @@ export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookm
     pump()
   })
   sink.onClose(end)
-  watch.onReady(pump)
+  watch.onReady(() => deliveries.schedule(pump))
   pump()
 }

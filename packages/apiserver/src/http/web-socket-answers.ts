@@ -5,6 +5,7 @@ import { tokenProtocol } from '../connect/forward-upgrade.ts'
 import type { Answer, ConnectTarget } from '../pipeline/answer.ts'
 import type { Upgrade } from './handle-upgrade.ts'
 import { negotiate } from './negotiate.ts'
+import type { WatchDeliveries } from './watch-deliveries.ts'
 import { streamWatch } from './watch-stream.ts'
 
 // Bytes that may wait in a WebSocket before its producer pauses.
@@ -20,7 +21,12 @@ const base64 = 'base64.binary.k8s.io'
 export function serveWatchSocket(
   { request, socket, head }: Upgrade,
   answer: Extract<Answer, { type: 'watch' }>,
-  options: { readonly query: URLSearchParams; readonly now: () => number; readonly closing: AbortSignal },
+  options: {
+    readonly query: URLSearchParams
+    readonly now: () => number
+    readonly deliveries: WatchDeliveries
+    readonly closing: AbortSignal
+  },
 ): void {
   const stop = (): void => answer.watch.close()
   // A handshake that fails answers by itself and calls nobody; a socket that is gone says so no more.
@@ -44,7 +50,7 @@ export function serveWatchSocket(
         end: () => client.close(1000),
         destroy: () => client.terminate(),
       },
-      { ...answer, encode: { representation, includeObject: 'Metadata', now: options.now } },
+      { ...answer, encode: { representation, includeObject: 'Metadata', now: options.now }, deliveries: options.deliveries },
     )
   })
 }

@@ -1,0 +1,86 @@
+/** What tells the time and calls back, so that a test can. */
+export interface DeliveryTimers {
+  /** Milliseconds that never go back. */
+  now(): number
+  /** Calls back when what was written in this turn has gone to the sockets. */
+  afterWrites(run: () => void): void
+  after(ms: number, run: () => void): void
+}
+
+const systemTimers: DeliveryTimers = {
+  now: () => performance.now(),
+  afterWrites: (run) => void setImmediate(run),
+  after: (ms, run) => void setTimeout(run, ms),
+}
+
+// Requests get a turn between two of these.
+const maxTurnMs = 8
+// Bounds how much later than it could an event is sent.
+const maxPauseMs = 5
+// A round that is over sooner holds nobody up.
+const minPauseMs = 1
+
+/**
+ * Writes to watchers, and leaves others their share of the loop: after a round that took a while it pauses for as long, and what happens
+ * meanwhile goes out together. A write to an encrypted socket costs about the same for one event as for ten. Who has few watchers waits for nothing.
+ *
+ * ```
+ * events   a   b c d e f    g
+ * rounds   [a…] pause [bcdef…] pause [g…]
+ * ```
+ */
+export class WatchDeliveries {
+  readonly #timers: DeliveryTimers
+  #waiting = new Set<() => void>()
+  /** From the moment that something waits until the pause after the round is over. */
+  #isBusy = false
+  #lastJoined: { readonly frames: readonly Buffer[]; readonly bytes: Buffer } | undefined
+
+  constructor(timers: DeliveryTimers = systemTimers) {
+    this.#timers = timers
+  }
+
+  /** Calls `pump` once in the next round. It must not throw. */
+  schedule(pump: () => void): void {
+    this.#waiting.add(pump)
+    if (this.#isBusy) return
+    this.#isBusy = true
+    // Not at once: more may happen in this turn.
+    this.#timers.afterWrites(() => this.#round(this.#timers.now()))
+  }
+
+  /** `frames` in one piece; the same piece for watchers that get the same. */
+  join(frames: readonly Buffer[]): Buffer {
+    const [first] = frames
+    if (frames.length === 1 && first !== undefined) return first
+    const last = this.#lastJoined
+    if (last?.frames.length === frames.length && frames.every((frame, index) => frame === last.frames[index])) return last.bytes
+    const bytes = Buffer.concat(frames)
+    this.#lastJoined = { frames, bytes }
+    return bytes
+  }
+
+  /** One turn of a round that began at `began`. */
+  #round(began: number): void {
+    const { now, afterWrites, after } = this.#timers
+    const end = now() + maxTurnMs
+    for (const pump of this.#waiting) {
+      this.#waiting.delete(pump)
+      pump()
+      if (now() >= end) break
+    }
+    afterWrites(() => {
+      const tookMs = now() - began
+      if (this.#waiting.size > 0 && tookMs < maxPauseMs) this.#round(began)
+      else if (tookMs < minPauseMs) this.#rest()
+      else after(Math.min(maxPauseMs, tookMs), () => this.#rest())
+    })
+  }
+
+  #rest(): void {
+    this.#lastJoined = undefined
+    this.#isBusy = false
+    const [next] = this.#waiting
+    if (next !== undefined) this.schedule(next)
+  }
+}
