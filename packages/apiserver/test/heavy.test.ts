@@ -1,0 +1,149 @@
+import { request } from 'node:http'
+import { configmaps, pods, serviceaccounts } from '@k3s/api/types/core/v1'
+import { createClient } from '@k3s/client'
+import { describe, expect, it } from 'vitest'
+import { admin, type TestServer } from './start-server.ts'
+import { startBuiltIn } from './start-cluster.ts'
+
+interface Answer {
+  readonly code: number
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+interface Sent {
+  readonly method: 'POST' | 'PUT' | 'PATCH'
+  readonly path: string
+  readonly contentType?: string
+  readonly body: object
+}
+
+/** Over the wire, where large objects are worked on in a thread. */
+function send(url: string, { method, path, contentType = 'application/json', body }: Sent): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(`${url}${path}`, { method, headers: { 'content-type': contentType }, agent: false }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () =>
+        resolve({ code: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(chunks).toString()) as Answer['body'] }),
+      )
+    })
+    sent.on('error', reject)
+    sent.end(JSON.stringify(body))
+  })
+}
+
+/** The same in this process, where everything is done at once. */
+async function ask({ server }: TestServer, { method, path, contentType, body }: Sent): Promise<Answer> {
+  const { transport } = createClient(server.transport(admin))
+  try {
+    const [plain = '', query] = path.split('?')
+    const asked = { method, path: plain, query: Object.fromEntries(new URLSearchParams(query)), body, contentType }
+    const { status, body: answer } = await transport.request(asked)
+    return { code: status, body: answer as Answer['body'] } // API servers answer with objects
+  } catch (error) {
+    const { code, message, details, reason } = error as { code: number; message: string; details?: object; reason: string } // a StatusError
+    return { code, body: { message, reason, ...(details === undefined ? {} : { details }) } }
+  }
+}
+
+/** What two writes of the same must have in common. */
+function comparable({ code, body }: Answer): unknown {
+  const own = new Set(['uid', 'resourceVersion', 'creationTimestamp', 'time'])
+  const text = JSON.stringify(body, (key, value: unknown) => (own.has(key) ? undefined : value))
+    .replaceAll(/one-|two-/g, 'name-')
+    .replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'kube-api-access')
+  const { status: _status, code: _code, kind, apiVersion, metadata, ...rest } = JSON.parse(text) as Record<string, unknown>
+  return code < 300 ? { code, kind, apiVersion, metadata, rest } : { code, rest }
+}
+
+/** A server that takes everybody for an administrator, with the account that pods run as. */
+async function start(): Promise<TestServer> {
+  const server = await startBuiltIn({ authenticators: [{ name: 'test', authenticate: () => Promise.resolve({ user: admin }) }] })
+  await server.client.resource(serviceaccounts).create({ metadata: { name: 'default', namespace: 'default' } })
+  return server
+}
+
+const env = Array.from({ length: 2500 }, (_, at) => ({ name: `E${at}`, value: 'x' }))
+const pod = (name: string, containers: object): object => ({ metadata: { name, namespace: 'default' }, spec: { containers: [containers] } })
+const data = Object.fromEntries(Array.from({ length: 4000 }, (_, at) => [`key-${at}`, 'v']))
+const labels = Object.fromEntries(Array.from({ length: 3000 }, (_, at) => [`-bad-${at}-`, '?']))
+
+const core = '/api/v1/namespaces/default'
+
+describe('a large object', () => {
+  it('is written as it would be at once, by every kind of write, and refused in the same words', { timeout: 60_000 }, async () => {
+    const cluster = await start()
+    const { url } = await cluster.server.listen({ port: 0 })
+    const both = async (make: (name: string) => Sent): Promise<Answer> => {
+      const [there, here] = [await send(url, make('one-x')), await ask(cluster, make('two-x'))]
+      expect(comparable(there)).toEqual(comparable(here))
+      return there
+    }
+    const created = await both((name) => ({
+      method: 'POST',
+      path: `${core}/pods?fieldManager=p`,
+      body: pod(name, { name: 'c', image: 'i', env }),
+    }))
+    expect(created.code).toBe(201)
+    expect(created.body).toMatchObject({ spec: { dnsPolicy: 'ClusterFirst', serviceAccountName: 'default' } })
+    expect(JSON.stringify(created.body['metadata'])).toContain('k:{\\"name\\":\\"E2499\\"}')
+    const bad = [...env, { name: '=', value: 'x' }, { name: '' }]
+    const refused = await both((name) => ({
+      method: 'POST',
+      path: `${core}/pods?fieldManager=p`,
+      body: pod(`${name}2`, { name: 'c', image: 'i', env: bad }),
+    }))
+    expect(refused.code).toBe(422)
+    await both((name) => ({
+      method: 'PUT',
+      path: `${core}/pods/${name}?fieldManager=p`,
+      body: pod(name, { name: 'c', image: 'other', env }),
+    }))
+    await both((name) => ({
+      method: 'PUT',
+      path: `${core}/pods/${name}?fieldManager=p`,
+      body: pod(name, { name: 'c', image: 'other', env: env.slice(1) }),
+    }))
+    await both((name) => ({ method: 'POST', path: `${core}/configmaps?fieldManager=p`, body: { metadata: { name, labels }, data } }))
+    await both((name) => ({
+      method: 'POST',
+      path: `${core}/configmaps?fieldManager=p&fieldValidation=Strict`,
+      body: { metadata: { name }, data, more: 1 },
+    }))
+    await both((name) => ({ method: 'POST', path: `${core}/configmaps?fieldManager=p`, body: { metadata: { name }, data } }))
+    const patches: Readonly<Record<string, object>> = {
+      'application/merge-patch+json': { data: { 'key-1': null, 'key-2': 'w' } },
+      'application/strategic-merge-patch+json': { metadata: { annotations: { a: 'b' } }, data: { 'key-3': null } },
+      'application/json-patch+json': [{ op: 'remove', path: '/data/key-4' }],
+    }
+    for (const [contentType, body] of Object.entries(patches)) {
+      const patched = await both((name) => ({ method: 'PATCH', path: `${core}/configmaps/${name}?fieldManager=p`, contentType, body }))
+      expect(patched.code, contentType).toBe(200)
+    }
+    const failing = [{ op: 'test', path: '/data/key-5', value: 'w' }]
+    const path = (name: string): string => `${core}/configmaps/${name}?fieldManager=p`
+    await both((name) => ({ method: 'PATCH', path: path(name), contentType: 'application/json-patch+json', body: failing }))
+    const apply = (name: string, more: string): Sent => ({
+      method: 'PATCH',
+      path: `${core}/configmaps/${name}?fieldManager=a${more}`,
+      contentType: 'application/apply-patch+yaml',
+      body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { ...data, 'key-6': 'w' } },
+    })
+    const conflict = await both((name) => apply(name, ''))
+    expect(conflict.code).toBe(409)
+    expect((await both((name) => apply(name, '&force=true'))).code).toBe(200)
+    expect((await both((name) => apply(`${name}-new`, ''))).code).toBe(201)
+  })
+
+  it('that is put as it is changes nothing', async () => {
+    const { server, client } = await start()
+    const { url } = await server.listen({ port: 0 })
+    const made = await client.resource(configmaps).create({ metadata: { name: 'same', namespace: 'default' }, data })
+    const put = await send(url, { method: 'PUT', path: `${core}/configmaps/same`, body: made })
+    expect(put).toMatchObject({ code: 200, body: { metadata: { resourceVersion: made.metadata.resourceVersion } } })
+    const changed = await send(url, { method: 'PUT', path: `${core}/configmaps/same`, body: { ...made, data: { ...data, 'key-1': 'w' } } })
+    expect(changed).toMatchObject({ code: 200, body: { data: { 'key-1': 'w' } } })
+    expect(await client.resource(configmaps).get('same', { namespace: 'default' })).toEqual(changed.body)
+    expect(await client.resource(pods).list({ namespace: 'default' })).toMatchObject({ items: [] })
+  })
+})
