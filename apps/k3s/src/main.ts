@@ -21,7 +21,7 @@ async function server(given: Readonly<Record<string, unknown>>): Promise<void> {
   const { values, warnings } = resolveFlags('server', given, process.env)
   const options = readServerOptions(values)
   const node = await readNodeOptions(values)
-  const logger = createLogger({ isDebug: values.boolean('debug'), file: values.string('log') })
+  const logger = createLogger({ isDebug: values.boolean('debug') || options.apiServerArgs.isVerbose, file: values.string('log') })
   logCrashes(logger)
   for (const warning of warnings) logger.warn({}, warning)
   const { runServer } = await import('./server/run-server.ts')

@@ -3,6 +3,8 @@
  * Names, variables and defaults are K3s's.
  */
 
+import { apiServerArguments } from '../server/apiserver-args/table.ts'
+
 /** Commands that take flags of the table. */
 export type FlagCommand = 'server' | 'agent' | 'datastore'
 
@@ -18,6 +20,8 @@ export interface Flag {
   readonly group: 'listener' | 'data' | 'networking' | 'client' | 'cluster' | 'datastore' | 'components' | 'node' | 'runtime' | 'logging'
   readonly commands: readonly FlagCommand[]
   readonly help: string
+  /** Of a list: each value is taken whole. */
+  readonly keepsCommas?: boolean | undefined
   /** Why it cannot be used yet: giving it is refused with this. */
   readonly unsupported?: string | undefined
 }
@@ -269,7 +273,8 @@ export const flags: readonly Flag[] = [
     type: 'list',
     group: 'components',
     commands: server,
-    help: 'NAME=VALUE of the API server: audit-policy-file, audit-log-path, audit-log-maxage, audit-log-maxbackup, audit-log-maxsize, encryption-provider-config',
+    keepsCommas: true,
+    help: `NAME=VALUE of the API server, may be repeated: ${apiServerArguments.map(({ name }) => name).join(', ')}`,
   },
   {
     name: 'secrets-encryption',

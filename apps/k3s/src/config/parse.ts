@@ -31,7 +31,7 @@ const toBoolean = (flag: Flag, text: string): boolean => {
   throw new UsageError(`Cannot use "${text}" for --${flag.name}: true or false is needed`)
 }
 
-/** Texts from one source to the flag's value. A list takes commas as well as repetition, as K3s's string slices do. */
+/** Texts from one source to the flag's value. A list takes commas as well as repetition, as K3s's string slices do, unless its values have commas themselves. */
 function convert(flag: Flag, texts: readonly string[]): Value {
   const last = texts.at(-1) ?? ''
   switch (flag.type) {
@@ -42,7 +42,7 @@ function convert(flag: Flag, texts: readonly string[]): Value {
     case 'boolean':
       return toBoolean(flag, last)
     case 'list':
-      return texts.flatMap((text) => text.split(',')).filter((text) => text !== '')
+      return texts.flatMap((text) => (flag.keepsCommas === true ? [text] : text.split(','))).filter((text) => text !== '')
   }
 }
 

@@ -6,10 +6,10 @@ import { pathToFileURL } from 'node:url'
 import {
   builtInParts,
   createApiServer,
-  SigningKeys,
   type ApiServer,
   type AuditOptions,
   type BuiltInParts,
+  type BuiltInPartsOptions,
   type ComponentCheck,
   type EncryptionAtRest,
   type UserInfo,
@@ -19,6 +19,7 @@ import type { Datastore } from '@k3s/datastore'
 import type { Logger } from '@k3s/lifecycle'
 import type { TunnelServer } from '@k3s/tunnel'
 import type { Metrics } from '../metrics.ts'
+import type { OpenedAuthentication } from './apiserver-args/open-authentication.ts'
 import { addressOf, type ServerOptions } from './server-options.ts'
 import type { ServerTls } from './server-tls.ts'
 
@@ -33,6 +34,10 @@ export interface ControlPlaneApiOptions {
   readonly encryption: EncryptionAtRest | undefined
   /** Absent: nothing is audited. */
   readonly audit: AuditOptions | undefined
+  /** Tokens besides those of service accounts, and what needs none. */
+  readonly authentication: OpenedAuthentication
+  readonly admission: BuiltInPartsOptions['admission']
+  readonly serviceAccounts: BuiltInPartsOptions['serviceAccounts']
   readonly tls: ServerTls
   readonly tunnel: TunnelServer
   /** The node of this process, which is reached without a tunnel; undefined when it runs none. */
@@ -53,8 +58,7 @@ const isRunning: ComponentCheck = () => Promise.resolve({ isHealthy: true, messa
 /** The API server, put together as K3s has it. */
 export async function createControlPlaneApi(given: ControlPlaneApiOptions): Promise<ControlPlaneApi> {
   const { options, tls, tunnel, ownNode } = given
-  const { cluster } = options
-  const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
+  const { cluster, apiServerArgs: args } = options
   async function dial(node: string, port: number): Promise<Duplex> {
     if (node === ownNode) return connect({ host: '127.0.0.1', port, noDelay: true })
     return tunnel.dial(node, `127.0.0.1:${port}`)
@@ -63,18 +67,24 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
   const parts = builtInParts({
     serviceCidrs: [cluster.serviceCidr],
     nodePortRange: options.nodePortRange,
-    serviceAccounts: {
-      keys: new SigningKeys([tls.serviceAccountKey]),
-      issuers: [issuer],
-      audiences: [issuer, 'k3s'],
-      baseUrl: `https://${given.advertiseAddress}:${options.advertisePort}`,
-    },
+    allowPrivileged: args.allowPrivileged,
+    serviceAccounts: given.serviceAccounts,
+    tokens: given.authentication.tokens,
+    admission: given.admission,
   })
   const server = await createApiServer({
     ...parts,
     datastore: given.datastore,
     encryption: given.encryption,
     audit: given.audit,
+    allowAnonymous: given.authentication.allowAnonymous,
+    inFlight: args.inFlight,
+    fairness: args.isFair,
+    requestTimeoutMs: args.requestTimeoutMs,
+    minWatchTimeoutMs: args.minWatchTimeoutMs,
+    goawayChance: args.goawayChance,
+    eventTtlSeconds: args.eventTtlSeconds,
+    debugPaths: args.servesDebugPaths,
     logger: given.logger,
     metrics: given.metrics,
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: await given.metrics.text() }),

@@ -17,7 +17,11 @@ import type { NodeOptions } from '../node/node-options.ts'
 import { createNodeServices } from '../node/node-services.ts'
 import { sqliteWorker } from '../sqlite-worker.ts'
 import { kubernetesVersion } from '../version.ts'
-import { openAudit, openEncryptionConfig } from './apiserver-args.ts'
+import { openAdmission } from './apiserver-args/open-admission.ts'
+import { openAudit } from './apiserver-args/open-audit.ts'
+import { openAuthentication } from './apiserver-args/open-authentication.ts'
+import { openEncryptionConfig } from './apiserver-args/open-encryption.ts'
+import { openServiceAccounts } from './apiserver-args/open-service-accounts.ts'
 import { clientAs, createControlPlaneApi } from './api-server.ts'
 import { controlPlaneServices } from './control-plane-services.ts'
 import { ensureDnsService } from './dns-service.ts'
@@ -90,11 +94,25 @@ export async function runServer(
   const datastore = stack.use(await open(options.datastore, part('datastore'), metrics, signal))
   const encryption = new SecretsEncryption({ serverDir, ...options.secretsEncryption, datastore, logger: part('secrets-encryption') })
   const tunnel = stack.use(createTunnelServer({ logger: part('tunnel') }))
+  const args = options.apiServerArgs
+  const serviceAccounts = await openServiceAccounts(args.serviceAccounts, {
+    ownKey: tls.serviceAccountKey,
+    clusterDomain: cluster.clusterDomain,
+    baseUrl: `https://${advertiseAddress}:${options.advertisePort}`,
+  })
   const { server: api, signSecretToken } = await createControlPlaneApi({
     options,
     datastore,
-    encryption: openEncryptionConfig(options.apiServerArgs, { logger: part('apiserver'), stack }) ?? encryption.atRest,
-    audit: await openAudit(options.apiServerArgs, { stdout: process.stdout, logger: part('audit'), stack }),
+    encryption: (await openEncryptionConfig(args.encryptionConfigFile, { logger: part('apiserver'), stack })) ?? encryption.atRest,
+    audit: await openAudit(args.audit, { stdout: process.stdout, logger: part('audit'), metrics, stack }),
+    authentication: await openAuthentication(args.authentication, {
+      ownIssuers: serviceAccounts.issuers,
+      audiences: serviceAccounts.audiences,
+      logger: part('authentication'),
+      stack,
+    }),
+    admission: await openAdmission(args.admission),
+    serviceAccounts,
     tls,
     tunnel,
     ownNode: options.runs.agent ? node.nodeName : undefined,

@@ -5,7 +5,7 @@ import type { ClusterConfig } from '@k3s/node-registration'
 import type { FlagValues } from '../config/parse.ts'
 import { UsageError } from '../errors.ts'
 import { readIfThere } from '../files.ts'
-import { parseApiServerArgs, type ApiServerArgs } from './apiserver-args.ts'
+import { parseApiServerArgs, type ApiServerArgs } from './apiserver-args/arguments.ts'
 
 /** What `k3s server` does, read from its flags. */
 export interface ServerOptions {
