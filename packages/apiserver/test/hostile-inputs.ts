@@ -344,6 +344,12 @@ export function hostileInputs(size: number): readonly HostileInput[] {
       headers: { 'content-encoding': 'gzip' },
       body: () => gzipSync(Buffer.alloc(size * 100, 0x5b)),
     },
+    ...['Table', 'PartialObjectMetadataList'].map((kind): HostileInput => ({
+      name: `list: all objects as ${kind}`,
+      method: 'GET',
+      path: '/api/v1/configmaps',
+      headers: { accept: `application/json;as=${kind};g=meta.k8s.io;v=v1` },
+    })),
     {
       name: 'headers: a flood',
       method: 'GET',

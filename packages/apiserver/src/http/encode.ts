@@ -39,25 +39,21 @@ export function encodeObject(served: ServedResource, object: CachedObject, optio
 }
 
 /** A list, in pieces. */
-export function encodeList(served: ServedResource, page: ListPage, options: EncodeOptions): readonly Buffer[] {
+export async function encodeList(served: ServedResource, page: ListPage, options: EncodeOptions): Promise<readonly Buffer[]> {
   const metadata = {
     resourceVersion: formatResourceVersion(page.revision),
     ...(page.continue === '' ? {} : { continue: page.continue }),
     ...(page.remainingItemCount === undefined ? {} : { remainingItemCount: page.remainingItemCount }),
   }
-  if (options.representation === 'table')
-    return [Buffer.from(JSON.stringify(renderTable(served, page.items, metadata, { ...options, nowMs: options.now(), withColumns: true })))]
-  if (options.representation === 'partial')
-    return [
-      Buffer.from(
-        JSON.stringify({
-          kind: 'PartialObjectMetadataList',
-          apiVersion: 'meta.k8s.io/v1',
-          metadata,
-          items: page.items.map((object) => partialObject(served, toServed(served, object.object))),
-        }),
-      ),
-    ]
+  if (options.representation === 'table') {
+    const how = { ...options, nowMs: options.now(), withColumns: true }
+    const head = JSON.stringify(renderTable(served, [], metadata, how))
+    return joinInTurns(head, page.items, (objects) => renderTable(served, objects, metadata, { ...how, withColumns: false }).rows)
+  }
+  if (options.representation === 'partial') {
+    const head = JSON.stringify({ kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata, items: [] })
+    return joinInTurns(head, page.items, (objects) => objects.map((object) => partialObject(served, toServed(served, object.object))))
+  }
   const apiVersion = apiVersionOfServed(served)
   const head = `{"kind":${JSON.stringify(`${served.type.kind}List`)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`
   let items = page.encoded?.get(apiVersion)
@@ -66,6 +62,25 @@ export function encodeList(served: ServedResource, page: ListPage, options: Enco
     page.encoded?.set(apiVersion, items)
   }
   return [Buffer.from(head), items]
+}
+
+// Objects that are parsed and shown before others have a turn: a few milliseconds.
+const shownAtOnce = 100
+
+/** `head` is JSON that ends with an empty list: there what is made of the objects is put. */
+async function joinInTurns(
+  head: string,
+  objects: readonly CachedObject[],
+  show: (objects: readonly CachedObject[]) => readonly unknown[],
+): Promise<readonly Buffer[]> {
+  const parts: Buffer[] = [Buffer.from(head.slice(0, -2))]
+  for (let at = 0; at < objects.length; at += shownAtOnce) {
+    if (at > 0) await new Promise((resolve) => void setImmediate(resolve))
+    const members = JSON.stringify(show(objects.slice(at, at + shownAtOnce))).slice(1, -1)
+    parts.push(Buffer.from(at === 0 ? members : `,${members}`))
+  }
+  parts.push(Buffer.from(']}'))
+  return parts
 }
 
 const [comma, brace] = [0x2c, 0x7b]

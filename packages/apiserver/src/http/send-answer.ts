@@ -51,7 +51,7 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
     }
     case 'list': {
       const negotiated = negotiate(accept, { transformable: true, isList: true })
-      await sendBody(context, 200, negotiated, encodeList(answer.served, answer.page, encodeOptions(context, negotiated)))
+      await sendBody(context, 200, negotiated, await encodeList(answer.served, answer.page, encodeOptions(context, negotiated)))
       return
     }
     case 'watch': {

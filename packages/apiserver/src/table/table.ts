@@ -42,7 +42,7 @@ export function renderTable(
   objects: readonly CachedObject[],
   metadata: Readonly<Record<string, unknown>>,
   options: TableOptions,
-): object {
+): Readonly<Record<string, unknown>> & { readonly rows: readonly object[] } {
   const columns = columnsOf(served.storage?.strategy ?? served.strategy)
   return {
     kind: 'Table',
