@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { countEntries, isMoreOften, isOursOnly } from './churn/klog.ts'
 import { makePlan } from './churn/plan.ts'
+import { hasFailed, reportOf, type Run } from './churn/report.ts'
 
 const error = (message: string): string => `E1124 00:12:13.123456    4711 garbagecollector.go:360] ${message}`
 
@@ -74,5 +75,47 @@ describe('the plan', () => {
     expect(plan.length).toBeLessThan(1800 * 1.3)
     for (const { lane, atMs } of plan.filter(({ what }) => what === 'delete Namespace'))
       expect(plan.filter((other) => other.lane === lane && other.atMs > atMs)).toEqual([])
+  })
+})
+
+describe('a run', () => {
+  const text = 'garbagecollector.go: "alone"'
+  const component = 'kube-controller-manager'
+  const operation = { atMs: 0, lane: 'ns-1', what: 'create Pod', run: async () => {} }
+  const state = { counts: new Map([['ns-1 Pod Running', 1]]), unsettled: [] }
+  const run = (what: Partial<Run>): Run => ({
+    minutes: 1,
+    plan: [operation],
+    outcomes: { ours: [], original: [] },
+    logs: [],
+    recorded: new Set(),
+    states: { ours: state, original: state },
+    differences: [],
+    processorSeconds: { ours: {}, original: {} },
+    dead: { ours: [], original: [] },
+    ...what,
+  })
+  const logged = (ours: number, original: number): Run['logs'] => [
+    { component, entries: [{ severity: 'E', text, ours, original, example: 'E1124 alone' }] },
+  ]
+
+  it.each<readonly [string, Partial<Run>]>([
+    ['logs an error with ours alone', { logs: logged(1, 0) }],
+    ['has an operation that ours alone refuses', { outcomes: { ours: ['Forbidden: no'], original: [] } }],
+    ['ends in another state', { differences: ['ns-1 Pod Running: ours 1, original 2'] }],
+    ['does not settle', { states: { ours: { ...state, unsettled: ['Namespace ns-1 is being deleted'] }, original: state } }],
+    ['loses a process', { dead: { ours: ['kube-controller-manager'], original: [] } }],
+  ])('fails when it %s', (_, what) => {
+    expect(hasFailed(run(what))).toBe(true)
+    expect(reportOf(run(what))).toContain('**failed**')
+  })
+
+  it.each<readonly [string, Partial<Run>]>([
+    ['both sides log', { logs: logged(40, 1) }],
+    ['the original alone logs', { logs: logged(0, 1) }],
+    ['ours alone logs this time', { logs: logged(1, 0), recorded: new Set([`${component} ${text}`]) }],
+    ['both sides refuse', { outcomes: { ours: ['Conflict: x'], original: ['Conflict: y'] } }],
+  ])('passes with what %s', (_, what) => {
+    expect(hasFailed(run(what))).toBe(false)
   })
 })

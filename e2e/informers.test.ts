@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ApiProcess } from './informers/api-process.ts'
 import { ClientNodeInformers } from './informers/client-node.ts'
-import { disturbances, disturbAndCheck, freezeAndCut, type Scene } from './informers/disturb.ts'
+import { disturbances, disturbAndCheck, freezeAndCut, Monotony, type Scene } from './informers/disturb.ts'
 import { FaultProxy } from './informers/fault-proxy.ts'
 import { kinds, prepareKinds } from './informers/kinds.ts'
 import { Writer } from './informers/writer.ts'
@@ -42,5 +42,19 @@ describe('informers of @kubernetes/client-node come to what the server has', () 
     const lists = informers.lists
     await disturbAndCheck(scene, informers, freezeAndCut)
     expect(informers.lists).toBeGreaterThan(lists)
+  })
+})
+
+describe('an event that goes back', () => {
+  it('is found, for each key by itself', () => {
+    const monotony = new Monotony()
+    for (const [key, version] of [
+      ['default/a', '9'],
+      ['default/b', '10'],
+      ['default/a', '10'],
+      ['default/b', '9'],
+    ] as const)
+      monotony.see('pods', key, version)
+    expect(monotony.complaints).toEqual(['pods default/b went back from 10 to 9'])
   })
 })

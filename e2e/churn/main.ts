@@ -11,20 +11,22 @@ import { differencesOf, settledState } from './final-state.ts'
 import { runHollowNodes } from './hollow-nodes.ts'
 import { countEntries } from './klog.ts'
 import { makePlan } from './plan.ts'
+import { readRecorded, record } from './recorded.ts'
 import { hasFailed, reportOf, writeDocument, type Run } from './report.ts'
 import { runPlan } from './run-plan.ts'
 import { components, startSide } from './side.ts'
 
 const usage = `pnpm churn [--minutes 60] [--rate 2] [--seed 1]
   Runs kube-controller-manager, kube-scheduler and kubectl ${kubernetesRelease} against our API server and against a real kube-apiserver, both under the
-  same churn, and compares what they logged. Fails when one of them logs an error with ours alone, when an operation is refused by ours alone,
-  or when what is there in the end differs.
+  same churn, and compares what they logged. Fails when one of them logs an error with ours that it was never seen to log with the original, when an
+  operation is refused by ours alone, or when what is there in the end differs.
 
   --minutes N        of churn (default 60); starting and settling take some more
   --rate N           operations a second on each side (default 2)
   --seed N           of the plan
   --programs FOLDER  has kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and etcd (default: built once into the user's cache)
   --output FOLDER    gets the logs of all components and report.md; what was there is deleted
+  --record           adds the errors of the original to those that it is known for (original-errors.txt)
   --write            puts the result into docs/churn.md
 `
 const { values } = parseArgs({
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     programs: { type: 'string' },
     output: { type: 'string', default: join(cacheFolder('k3s-churn'), 'last') },
+    record: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -77,6 +80,7 @@ async function churn(): Promise<Run> {
     plan,
     outcomes: { ours: oursDone ?? [], original: originalDone ?? [] },
     logs,
+    recorded: await readRecorded(),
     states: { ours: oursState, original: originalState },
     differences: differencesOf(oursState, originalState),
     processorSeconds,
@@ -100,6 +104,7 @@ async function main(): Promise<number> {
   const report = reportOf(run)
   console.log(report)
   await writeDocument(join(values.output, 'report.md'), run)
+  if (values.record) await record(run.logs)
   if (values.write) await writeDocument(join(import.meta.dirname, '../../docs/churn.md'), run)
   return hasFailed(run) || interrupted.signal.aborted ? 1 : 0
 }

@@ -4,6 +4,7 @@ import { kubernetesRelease } from '../src/kubernetes-module.ts'
 import type { State } from './final-state.ts'
 import { isMoreOften, isOriginalOnly, isOursOnly, type EntryCount } from './klog.ts'
 import type { Operation } from './planning.ts'
+import { recordOf, type RecordedErrors } from './recorded.ts'
 import type { Outcomes } from './run-plan.ts'
 import type { Component } from './side.ts'
 
@@ -15,6 +16,7 @@ export interface Run {
   readonly plan: readonly Operation[]
   readonly outcomes: Both<Outcomes>
   readonly logs: readonly { readonly component: Component; readonly entries: readonly EntryCount[] }[]
+  readonly recorded: RecordedErrors
   readonly states: Both<State>
   readonly differences: readonly string[]
   readonly processorSeconds: Both<Readonly<Record<string, number>>>
@@ -29,12 +31,20 @@ function refusedByOurs({ plan, outcomes }: Run): readonly string[] {
   )
 }
 
-const isBad = (entry: EntryCount): boolean => entry.severity === 'E' && isOursOnly(entry)
+type Filter = (entry: EntryCount, component: Component) => boolean
+
+const isErrorOfOurs: Filter = (entry) => entry.severity === 'E' && isOursOnly(entry)
+
+/** Errors that nobody saw the original cause. */
+const isBad =
+  ({ recorded }: Run): Filter =>
+  (entry, component) =>
+    isErrorOfOurs(entry, component) && !recorded.has(recordOf(component, entry))
 
 /** Whether the run shows something of ours that it must not. */
 export function hasFailed(run: Run): boolean {
   return (
-    run.logs.some(({ entries }) => entries.some(isBad)) ||
+    run.logs.some(({ component, entries }) => entries.some((entry) => isBad(run)(entry, component))) ||
     refusedByOurs(run).length > 0 ||
     run.differences.length > 0 ||
     run.states.ours.unsettled.length > 0 ||
@@ -75,7 +85,12 @@ export function reportOf(run: Run): string {
         ...(['ours', 'original'] as const).map((side) => run.processorSeconds[side][name]?.toFixed(0) ?? ''),
       ),
     ),
-    ...listOf('Errors of ours only', run.logs, isBad),
+    ...listOf('Errors of ours only', run.logs, isBad(run)),
+    ...listOf(
+      'Errors of ours only in this run, which the original caused in others',
+      run.logs,
+      (entry, component) => isErrorOfOurs(entry, component) && !isBad(run)(entry, component),
+    ),
     ...listOf('Warnings of ours only', run.logs, (entry) => entry.severity === 'W' && isOursOnly(entry)),
     ...listOf('Far more often with ours', run.logs, isMoreOften),
     ...list('Refused by ours only', refusedByOurs(run)),
@@ -100,8 +115,10 @@ const processNames = ({ processorSeconds }: Run): readonly string[] => [
 
 const mostListed = 40
 
-function listOf(title: string, logs: Run['logs'], filter: (entry: EntryCount) => boolean): readonly string[] {
-  const found = logs.flatMap(({ component, entries }) => entries.filter(filter).map((entry) => ({ component, ...entry })))
+function listOf(title: string, logs: Run['logs'], filter: Filter): readonly string[] {
+  const found = logs.flatMap(({ component, entries }) =>
+    entries.filter((entry) => filter(entry, component)).map((entry) => ({ component, ...entry })),
+  )
   return list(
     title,
     found.map(({ component, ours, original, example }) => `${component}, ${ours} to ${original}: \`${example.slice(0, 500)}\``),
