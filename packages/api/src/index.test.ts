@@ -37,6 +37,7 @@ it('exports exactly what is meant to be public', async () => {
       "isQuantity",
       "isStatusError",
       "jsonMergePatch",
+      "jsonSyntaxProblem",
       "loadDescriptions",
       "matchesSelector",
       "mergeConfiguration",

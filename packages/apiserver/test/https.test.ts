@@ -34,6 +34,15 @@ describe('HTTPS', () => {
     expect(JSON.parse(text)).toEqual(created.json())
   })
 
+  it('ends a watch by its timeout, with a bookmark two seconds before', async () => {
+    const server = await startHttps()
+    const watchFor = async (seconds: number): Promise<string> =>
+      (await ask(server, `${maps}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}`, asAdmin(server))).text
+    const [short, long] = await Promise.all([watchFor(1), watchFor(3)])
+    expect(short).toBe('')
+    expect(JSON.parse(long)).toMatchObject({ type: 'BOOKMARK', object: { kind: 'ConfigMap' } })
+  })
+
   it('takes a request without credentials for anonymous, and one with unknown ones for unauthorized', async () => {
     const server = await startHttps()
     const anonymous = await ask(server, '/api/v1/pods')

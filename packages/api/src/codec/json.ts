@@ -2,6 +2,7 @@ import { badRequest, type StatusError } from '../status.ts'
 import type { TypeSchema } from '../schema/table.ts'
 import { convert, isObject, TypeMismatch, type JsonObject } from './decode-object.ts'
 import { countKeys, countWrittenKeys, fieldErrors } from './field-errors.ts'
+import { jsonSyntaxProblem } from './json-syntax.ts'
 
 export interface TypeHead {
   readonly apiVersion: string
@@ -46,7 +47,8 @@ export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw badRequest(`couldn't get version/kind; json parse error: ${error instanceof Error ? error.message : String(error)}`)
+    const why = jsonSyntaxProblem(text) ?? (error instanceof Error ? error.message : String(error))
+    throw badRequest(`couldn't get version/kind; json parse error: ${why}`)
   }
 }
 

@@ -23,8 +23,9 @@ export interface WatchStreamOptions {
   readonly deliveries: WatchDeliveries
 }
 
-// Upstream's bookmark period.
+// Upstream's bookmark period, and how long before its end a watch has its last one.
 const bookmarkIntervalMs = 60_000
+const lastBookmarkMs = 2000
 // A client that takes nothing for this long is gone or stuck: it is cut, and starts again where it was.
 const maxBlockedMs = 60_000
 // Bounds what one turn of the event loop writes for one watcher.
@@ -69,6 +70,7 @@ export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookm
     if (isEnded) return
     isEnded = true
     clearInterval(bookmarks)
+    clearTimeout(lastBookmark)
     clearTimeout(timeout)
     clearTimeout(blockedTimer)
     watch.close()
@@ -76,10 +78,8 @@ export function streamWatch(sink: WatchSink, { served, watch, encode, sendsBookm
     sink.end()
   }
   const bookmarks = sendsBookmarks ? setInterval(bookmark, bookmarkIntervalMs).unref() : undefined
-  const timeout = setTimeout(() => {
-    if (sendsBookmarks) bookmark()
-    end()
-  }, timeoutMs).unref()
+  const lastBookmark = sendsBookmarks && timeoutMs > lastBookmarkMs ? setTimeout(bookmark, timeoutMs - lastBookmarkMs).unref() : undefined
+  const timeout = setTimeout(end, timeoutMs).unref()
 
   sink.onDrain(() => {
     isBlocked = false

@@ -3,6 +3,7 @@ import {
   duplicateFields,
   isStatusError,
   jsonMergePatch,
+  jsonSyntaxProblem,
   readYamlText,
   schemaOf,
   StatusError,
@@ -39,7 +40,8 @@ const maxOperations = 10_000
 export function patchKind({ contentType }: RequestBody, { supportsStrategic }: { readonly supportsStrategic: boolean }): PatchKind {
   const kind = kinds[mediaTypeOf(contentType)]
   if (kind === undefined) throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type', { details: {} })
-  if (kind === 'strategic' && !supportsStrategic) throw unsupportedMediaType(Object.keys(kinds).filter((type) => kinds[type] !== 'strategic'))
+  if (kind === 'strategic' && !supportsStrategic)
+    throw unsupportedMediaType(Object.keys(kinds).filter((type) => kinds[type] !== 'strategic'))
   return kind
 }
 
@@ -50,7 +52,8 @@ export function readPatch(body: RequestBody, options: { readonly supportsStrateg
     'object' in body ? { value: body.object, fieldErrors: [] } : parse(kind, body.bytes, body.fromYaml?.duplicates)
   if (kind !== 'json') return { kind, value: documentOf(kind, value), fieldErrors }
   if (value === null) return { kind, value: [], fieldErrors }
-  if (!Array.isArray(value)) throw badRequest('error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch')
+  if (!Array.isArray(value))
+    throw badRequest(`error decoding patch: json: cannot unmarshal ${jsonKindOf(value)} into Go value of type []handlers.jsonPatchOp`)
   if (value.length > maxOperations)
     throw new StatusError(
       'RequestEntityTooLarge',
@@ -62,14 +65,17 @@ export function readPatch(body: RequestBody, options: { readonly supportsStrateg
 /** A patch that is an object; null is an empty one for some. */
 function documentOf(kind: Exclude<PatchKind, 'json'>, value: unknown): unknown {
   if (isObject(value)) return value
-  if (kind === 'merge') throw badRequest(value === null ? 'Invalid JSON Patch' : 'error decoding patch: the patch must be an object')
+  if (kind === 'merge' && value === null) throw badRequest('Invalid JSON Patch')
   if (value === null || value === undefined) {
     if (kind === 'strategic') return {}
     throw badRequest('invalid object type: /, Kind=')
   }
-  const found = `json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type map[string]interface {}`
+  const found = `json: cannot unmarshal ${jsonKindOf(value)} into Go value of type map[string]interface {}`
+  if (kind === 'merge') throw badRequest(`error decoding patch: ${found}`)
   throw badRequest(kind === 'strategic' ? found : `error decoding YAML: error unmarshaling JSON: while decoding JSON: ${found}`)
 }
+
+const jsonKindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value)
 
 const operationFields = new Set(['op', 'path', 'from', 'value'])
 
@@ -97,9 +103,8 @@ function parse(kind: PatchKind, bytes: Buffer, duplicates: readonly string[] | u
     return { value, fieldErrors: duplicates ?? duplicateFields(text, value) }
   } catch (error) {
     if (isStatusError(error)) throw error
-    const why = error instanceof Error ? error.message : String(error)
-    if (kind === 'strategic') throw badRequest(/end of JSON|position/.test(why) ? 'unexpected end of JSON input' : why)
-    throw badRequest(`error decoding patch: ${why}`)
+    const why = jsonSyntaxProblem(bytes) ?? (error instanceof Error ? error.message : String(error))
+    throw badRequest(kind === 'strategic' ? why : `error decoding patch: ${why}`)
   }
 }
 

@@ -19,4 +19,9 @@ describe('continue tokens', () => {
   ])('are refused when they are %s', (_what, token) => {
     expect(() => decodeContinue(token)).toThrow(/^invalid continue token: continue key is not valid/)
   })
+
+  it('say what is wrong with their text', () => {
+    const token = Buffer.from('{"v":}').toString('base64url')
+    expect(() => decodeContinue(token)).toThrow("continue key is not valid: invalid character '}' looking for beginning of value")
+  })
 })

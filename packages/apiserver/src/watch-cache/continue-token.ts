@@ -1,4 +1,4 @@
-import { badRequest } from '@k3s/api'
+import { badRequest, jsonSyntaxProblem } from '@k3s/api'
 
 /** Where a chunked list goes on; the shape is upstream's and public. */
 export interface ContinueToken {
@@ -15,11 +15,12 @@ export function encodeContinue({ revision, start }: ContinueToken): string {
 /** Throws BadRequest for anything that {@link encodeContinue} did not make. */
 export function decodeContinue(text: string): ContinueToken {
   const bad = (why: string): Error => badRequest(`invalid continue token: continue key is not valid${why}`)
+  const bytes = Buffer.from(text, 'base64url')
   let token: unknown
   try {
-    token = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
+    token = JSON.parse(bytes.toString('utf8'))
   } catch (error) {
-    throw bad(`: ${error instanceof Error ? error.message : String(error)}`)
+    throw bad(`: ${jsonSyntaxProblem(bytes) ?? (error instanceof Error ? error.message : String(error))}`)
   }
   if (typeof token !== 'object' || token === null) throw bad('')
   const { v, rv, start } = token as Readonly<Record<string, unknown>> // each is checked
