@@ -99,6 +99,15 @@ export function intersectSets(a: FieldSet, b: FieldSet): FieldSet {
   return result
 }
 
+/** True when every path of `a` is in `b`. */
+export function isSubset(a: FieldSet, b: FieldSet): boolean {
+  return elementsOf(a).every((element) => {
+    const left = a[element]
+    const right = b[element]
+    return left !== undefined && right !== undefined && (!isMember(left) || isMember(right)) && isSubset(left, right)
+  })
+}
+
 export function isSameSet(a: FieldSet, b: FieldSet): boolean {
   if (a === b) return true
   const elements = elementsOf(a)
@@ -127,6 +136,8 @@ export function hasPath(set: FieldSet, path: readonly string[]): boolean {
 interface GrowingNode {
   isMember: boolean
   readonly children: Map<string, GrowingNode>
+  /** Whole, in place of the others. */
+  built?: FieldSet
 }
 
 const growingNode = (): GrowingNode => ({ isMember: false, children: new Map() })
@@ -141,17 +152,28 @@ export class SetBuilder {
   }
 
   add(path: readonly string[]): void {
+    const node = this.#at(path)
+    node.isMember = node !== this.#root
+  }
+
+  /** Adds everything at and below a path, which is not empty and nothing of which was added before. */
+  addWhole(path: readonly string[], built: FieldSet): void {
+    this.#at(path).built = built
+  }
+
+  #at(path: readonly string[]): GrowingNode {
     let node = this.#root
     for (const element of path) {
       let next = node.children.get(element)
       if (next === undefined) node.children.set(element, (next = growingNode()))
       node = next
     }
-    node.isMember = node !== this.#root
+    return node
   }
 }
 
-function builtSet({ isMember: hasItself, children }: GrowingNode): FieldSet {
+function builtSet({ isMember: hasItself, children, built }: GrowingNode): FieldSet {
+  if (built !== undefined) return built
   const result: Record<string, FieldSet> = {}
   if (hasItself && children.size > 0) result['.'] = leaf
   for (const [element, child] of children) result[element] = builtSet(child)

@@ -9,6 +9,7 @@ import {
   intersectSets,
   isEmptySet,
   isSameSet,
+  isSubset,
   pathsOf,
   subtractSet,
   subtractTrees,
@@ -242,8 +243,7 @@ function trackUpdate(
   if (full.hasKeylessItem) return undefined
   if (isEmptySet(full.added) && isEmptySet(full.modified) && isEmptySet(full.removed)) return false
   const reset = resetFieldsOf(input)
-  const previous = new Map(managers)
-  takeOver(managers, '', filterComparison(full, reset))
+  const filtered = filterComparison(full, reset)
   const self = {
     manager: input.manager === '' ? 'unknown' : input.manager,
     operation: 'Update' satisfies ManagedOperation,
@@ -251,6 +251,16 @@ function trackUpdate(
     subresource: input.subresource ?? '',
   } as const
   const id = managerId(self)
+  const own = managers.get(id)
+  // Mostly who changes fields has owned them before: then only the time is new.
+  const isPlain = isEmptySet(full.added) && isEmptySet(full.removed) && !isEmptySet(filtered.modified)
+  if (isPlain && own !== undefined && isSubset(filtered.modified, own.set)) {
+    takeOver(managers, id, filtered)
+    managers.set(id, { ...own, time: formatNow(input.now) })
+    return true
+  }
+  const previous = new Map(managers)
+  takeOver(managers, '', filtered)
   const owned = stripSet(subtractTrees(unionSets(full.modified, full.added), reset))
   const kept = managers.get(id)
   const old = previous.get(id)

@@ -160,8 +160,35 @@ export function compareTyped(before: unknown, after: unknown, schema: MergeSchem
 const isEmptyOrNothing = (value: unknown): boolean =>
   isNothing(value) || (Array.isArray(value) ? value.length === 0 : isObject(value) && isEmptyObject(value))
 
+/** What is owned of a value that was not there: itself, and what is below it. As {@link compareAt} finds it, built at once. */
+function addedSet(value: unknown, declared: MergeSchema, into: Builders): FieldSet {
+  const schema = resolveSchema(declared, value)
+  const isLeaf = schema.kind === 'scalar' || (schema.kind === 'map' ? schema.isAtomic : schema.listType === 'atomic')
+  if (isLeaf || isEmptyOrNothing(value)) return emptySet
+  const result: Record<string, FieldSet> = { '.': emptySet }
+  if (schema.kind === 'list') {
+    for (const [element, items] of Map.groupBy(Array.isArray(value) ? value : [], (item) => elementOf(schema, item))) {
+      if (element === keyless) into.hasKeylessItem = true
+      // Duplicates are owned as a whole.
+      result[element] = items.length > 1 ? emptySet : addedSet(items[0], schema.items, into)
+    }
+    return result
+  }
+  let isAlone = true
+  for (const [name, inner] of Object.entries(isObject(value) ? value : {})) {
+    if (inner === undefined) continue
+    isAlone = false
+    result[`f:${name}`] = addedSet(inner, below(schema, name), into)
+  }
+  return isAlone ? emptySet : result
+}
+
 function compareAt(before: unknown, after: unknown, declared: MergeSchema, path: string[], into: Builders): void {
   if (before === after) return
+  if (before === undefined && path.length > 0) {
+    into.added.addWhole(path, addedSet(after, declared, into))
+    return
+  }
   const schema = resolveSchema(declared, after ?? before)
   const other = resolveSchema(declared, before ?? after)
   const isLeaf =
