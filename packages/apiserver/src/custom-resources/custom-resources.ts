@@ -6,7 +6,9 @@ import { serverUser } from '../registry/resource-operations.ts'
 import { deleteObject } from '../registry/delete-object.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
 import { formatTime, writeScope } from '../registry/write-scope.ts'
+import { copyJson, isObject } from '../json.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
+import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
 import type { WatchCache } from '../watch-cache/watch-cache.ts'
 import type { Converter } from './conversion/converter.ts'
@@ -26,6 +28,8 @@ const retryMs = 500
 // Objects with finalizers are looked for again this often, as their definition waits for them.
 const cleanupPollMs = 500
 const cleanupTimeoutMs = 60_000
+
+type DefinitionStatus = NonNullable<CustomResourceDefinition['status']>
 
 interface Fingerprint {
   /** A change of it ends watches. */
@@ -189,21 +193,21 @@ export class CustomResources {
 
   async #reconcile(signal: AbortSignal): Promise<void> {
     const { core } = this.#options
-    const now = (): string => formatTime(core.clock.now())
     for (const { key } of this.#definitions().objects.slice('')) {
       signal.throwIfAborted()
       const object = this.#definitions().objects.get(key)
       if (object === undefined || this.#settled.get(key) === object.revision) continue
       const definition = object.object as CustomResourceDefinition // as above
-      if (planStatus(definition, this.#othersInGroup(definition), now()) === undefined) this.#settled.set(key, object.revision)
+      const planned = await this.#plan(object, definition, signal)
+      if (planned === undefined) this.#settled.set(key, object.revision)
       else {
         await core.operations
           .guaranteedUpdate(
             customresourcedefinitions,
             { namespace: '', name: key },
             (object) => {
-              const next = planStatus(object, this.#othersInGroup(object), now())
-              if (next?.status !== undefined) object.status = next.status
+              // Another has a round of its own.
+              if (object.metadata.resourceVersion === definition.metadata.resourceVersion) object.status = copyJson(planned)
             },
             { signal },
           )
@@ -211,6 +215,19 @@ export class CustomResources {
       }
       this.#cleanUp(definition, signal)
     }
+  }
+
+  /** The status that a definition should have next; undefined when it has it. What schemas take to be judged is taken from no other request. */
+  async #plan({ bytes }: CachedObject, definition: CustomResourceDefinition, signal: AbortSignal): Promise<DefinitionStatus | undefined> {
+    const { clock, registry } = this.#options.core
+    const now = formatTime(clock.now())
+    const others = this.#othersInGroup(definition)
+    if (registry.heavy?.isHeavy(bytes, customresourcedefinitions) !== true) return planStatus(definition, others, now)?.status
+    // Of others only the names count.
+    const short = others.map(({ metadata, spec, status }) => ({ metadata, spec: { ...spec, versions: [] }, status }))
+    const { json } = await registry.heavy.run('planStatus', { definition: bytes, others: Buffer.from(JSON.stringify(short)), now }, signal)
+    const status: unknown = JSON.parse(Buffer.from(json).toString('utf8'))
+    return isObject(status) ? status : undefined
   }
 
   #othersInGroup({ metadata, spec }: CustomResourceDefinition): readonly CustomResourceDefinition[] {

@@ -1,7 +1,9 @@
 import type { KubernetesObject, ResourceType } from '@k3s/api'
+import type { CustomResourceDefinition } from '@k3s/api/types/apiextensions/v1'
 import { apiServiceStrategy } from '../aggregation/api-service-strategy.ts'
 import type { UserInfo } from '../auth/auth.ts'
 import { decodeBody, decodeOptions, decodePlain, type ExpectedKind, type FieldValidation, type RequestBody } from '../codec.ts'
+import { planStatus } from '../custom-resources/definition/plan-status.ts'
 import { definitionStrategy } from '../custom-resources/definition/strategy.ts'
 import { mergeApplied } from '../pipeline/apply-handler.ts'
 import { maxBodyBytes, tooLargeBody } from '../http/read-body.ts'
@@ -71,6 +73,8 @@ export interface HeavyInputs {
     readonly fieldValidation: FieldValidation
     readonly nowMs: number
   }
+  /** Answers with the next status of a definition. */
+  readonly planStatus: { readonly definition: Uint8Array; readonly others: Uint8Array; readonly now: string }
   readonly beginCreate: { readonly type: ResourceType; readonly object: Uint8Array; readonly tracked: Tracked }
   readonly finishCreate: {
     readonly type: ResourceType
@@ -132,6 +136,7 @@ export class HeavyJobs {
       decode,
       decodePlain: decodeWithoutSchema,
       decodeOptions: ({ body }) => ({ json: encode(decodeOptions(bodyOf(body)) ?? null), warnings: [] }),
+      planStatus: statusPlanned,
       patch,
       apply,
       beginCreate: createBegun,
@@ -207,6 +212,13 @@ function decode({ body, expected, fieldValidation }: HeavyInputs['decode']): Hea
 function decodeWithoutSchema({ body, expected }: HeavyInputs['decodePlain']): HeavyOutput {
   const { object, fieldErrors } = decodePlain(bodyOf(body), expected, { isCustom: true })
   return { json: encode(object), warnings: [], fieldErrors }
+}
+
+function statusPlanned({ definition, others, now }: HeavyInputs['planStatus']): HeavyOutput {
+  const known: unknown = JSON.parse(Buffer.from(others).toString('utf8'))
+  // Both were encoded from definitions.
+  const next = planStatus(parse(definition) as CustomResourceDefinition, known as CustomResourceDefinition[], now)
+  return { json: encode(next?.status ?? null), warnings: [] }
 }
 
 function patch({ type, body, current, at, fieldValidation }: HeavyInputs['patch'], table: ResourceTable): HeavyOutput {

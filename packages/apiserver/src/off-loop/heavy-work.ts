@@ -61,6 +61,9 @@ export class HeavyWork {
   }
 }
 
+/** What is longer than this, in bytes of JSON, is worked on in several turns where that costs nothing else. */
+export const longBytes: number = 64 * 1024
+
 /** Lets everybody else have a turn. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))

@@ -2,6 +2,7 @@ import { notFound, type KubernetesObject, type ResourceType } from '@k3s/api'
 import { invariant, type Clock } from '@k3s/lifecycle'
 import type { UserInfo } from '../auth/auth.ts'
 import { copyJson } from '../json.ts'
+import { longBytes, nextTurn } from '../off-loop/heavy-work.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject } from './create-object.ts'
 import { deleteObject } from './delete-object.ts'
@@ -58,9 +59,12 @@ export function createResourceOperations({ context, table, objects, clock }: Res
         subresource: '',
         scope: { ...scope(at.namespace, options), skipsRules: true },
         allowsMissingVersion: true,
-        produce: (current) => {
+        produce: async (current) => {
+          const isLong = current.bytes.length > longBytes
           const copy = copyJson(toServed(served, current.object)) as T // objects of a ResourceType<T> are T
+          if (isLong) await nextTurn()
           change(copy)
+          if (isLong) await nextTurn()
           return toStored(served, copyJson(copy))
         },
       })

@@ -4,6 +4,7 @@ import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { staleObjectMessage, toStatusError } from '../errors.ts'
 import { copyJson, equalJson } from '../json.ts'
+import { longBytes, nextTurn } from '../off-loop/heavy-work.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import { invalidValue } from '../validation/field-error.ts'
 import { pathSegment } from '../validation/names.ts'
@@ -125,7 +126,11 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   object.metadata.resourceVersion = formatResourceVersion(current.revision)
   const heavy = request.heavy?.isHeavy(current) === true ? new HeavySteps(request.heavy, scope) : undefined
   const finished = scope.skipsRules === true ? undefined : await applyRules(context, request, { object, previous, current, heavy })
+  // Comparing and writing a long object is each work for a turn.
+  const isLong = current.bytes.length > longBytes
+  if (isLong) await nextTurn()
   const isUnchanged = finished?.isUnchanged ?? isSameObject(object, previous)
+  if (isLong) await nextTurn()
   if (!isUnchanged && isFinished(object, previous)) return deleteFinished(context, request, current, object)
   // What is stored in another version, or without today's defaults, is written anew even when nothing else changes.
   const isStale =
