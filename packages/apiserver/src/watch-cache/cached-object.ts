@@ -50,12 +50,7 @@ export class CachedObject {
     const resource = known.inVersion === undefined ? known : known.inVersion(storedVersion(value))
     const canonicalValue = canonical(resource, value)
     const stored = completed(resource, canonicalValue)
-    const slot = Buffer.from(slotOf(revision), 'latin1')
-    const headLength = resource.head.length
-    const bytes = Buffer.allocUnsafe(stored.length + slot.length)
-    stored.copy(bytes, 0, 0, headLength)
-    slot.copy(bytes, headLength)
-    stored.copy(bytes, headLength + slot.length, headLength)
+    const bytes = withSlot(stored, resource.head.length, slotOf(revision))
     return new CachedObject(resource, key, revision, bytes, { isCompleted: stored !== canonicalValue })
   }
 
@@ -118,11 +113,21 @@ export class CachedObject {
 
   /** The same object with another resourceVersion: how a deletion shows the last state. */
   atRevision(revision: number): CachedObject {
-    const headLength = this.resource.head.length
-    const rest = this.bytes.subarray(headLength + slotOf(this.revision).length)
-    const bytes = Buffer.concat([this.bytes.subarray(0, headLength), Buffer.from(slotOf(revision), 'latin1'), rest])
+    const bytes = withSlot(this.value, this.resource.head.length, slotOf(revision))
     return new CachedObject(this.resource, this.key, revision, bytes, { content: this.content, isCompleted: this.isCompleted })
   }
+}
+
+/**
+ * `stored` with the slot behind its head. The bytes have memory of their own: of a pool that they share with what is soon gone
+ * they would keep all alive, several times what they need.
+ */
+function withSlot(stored: Buffer, headLength: number, slot: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(stored.length + slot.length)
+  stored.copy(bytes, 0, 0, headLength)
+  bytes.write(slot, headLength, 'latin1')
+  stored.copy(bytes, headLength + slot.length, headLength)
+  return bytes
 }
 
 const protobufMagic = Buffer.from('k8s\0', 'latin1')
