@@ -56,7 +56,7 @@ describe('watch', () => {
     const { client } = await startServer()
     const maps = client.resource(configmaps)
     await maps.create(configMap('a'))
-    const options = { sendInitialEvents: true, allowWatchBookmarks: true, resourceVersionMatch: 'NotOlderThan' as const }
+    const options = { namespace: 'default', sendInitialEvents: true, allowWatchBookmarks: true, resourceVersionMatch: 'NotOlderThan' as const }
     const events = await take(maps.watch(options), 2)
     expect(events.map(({ type }) => type)).toEqual(['ADDED', 'BOOKMARK'])
     expect(events[1]?.object.metadata.annotations).toEqual({ 'k8s.io/initial-events-end': 'true' })
@@ -125,13 +125,13 @@ describe('watch', () => {
 
   it('ends when its time is up', async () => {
     const { client } = await startServer()
-    const events = await take(client.resource(configmaps).watch({ resourceVersion: '1', timeoutSeconds: 1 }), Number.POSITIVE_INFINITY)
+    const events = await take(client.resource(configmaps).watch({ namespace: 'default', resourceVersion: '1', timeoutSeconds: 1 }), Number.POSITIVE_INFINITY)
     expect(events).toEqual([])
   })
 
   it('ends when the server closes', async () => {
     const { client, server } = await startServer()
-    const watching = take(client.resource(configmaps).watch({ resourceVersion: '1' }), 1)
+    const watching = take(client.resource(configmaps).watch({ namespace: 'default', resourceVersion: '1' }), 1)
     await client.resource(configmaps).list()
     await server.close()
     expect(await watching).toEqual([])
