@@ -1,18 +1,18 @@
-/** Bundles the program into the given folder: main.js, its lazy chunks, the workers for SQLite and YAML, and the SQLite addon. */
+/** Bundles the program, or another file with `bundle.ts FOLDER FILE`, into the given folder: main.js, its lazy chunks, the workers for SQLite and YAML, and the SQLite addon. */
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
-const [outdir] = process.argv.slice(2)
-if (outdir === undefined) throw new Error('Usage: bundle.ts FOLDER')
+const [outdir, main = join(root, 'apps/k3s/src/main.ts')] = process.argv.slice(2)
+if (outdir === undefined) throw new Error('Usage: bundle.ts FOLDER [FILE]')
 const datastore = createRequire(join(root, 'packages/datastore/package.json'))
 
 mkdirSync(outdir, { recursive: true })
 await build({
   entryPoints: {
-    main: join(root, 'apps/k3s/src/main.ts'),
+    main,
     'sqlite-worker': join(root, 'packages/datastore/src/drivers/sqlite-worker.ts'),
     'yaml-worker': join(root, 'packages/apiserver/src/http/yaml-worker.ts'),
   },

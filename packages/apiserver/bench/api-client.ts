@@ -19,6 +19,8 @@ export class ApiClient {
 
   constructor({ url, ca, cert, key }: Address) {
     this.#session = connect(url, { ca, cert, key, settings: { initialWindowSize: 4 * 1024 * 1024 } })
+    // As client-go: what is on its way is bounded by streams, not by the connection.
+    this.#session.once('connect', () => this.#session.setLocalWindowSize(2 ** 30))
     // Each request tells of it.
     this.#session.on('error', () => {})
   }

@@ -56,7 +56,7 @@ export function writeDocs(
 Made by \`cd packages/apiserver && node --conditions=@k3s/source bench/api-server.ts --write\` on ${new Date().toISOString().slice(0, 10)}: ${machine}.
 Each row is ${options.seconds} s of load by ${options.clients} clients, each with an HTTP/2 connection over TLS, on ConfigMaps of ${options.valueBytes} bytes; lists are of ${options.objects}, full ones by 4 clients at a time.
 
-- **ours** runs from its sources in one process; **kube-apiserver** 1.36 with etcd, or with kine on SQLite, in two. All share the machine's processors with the load, a Node program.
+- **ours** is one process, bundled as the program is and with its settings; **kube-apiserver** 1.36 with etcd, or with kine on SQLite, in two. All share the machine's processors with the load, a Node program.
 - Each answered write is on disk, but of *memory* and of kine on SQLite.
 - Events are those that ${options.watchers} watchers got together of the writes of 4 clients; their times are from the sending of a write to its event.
 
