@@ -33,7 +33,10 @@ describe('a quota', () => {
       if (result.status === 'fulfilled') continue
       expect(result.reason).toMatchObject({ code: 403, message: expect.stringContaining('exceeded quota: q') as string })
     }
-    const { items } = await datastore.list({ start: Buffer.from('/registry/configmaps/'), end: Buffer.from('/registry/configmaps0') })
+    const { items } = await datastore.list({
+      start: Buffer.from('/registry/configmaps/default/'),
+      end: Buffer.from('/registry/configmaps/default0'),
+    })
     expect(items).toHaveLength(7)
     await expect.poll(() => usedOf(servers[0])).toBe('7')
   })

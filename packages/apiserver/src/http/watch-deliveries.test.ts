@@ -27,7 +27,10 @@ class ManualTimers implements DeliveryTimers {
   }
 }
 
-function withPump(costMs: number): {
+function withPump(
+  costMs: number,
+  mostAtOnce = 0,
+): {
   readonly timers: ManualTimers
   readonly deliveries: WatchDeliveries
   readonly pump: () => void
@@ -39,7 +42,7 @@ function withPump(costMs: number): {
     pumped.push(timers.time)
     timers.time += costMs
   }
-  return { timers, deliveries: new WatchDeliveries(timers), pump, pumped }
+  return { timers, deliveries: new WatchDeliveries(timers, mostAtOnce), pump, pumped }
 }
 
 it('pumps once for everything that happens in a turn', () => {
@@ -49,6 +52,29 @@ it('pumps once for everything that happens in a turn', () => {
   expect(pumped).toEqual([])
   timers.runUntil(0)
   expect(pumped).toEqual([0])
+})
+
+it('pumps the first of a turn at once, in each turn anew, and the others in a round', () => {
+  const { timers, deliveries } = withPump(0, 2)
+  const order: string[] = []
+  const schedule = (watcher: string): void => deliveries.schedule(() => void order.push(`${watcher} at ${timers.time}`))
+  for (const watcher of ['a', 'b', 'c']) schedule(watcher)
+  expect(order).toEqual(['a at 0', 'b at 0'])
+  timers.runUntil(1)
+  expect(order).toEqual(['a at 0', 'b at 0', 'c at 0'])
+  schedule('a')
+  expect(order.at(-1)).toBe('a at 1')
+})
+
+it('pumps nobody at once while others wait for their round', () => {
+  const { timers, deliveries, pump, pumped } = withPump(5, 1)
+  deliveries.schedule(pump)
+  deliveries.schedule(pump)
+  timers.runUntil(5)
+  deliveries.schedule(pump)
+  expect(pumped).toEqual([0, 5])
+  timers.runUntil(20)
+  expect(pumped).toEqual([0, 5, 15])
 })
 
 it('does not pause after a short round', () => {
