@@ -350,6 +350,12 @@ export function hostileInputs(size: number): readonly HostileInput[] {
       path: '/api/v1/configmaps',
       headers: { accept: `application/json;as=${kind};g=meta.k8s.io;v=v1` },
     })),
+    ...['application/json', 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'].map((accept): HostileInput => ({
+      name: `document of everything as ${accept}`,
+      method: 'GET',
+      path: '/openapi/v2',
+      headers: { accept },
+    })),
     {
       name: 'headers: a flood',
       method: 'GET',

@@ -1,10 +1,10 @@
-import { encodeOpenApiV2, loadDescriptions, openApiV2, openApiV3, openApiV3Index, type OpenApiOptions } from '@k3s/api'
+import { loadDescriptions, openApiV3, openApiV3Index, type OpenApiOptions } from '@k3s/api'
 import { parseAccept } from '../http/negotiate.ts'
 import type { Answer } from '../pipeline/answer.ts'
 import { headerOf, type ApiCall } from '../pipeline/api-call.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import type { NonResourceHandler } from '../pipeline/handle-call.ts'
-import { CustomDocuments, documentOf, type OpenApiDocument, type RemoteDocuments } from './custom-documents.ts'
+import { CustomDocuments, documentOf, wholeV2, type OpenApiDocument, type RemoteDocuments } from './custom-documents.ts'
 
 // What clients accept, and what upstream calls the answer: the two differ in one character.
 const protobufAccepted = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
@@ -27,18 +27,13 @@ export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string, r
         return {}
       },
     ))
-  const document = (
-    key: string,
-    make: (options: OpenApiOptions) => object | undefined,
-    encode: (content: object) => Buffer = json,
-    contentType = 'application/json',
-  ): Promise<Document | undefined> => {
+  const document = (key: string, make: (options: OpenApiOptions) => object | undefined): Promise<Document | undefined> => {
     const known = made.get(key)
     if (known !== undefined) return known
     const fresh = load().then((loaded) => {
       const content = make(loaded)
       if (content === undefined) return undefined
-      return documentOf(encode(content), contentType)
+      return documentOf(json(content))
     })
     made.set(key, fresh)
     return fresh
@@ -49,17 +44,17 @@ export function openApiHandler(core: ApiCore, descriptionsFile?: URL | string, r
     const options = await load()
     if (path === '/openapi/v2') {
       const accepted = parseAccept(headerOf(call, 'accept') ?? '')
-      if (accepted.some(({ type }) => type === protobufAccepted)) {
-        const encode = (content: object): Buffer => Buffer.from(encodeOpenApiV2(content as Parameters<typeof encodeOpenApiV2>[0])) // made by openApiV2
-        return answer(
-          call,
-          custom.isEmpty
-            ? await document('v2 protobuf', openApiV2, encode, protobufType)
-            : custom.v2Protobuf(options, encode, protobufType),
-          {},
-        )
+      const isProtobuf = accepted.some(({ type }) => type === protobufAccepted)
+      const make = async (): Promise<Document> => {
+        const parts = custom.v2Parts(options)
+        const { heavy } = core.registry
+        if (heavy === undefined) return documentOf(wholeV2(options, parts, isProtobuf), isProtobuf ? protobufType : undefined)
+        const input = { parts: Buffer.from(JSON.stringify(parts)), descriptions: descriptionsFile?.toString(), isProtobuf }
+        // For all who ask: it ends with the server.
+        const { json: bytes } = await heavy.run('openApiV2', input, new AbortController().signal)
+        return documentOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), isProtobuf ? protobufType : undefined)
       }
-      return answer(call, custom.isEmpty ? await document('v2', openApiV2) : custom.v2(options), {})
+      return answer(call, await custom.remembered(isProtobuf ? 'v2 protobuf' : 'v2', make), {})
     }
     if (path === '/openapi/v3' || path === '/openapi/v3/')
       return answer(call, custom.isEmpty ? await document('v3', openApiV3Index) : custom.index(options), {})

@@ -1,10 +1,11 @@
-import type { KubernetesObject, ResourceType } from '@k3s/api'
+import { loadDescriptions, type KubernetesObject, type ResourceType } from '@k3s/api'
 import type { CustomResourceDefinition } from '@k3s/api/types/apiextensions/v1'
 import { apiServiceStrategy } from '../aggregation/api-service-strategy.ts'
 import type { UserInfo } from '../auth/auth.ts'
 import { decodeBody, decodeOptions, decodePlain, type ExpectedKind, type FieldValidation, type RequestBody } from '../codec.ts'
 import { planStatus } from '../custom-resources/definition/plan-status.ts'
 import { definitionStrategy } from '../custom-resources/definition/strategy.ts'
+import { wholeV2, type V2Parts } from '../non-resource/custom-documents.ts'
 import { mergeApplied } from '../pipeline/apply-handler.ts'
 import { maxBodyBytes, tooLargeBody } from '../http/read-body.ts'
 import { readPatch } from '../pipeline/apply-patch.ts'
@@ -73,6 +74,8 @@ export interface HeavyInputs {
     readonly fieldValidation: FieldValidation
     readonly nowMs: number
   }
+  /** Answers with the whole document. */
+  readonly openApiV2: { readonly parts: Uint8Array; readonly descriptions: string | undefined; readonly isProtobuf: boolean }
   /** Answers with the next status of a definition. */
   readonly planStatus: { readonly definition: Uint8Array; readonly others: Uint8Array; readonly now: string }
   readonly beginCreate: { readonly type: ResourceType; readonly object: Uint8Array; readonly tracked: Tracked }
@@ -124,19 +127,22 @@ const nobody = (): never => {
 }
 const noObjects: ObjectReader = { get: nobody, list: nobody }
 
+type Job<Input> = (input: Input, table: ResourceTable) => HeavyOutput | Promise<HeavyOutput>
+
 /** Does jobs by the rules of the built-in resources. */
 export class HeavyJobs {
   readonly #tables = new Map<string, ResourceTable>()
 
   /** Throws StatusErrors. */
-  run(kind: string, input: unknown): HeavyOutput {
+  run(kind: string, input: unknown): HeavyOutput | Promise<HeavyOutput> {
     const { rules, ...rest } = input as { readonly rules: HeavyRules } // HeavyWork sends nothing else
     // Each kind with its input: see HeavyWork.
-    const jobs: { readonly [Kind in HeavyKind]: (input: HeavyInputs[Kind], table: ResourceTable) => HeavyOutput } = {
+    const jobs: { readonly [Kind in HeavyKind]: Job<HeavyInputs[Kind]> } = {
       decode,
       decodePlain: decodeWithoutSchema,
       decodeOptions: ({ body }) => ({ json: encode(decodeOptions(bodyOf(body)) ?? null), warnings: [] }),
       planStatus: statusPlanned,
+      openApiV2: documentMade,
       patch,
       apply,
       beginCreate: createBegun,
@@ -144,7 +150,7 @@ export class HeavyJobs {
       beginUpdate: updateBegun,
       finishUpdate: updateFinished,
     }
-    const job = jobs[kind as HeavyKind] as (input: unknown, table: ResourceTable) => HeavyOutput // as above
+    const job = jobs[kind as HeavyKind] as Job<unknown> // as above
     return job(rest, this.#tableOf(rules))
   }
 
@@ -212,6 +218,13 @@ function decode({ body, expected, fieldValidation }: HeavyInputs['decode']): Hea
 function decodeWithoutSchema({ body, expected }: HeavyInputs['decodePlain']): HeavyOutput {
   const { object, fieldErrors } = decodePlain(bodyOf(body), expected, { isCustom: true })
   return { json: encode(object), warnings: [], fieldErrors }
+}
+
+async function documentMade({ parts, descriptions: file, isProtobuf }: HeavyInputs['openApiV2']): Promise<HeavyOutput> {
+  const read: unknown = JSON.parse(Buffer.from(parts).toString('utf8'))
+  // Without descriptions when they cannot be read: the server tells of that.
+  const descriptions = await loadDescriptions(file === undefined || !file.startsWith('file:') ? file : new URL(file)).catch(() => undefined)
+  return { json: wholeV2({ descriptions }, read as V2Parts, isProtobuf), warnings: [] } // encoded by the server
 }
 
 function statusPlanned({ definition, others, now }: HeavyInputs['planStatus']): HeavyOutput {
