@@ -20,6 +20,9 @@ const compress = promisify(gzip)
 // Upstream's threshold: below it compression costs more than it saves.
 const minCompressedBytes = 128 * 1024
 
+// Of one answer in one turn of the event loop: well below a millisecond.
+const maxWriteBytes = 256 * 1024
+
 // JSON that is longer is not rewritten as YAML, which takes a millisecond for every KiB.
 const maxYamlBytes = 64 * 1024
 
@@ -146,10 +149,29 @@ function respond(response: HttpResponse, code: number, headers: OutgoingHttpHead
     to = response
     writeHead(response, code, headers)
   }
+  if (lengthOf(body) > maxWriteBytes) return writeInTurns(to, body)
   // Until the end: the pieces leave together.
   if (body.length > 1) to.cork()
   for (const piece of body.slice(0, -1)) to.write(piece)
   to.end(body.at(-1))
+}
+
+/** Each part when the one before has left: node encrypts what it is given at once, and holds all of that twice. */
+function writeInTurns(to: Writable, body: Pieces): void {
+  const parts = body.flatMap((piece) =>
+    Array.from({ length: Math.ceil(piece.length / maxWriteBytes) }, (_, at) =>
+      piece.subarray(at * maxWriteBytes, (at + 1) * maxWriteBytes),
+    ),
+  )
+  let at = 0
+  const writeOn = (): void => {
+    for (let part = parts[at++]; part !== undefined; part = parts[at++]) {
+      if (to.destroyed) return
+      if (at === parts.length) to.end(part)
+      else if (!to.write(part)) return void to.once('drain', writeOn)
+    }
+  }
+  writeOn()
 }
 
 /** Bytes that an answer's headers say its body has; undefined for streams and for what was not answered. */
