@@ -1,7 +1,7 @@
 import type { KubernetesObject, ResourceType } from '@k3s/api'
 import { namespaces, type ResourceQuota, serviceaccounts } from '@k3s/api/types/core/v1'
 import type { AdmissionRequest } from '../src/admission/admission.ts'
-import { builtInAdmission } from '../src/admission/built-in.ts'
+import { builtInAdmission, type BuiltInAdmissionOptions } from '../src/admission/built-in.ts'
 import type { UserInfo } from '../src/auth/auth.ts'
 import { RbacAuthorizer } from '../src/auth/rbac/rbac-authorizer.ts'
 import { objectsOf, scopeOf, stored, type Stored, type TestScope } from './strategy-runs.ts'
@@ -29,6 +29,7 @@ export async function runAdmission<T extends KubernetesObject>(
     readonly user?: UserInfo
     readonly stored?: readonly Stored[]
     readonly quota?: ResourceQuota
+    readonly settings?: Pick<BuiltInAdmissionOptions, 'enabled' | 'disabled' | 'podSecurity' | 'tolerationSeconds'>
   } = {},
 ): Promise<AdmissionRun> {
   const objects = objectsOf(...(options.stored ?? defaultStored))
@@ -59,6 +60,7 @@ export async function runAdmission<T extends KubernetesObject>(
       },
     },
     random: () => 0,
+    ...options.settings,
   }).filter(({ name }) => options.only?.includes(name) ?? true)
   for (const plugin of plugins) await plugin.admit?.(request)
   for (const plugin of plugins) await plugin.validate?.(request)

@@ -23,10 +23,13 @@ export function objectsOf(...all: readonly Stored[]): ObjectReader {
 
 export interface TestScope extends RequestScope {
   readonly warnings: string[]
+  /** Notes of the audit event. */
+  readonly annotations: Record<string, string>
 }
 
 export function scopeOf(scope: Partial<RequestScope> = {}): TestScope {
   const warnings: string[] = []
+  const annotations: Record<string, string> = {}
   return {
     user: { name: 'jane', groups: ['system:authenticated'] },
     namespace: 'default',
@@ -34,8 +37,10 @@ export function scopeOf(scope: Partial<RequestScope> = {}): TestScope {
     now,
     objects: objectsOf(),
     warn: (message) => void warnings.push(message),
+    annotate: (key, value) => void (annotations[key] = value),
     ...scope,
     warnings,
+    annotations,
   }
 }
 

@@ -15,7 +15,7 @@ export function unauthorized(cause?: unknown): StatusError {
 
 /**
  * Asks each authenticator until one knows the credentials. When none does, the request is anonymous; when the one that does refuses them,
- * or when credentials were shown that nobody knows, it is Unauthorized.
+ * or when a bearer token was shown that nobody knows, it is Unauthorized.
  */
 export async function authenticate(
   authenticators: readonly Authenticator[],
@@ -32,10 +32,9 @@ export async function authenticate(
       refusal ??= error // another authenticator may still know them
     }
   }
-  const { authorization } = credentials.headers
   if (refusal !== undefined) throw unauthorized(refusal)
-  // A browser shows its token as a WebSocket protocol.
-  if (authorization !== undefined || bearerToken(credentials) !== undefined || !options.allowAnonymous) throw unauthorized()
+  // As upstream, who shows credentials of a kind that nobody here takes is anonymous; a token that nobody knows is not.
+  if (bearerToken(credentials) !== undefined || !options.allowAnonymous) throw unauthorized()
   return anonymousUser
 }
 

@@ -95,7 +95,6 @@ export function sendError(
     'content-type': isPlain ? 'text/plain; charset=utf-8' : isYaml ? 'application/yaml' : 'application/json',
     'content-length': body.length,
     ...(retry === undefined ? {} : { 'retry-after': String(retry) }),
-    ...(error.reason === 'Unauthorized' ? { 'www-authenticate': 'Basic realm="kubernetes-master"' } : {}),
   }
   respond(response, error.code, all, [body])
 }

@@ -31,7 +31,7 @@ export async function dispatchResource(core: ApiCore, request: ResourceRequest):
     if (served.type.namespaced && info.namespace === '') throw pathNotFound()
     return handleSubresource(core, request)
   }
-  if (served.storage === undefined && info.name !== '' && info.verb === 'get') throw pathNotFound()
+  if (served.storage === undefined && info.name !== '' && ['get', 'update', 'patch', 'delete'].includes(info.verb)) throw pathNotFound()
   if (!servesVerb(served, info.verb) || request.call.method === 'HEAD') throw methodNotAllowed()
   if (info.name === '' && (info.verb === 'update' || info.verb === 'patch')) throw methodNotAllowed()
   // Lists go over all namespaces; everything else on a namespaced resource happens in one.

@@ -2,7 +2,7 @@ import { groupResourceOf, invalid } from '@k3s/api'
 import { type Container, type Namespace, namespaces, type Pod, pods, type PodTemplateSpec } from '@k3s/api/types/core/v1'
 import type { FieldError } from '../../registry/strategy.ts'
 import { semanticEqual } from '../../validation/equality.ts'
-import { notSupported } from '../../validation/field-error.ts'
+import { invalidValue } from '../../validation/field-error.ts'
 import type { AdmissionPlugin, AdmissionRequest } from '../admission.ts'
 import { objectOf, oldObjectOf, refusal } from '../requests.ts'
 import { violations, violationText } from './checks.ts'
@@ -69,9 +69,9 @@ function labelErrors(namespace: Namespace | undefined): FieldError[] {
     if (!label.startsWith(labelPrefix)) return []
     const field = `metadata.labels[${label}]`
     if (/^(enforce|audit|warn)$/.test(label.slice(labelPrefix.length)))
-      return levelNames.some((name) => name === value) ? [] : [notSupported(field, value, [...levelNames])]
+      return levelNames.some((name) => name === value) ? [] : [invalidValue(field, value, `must be one of ${levelNames.join(', ')}`)]
     if (!/^(enforce|audit|warn)-version$/.test(label.slice(labelPrefix.length)) || isVersion(value)) return []
-    return [{ reason: 'FieldValueInvalid', message: `Invalid value: ${JSON.stringify(value)}: must be "latest" or "v1.x"`, field }]
+    return [invalidValue(field, value, 'must be "latest" or "v1.x"')]
   })
 }
 

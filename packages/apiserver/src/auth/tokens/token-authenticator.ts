@@ -25,7 +25,8 @@ export interface TokenAuthenticator {
 export function bearerToken({ headers }: Credentials): string | undefined {
   const { authorization } = headers
   const text = typeof authorization === 'string' ? authorization : authorization?.[0]
-  const match = /^bearer\s+(\S+)\s*$/i.exec(text ?? '')
+  // As upstream: one space, and what follows a second one is nothing.
+  const match = /^bearer ([^ ]+)/i.exec((text ?? '').trim())
   if (match !== null) return match[1]
   const protocols = headers['sec-websocket-protocol']
   const prefix = 'base64url.bearer.authorization.k8s.io.'

@@ -15,9 +15,11 @@ import {
 } from '@k3s/api/types/authorization/v1'
 import type { AccessAttributes, Authorizer, UserInfo } from '../../auth/auth.ts'
 import type { RuleResolver } from '../../auth/rbac/rbac-authorizer.ts'
-import { invalidValue } from '../../validation/field-error.ts'
+import type { LabelSelectorRequirement, ObjectMeta } from '@k3s/api/types/meta/v1'
+import { equalJson } from '../../json.ts'
+import { forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
-import { labelSelectorText } from '../shared/label-selector.ts'
+import { labelSelectorText, validateRequirement } from '../shared/label-selector.ts'
 
 const group = 'authorization.k8s.io'
 
@@ -62,9 +64,13 @@ function attributesOf(asked: Asked, user: UserInfo): AccessAttributes {
   }
 }
 
-function validateAsked({ resourceAttributes, nonResourceAttributes }: Asked): FieldError[] {
+/** As upstream prints them: its own type has other names than its clients'. */
+const printed = ({ path = '', verb = '' }: NonResourceAttributes): object => ({ Path: path, Verb: verb })
+
+function validateOne({ resourceAttributes, nonResourceAttributes }: Asked): FieldError[] {
   if (resourceAttributes !== undefined && nonResourceAttributes !== undefined) {
-    return [invalidValue('spec.nonResourceAttributes', nonResourceAttributes, 'cannot be specified in combination with resourceAttributes')]
+    const why = 'cannot be specified in combination with resourceAttributes'
+    return [invalidValue('spec.nonResourceAttributes', printed(nonResourceAttributes), why)]
   }
   if (resourceAttributes === undefined && nonResourceAttributes === undefined) {
     return [invalidValue('spec.resourceAttributes', null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified')]
@@ -72,11 +78,65 @@ function validateAsked({ resourceAttributes, nonResourceAttributes }: Asked): Fi
   return []
 }
 
+interface Selector {
+  readonly rawSelector?: string | undefined
+  readonly requirements?: readonly LabelSelectorRequirement[] | undefined
+}
+
+function validateSelector(
+  selector: Selector | undefined,
+  field: string,
+  validate: (requirement: LabelSelectorRequirement, field: string) => FieldError[],
+): FieldError[] {
+  if (selector === undefined) return []
+  const { rawSelector = '', requirements = [] } = selector
+  const errors: FieldError[] = []
+  if (rawSelector !== '' && requirements.length > 0)
+    errors.push(invalidValue(`${field}.rawSelector`, rawSelector, 'may not specified at the same time as requirements'))
+  if (rawSelector === '' && requirements.length === 0)
+    errors.push(required(`${field}.requirements`, `when ${field} is specified, requirements or rawSelector is required`))
+  return [...errors, ...requirements.flatMap((requirement, index) => validate(requirement, `${field}.requirements[${index}]`))]
+}
+
+/** Fields have no form that could be wrong; an operator that is not known narrows nothing. */
+function validateFieldRequirement({ key, operator, values = [] }: LabelSelectorRequirement, field: string): FieldError[] {
+  const isOneOf = operator === 'In' || operator === 'NotIn'
+  const isThere = operator === 'Exists' || operator === 'DoesNotExist'
+  return [
+    ...(isOneOf && values.length === 0 ? [required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'")] : []),
+    ...(isThere && values.length > 0
+      ? [forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")]
+      : []),
+    ...(key === '' ? [required(`${field}.key`, 'must be specified')] : []),
+  ]
+}
+
+function validateSelectors({ resourceAttributes: wanted }: Asked): FieldError[] {
+  const at = 'spec.resourceAttributes'
+  return [
+    ...validateSelector(wanted?.fieldSelector, `${at}.fieldSelector`, validateFieldRequirement),
+    ...validateSelector(wanted?.labelSelector, `${at}.labelSelector`, (requirement, field) =>
+      validateRequirement(requirement, field, { takesAnyOperator: true }),
+    ),
+  ]
+}
+
+/** A review is no object: of its metadata only the owners of its fields may be there, and the namespace where it has one. */
+function validateMetadata(metadata: ObjectMeta, isLocal: boolean): FieldError[] {
+  const { name, namespace, managedFields: _, ...others } = metadata
+  const isEmpty =
+    name === '' && (isLocal || !namespace) && Object.values(others).every((value) => value === undefined || equalJson(value, {}))
+  if (isEmpty) return []
+  const shown = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== ''))
+  return [invalidValue('metadata', shown, isLocal ? 'must be empty except for namespace' : 'must be empty')]
+}
+
 function validateSubject(spec: SubjectAccessReviewSpec): FieldError[] {
   const isNobody = !spec.user && (spec.groups ?? []).length === 0
   return [
-    ...validateAsked(spec),
+    ...validateOne(spec),
     ...(isNobody ? [invalidValue('spec.user', spec.user ?? '', 'at least one of user or group must be specified')] : []),
+    ...validateSelectors(spec),
   ]
 }
 
@@ -108,7 +168,7 @@ export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStra
   const subject: ResourceStrategy<SubjectAccessReview> = {
     type: subjectaccessreviews,
     async review(review) {
-      const errors = validateSubject(review.spec)
+      const errors = [...validateSubject(review.spec), ...validateMetadata(review.metadata, false)]
       if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
       return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec))) }
     },
@@ -116,13 +176,15 @@ export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStra
   const local: ResourceStrategy<LocalSubjectAccessReview> = {
     type: localsubjectaccessreviews,
     async review(review, scope) {
-      const errors = validateSubject(review.spec)
+      const errors = [...validateSubject(review.spec), ...validateMetadata(review.metadata, true)]
       const namespace = review.spec.resourceAttributes?.namespace ?? ''
       if (review.spec.resourceAttributes !== undefined && namespace !== scope.namespace) {
         errors.push(invalidValue('spec.resourceAttributes.namespace', namespace, 'must match metadata.namespace'))
       }
       if (review.spec.nonResourceAttributes !== undefined) {
-        errors.push(invalidValue('spec.nonResourceAttributes', review.spec.nonResourceAttributes, 'disallowed on this kind of request'))
+        errors.push(
+          invalidValue('spec.nonResourceAttributes', printed(review.spec.nonResourceAttributes), 'disallowed on this kind of request'),
+        )
       }
       if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
       return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec))) }
@@ -131,7 +193,7 @@ export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStra
   const self: ResourceStrategy<SelfSubjectAccessReview> = {
     type: selfsubjectaccessreviews,
     async review(review, scope) {
-      const errors = validateAsked(review.spec)
+      const errors = [...validateOne(review.spec), ...validateSelectors(review.spec), ...validateMetadata(review.metadata, false)]
       if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
       return { ...review, status: await decide(authorizer, attributesOf(review.spec, scope.user)) }
     },
@@ -147,28 +209,22 @@ export function rulesReviewStrategy(resolver: RuleResolver): ResourceStrategy<Se
       const namespace = review.spec.namespace ?? ''
       if (namespace === '') throw badRequest('no namespace on request')
       const { rules, errors } = resolver.rulesFor(scope.user, namespace)
-      const everything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'] }
-      const isMaster = scope.user.groups.includes('system:masters')
+      // As upstream: the answer does not repeat the question.
       return {
         ...review,
+        spec: {},
         status: {
-          resourceRules: [
-            ...(isMaster ? [everything] : []),
-            ...rules
-              .filter(({ resources }) => (resources ?? []).length > 0)
-              .map(({ verbs, apiGroups, resources, resourceNames }) => ({
-                verbs,
-                apiGroups,
-                resources,
-                ...(resourceNames === undefined ? {} : { resourceNames }),
-              })),
-          ],
-          nonResourceRules: [
-            ...(isMaster ? [{ verbs: ['*'], nonResourceURLs: ['*'] }] : []),
-            ...rules
-              .filter(({ nonResourceURLs }) => (nonResourceURLs ?? []).length > 0)
-              .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
-          ],
+          resourceRules: rules
+            .filter(({ resources }) => (resources ?? []).length > 0)
+            .map(({ verbs, apiGroups, resources, resourceNames }) => ({
+              verbs,
+              apiGroups,
+              resources,
+              ...(resourceNames === undefined ? {} : { resourceNames }),
+            })),
+          nonResourceRules: rules
+            .filter(({ nonResourceURLs }) => (nonResourceURLs ?? []).length > 0)
+            .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
           incomplete: errors.length > 0,
           ...(errors.length === 0 ? {} : { evaluationError: errors.join(', ') }),
         },

@@ -10,7 +10,11 @@ import { validateLabels } from '../../validation/object-meta.ts'
 export function validateRequirement(
   { key, operator, values = [] }: LabelSelectorRequirement,
   field: string,
-  { comparesNumbers = false, checksValues = true }: { readonly comparesNumbers?: boolean; readonly checksValues?: boolean } = {},
+  {
+    comparesNumbers = false,
+    checksValues = true,
+    takesAnyOperator = false,
+  }: { readonly comparesNumbers?: boolean; readonly checksValues?: boolean; readonly takesAnyOperator?: boolean } = {},
 ): FieldError[] {
   const errors: FieldError[] = []
   if (operator === 'In' || operator === 'NotIn') {
@@ -20,7 +24,7 @@ export function validateRequirement(
       errors.push(forbiddenField(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
   } else if (comparesNumbers && (operator === 'Gt' || operator === 'Lt')) {
     if (values.length !== 1) errors.push(required(`${field}.values`, "must be specified single value when `operator` is 'Lt' or 'Gt'"))
-  } else errors.push(invalidValue(`${field}.operator`, operator, 'not a valid selector operator'))
+  } else if (!takesAnyOperator) errors.push(invalidValue(`${field}.operator`, operator, 'not a valid selector operator'))
   append(errors, invalids(`${field}.key`, key, qualifiedName(key)))
   if (checksValues)
     for (const [index, value] of values.entries()) append(errors, invalids(`${field}.values[${index}]`, value, labelValue(value)))
