@@ -61,6 +61,8 @@ export interface DecodeOptions {
   readonly patchErrors?: readonly string[] | undefined
   /** The strategic merge patch that made the object: upstream quotes it, and converts what it made in another way than JSON. */
   readonly strategicPatch?: JsonObject | undefined
+  /** How what does not fit its type is refused; absent: as an invalid patch. */
+  readonly refuse?: ((why: string) => StatusError) | undefined
 }
 
 const unknownField = (path: string): string => `unknown field ${JSON.stringify(path)}`
@@ -96,7 +98,7 @@ export function decodePatched(value: JsonObject, expected: ExpectedKind, options
       ? coercePatched(value, coerce)
       : schema === undefined
         ? { object: copyJson(value), fieldErrors: [] }
-        : decodeForPatch(value, schema, options.strategicPatch)
+        : decodeForPatch(value, schema, options)
   const fieldErrors = [...(options.patchErrors ?? []), ...found]
   if (fieldErrors.length > 0 && options.fieldValidation === 'Strict')
     throw invalidPatch(value, `strict decoding error: ${fieldErrors.join(', ')}`, options.strategicPatch)
@@ -117,13 +119,14 @@ function coercePatched(value: JsonObject, coerce: (object: JsonObject) => readon
   }
 }
 
-function decodeForPatch(value: JsonObject, schema: TypeSchema, strategicPatch: JsonObject | undefined): Decoded {
+function decodeForPatch(value: JsonObject, schema: TypeSchema, { strategicPatch, refuse }: DecodeOptions): Decoded {
   try {
     return decodeObject(value, schema)
   } catch (error) {
     if (!hasReason(error, 'BadRequest')) throw error
-    const why = strategicPatch === undefined ? undefined : restoreProblem(value, schema)
-    throw invalidPatch(value, why ?? error.message.replace(/^.*? cannot be handled as an? \S+: /, ''), strategicPatch)
+    const converted = strategicPatch === undefined && refuse === undefined ? undefined : restoreProblem(value, schema)
+    const why = converted ?? error.message.replace(/^.*? cannot be handled as an? \S+: /, '')
+    throw refuse?.(why) ?? invalidPatch(value, why, strategicPatch)
   }
 }
 

@@ -1,6 +1,6 @@
 import { ipaddresses } from '@k3s/api/types/networking/v1'
 import { limitranges, replicationcontrollers } from '@k3s/api/types/core/v1'
-import { statefulsets } from '@k3s/api/types/apps/v1'
+import { type StatefulSetSpec, statefulsets } from '@k3s/api/types/apps/v1'
 import { describe, expect, it } from 'vitest'
 import { send, startBuiltIn } from './start-cluster.ts'
 
@@ -79,6 +79,21 @@ it('labels of the pods of a stateful set are judged twice', async () => {
       ['spec.template.metadata.labels', '`selector` does not match template `labels`'],
       ['spec.template.labels', 'a valid label must be'],
       ['spec.template.labels', 'a valid label must be'],
+    ]),
+  )
+})
+
+it('nothing matches where there is no selector', async () => {
+  const { client } = await startBuiltIn()
+  const spec = { serviceName: 's', template: template('web') }
+  // Clients may leave it out.
+  const create = client
+    .resource(statefulsets)
+    .create({ metadata: { name: 's', namespace: 'default' }, spec: spec as unknown as StatefulSetSpec })
+  await expect(create).rejects.toMatchObject(
+    causes([
+      ['spec.selector', 'Required value'],
+      ['spec.template.metadata.labels', '`selector` does not match template `labels`'],
     ]),
   )
 })

@@ -59,6 +59,18 @@ describe('an applied scale', () => {
     expect(await owners(cluster)).toEqual([{ manager: 'hpa', operation: 'Apply', subresource: 'scale', apiVersion: 'apps/v1' }])
   })
 
+  it('leaves none where its manager gives the replicas up', async () => {
+    const cluster = await startScaled()
+    await apply(cluster, 'fieldManager=hpa&force=true', 3)
+    const given = await patch(cluster, `${path}/scale?fieldManager=hpa`, 'application/apply-patch+yaml', {
+      apiVersion: 'autoscaling/v1',
+      kind: 'Scale',
+      metadata: { name: 'd' },
+    })
+    expect(given).toMatchObject({ spec: {} })
+    expect(await owners(cluster)).toEqual([])
+  })
+
   it('needs a manager', async () => {
     await expect(apply(await startScaled(), '', 3)).rejects.toMatchObject({ code: 422 })
   })
@@ -82,7 +94,7 @@ describe('a patched scale', () => {
     })
     await expect(merge(`${path}x/scale`, { spec: { replicas: 1 } })).rejects.toMatchObject({
       code: 404,
-      message: 'deployments/scale.apps "dx" not found',
+      message: 'deployments.apps "dx" not found',
     })
   })
 })

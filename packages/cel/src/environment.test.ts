@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CompileError, Environment, ListValue, listOf, MapValue, mapOf, simple, type Value } from './index.ts'
+import { anyValue, CompileError, Environment, formatType, ListValue, listOf, MapValue, mapOf, simple, type Value } from './index.ts'
 
 const environment = new Environment({
   variables: {
@@ -130,6 +130,17 @@ describe('Environment.compile()', () => {
     ['s.matches("(")', 'ERROR: <input>:1:11: invalid matches argument\n | s.matches("(")\n | ..........^'],
   ])('%s', (source, wanted) => {
     expect(problem(source)).toBe(wanted)
+  })
+
+  it('tells of values from outside by their name', () => {
+    const outside = new Environment({ variables: { attributes: mapOf(simple('string'), anyValue) } })
+    expect(formatType(outside.compile('attributes').type)).toBe('map(string, google.protobuf.Any)')
+    expect(formatType(outside.compile('attributes.x == 1 && attributes.y').type)).toBe('bool')
+  })
+
+  it('tells one word too many apart from several', () => {
+    expect(problem('x y')).toContain("Syntax error: extraneous input 'y' expecting <EOF>")
+    expect(problem('x y z')).toContain("Syntax error: mismatched input 'y' expecting <EOF>")
   })
 
   it('has no place in an empty expression', () => {

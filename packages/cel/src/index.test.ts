@@ -13,6 +13,7 @@ it('exports nothing by accident', async () => {
       "Optional",
       "Timestamp",
       "Uint",
+      "anyValue",
       "authorizerValue",
       "dyn",
       "formatType",

@@ -5,7 +5,19 @@ export type { Formats } from './functions/formats.ts'
 export { authorizerValue, resourceCheckValue, type AccessCheck, type AccessChecker, type AccessDecision } from './functions/authorizer.ts'
 export { parseDuration, parseTimestamp } from './functions/time.ts'
 export { CompileError, type Issue } from './issues.ts'
-export { dyn, formatType, listOf, mapOf, opaque, optionalOf, simple, type CelType, type ObjectType, type SimpleKind } from './types.ts'
+export {
+  anyValue,
+  dyn,
+  formatType,
+  listOf,
+  mapOf,
+  opaque,
+  optionalOf,
+  simple,
+  type CelType,
+  type ObjectType,
+  type SimpleKind,
+} from './types.ts'
 export {
   Duration,
   EvaluationError,

@@ -106,7 +106,8 @@ class Parser {
       wanted === undefined
         ? token.kind === 'end'
           ? "Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
-          : `Syntax error: extraneous input '${token.text}' expecting <EOF>`
+          : // One token too many is told apart from several.
+            `Syntax error: ${this.#peek(1).kind === 'end' ? 'extraneous' : 'mismatched'} input '${token.text}' expecting <EOF>`
         : `Syntax error: mismatched input '${token.text}' expecting '${wanted}'`
     throw new CompileError(this.#source, [{ offset: token.offset, message }])
   }

@@ -11,7 +11,7 @@ export interface ObjectType {
 
 /** A type of the language. `param` stands for any type in a declaration, the same wherever it has the same name. */
 export type CelType =
-  | { readonly kind: SimpleKind }
+  | { readonly kind: SimpleKind; readonly shownAs?: string | undefined }
   | { readonly kind: 'list'; readonly of: CelType }
   | { readonly kind: 'map'; readonly key: CelType; readonly value: CelType }
   | ObjectType
@@ -21,6 +21,8 @@ export type CelType =
   | { readonly kind: 'param'; readonly name: string }
 
 export const dyn: CelType = { kind: 'dyn' }
+/** What is {@link dyn} but in messages: a value that comes from outside as it is. */
+export const anyValue: CelType = { kind: 'dyn', shownAs: 'google.protobuf.Any' }
 export const simple = (kind: SimpleKind): CelType => ({ kind })
 export const listOf = (of: CelType): CelType => ({ kind: 'list', of })
 export const mapOf = (key: CelType, value: CelType): CelType => ({ kind: 'map', key, value })
@@ -50,6 +52,8 @@ export function formatType(type: CelType): string {
       return 'google.protobuf.Duration'
     case 'null':
       return 'null_type'
+    case 'dyn':
+      return type.shownAs ?? type.kind
     default:
       return type.kind
   }

@@ -62,7 +62,15 @@ export function convert(value: unknown, type: TypeSchema): Converted {
   const object = struct(value, type, context)
   if (type.isKind && isObject(object['metadata']) && object['metadata']['name'] === undefined && hasObjectMeta(type))
     object['metadata'] = { name: '', ...object['metadata'] }
+  if (forgetsOwners(value)) Object.assign(object['metadata'] ?? {}, { managedFields: [] })
   return { object, hasUnknown: context.hasUnknown }
+}
+
+/** An empty list of owners asks for forgetting them, which no list does not. */
+function forgetsOwners(value: unknown): boolean {
+  const metadata = isObject(value) ? value['metadata'] : undefined
+  const owners = isObject(metadata) ? metadata['managedFields'] : undefined
+  return Array.isArray(owners) && owners.length === 0
 }
 
 export function hasObjectMeta(type: TypeSchema): boolean {

@@ -23,6 +23,11 @@ describe('restoreProblem()', () => {
     expect(problem(object)).toBe(expected)
   })
 
+  it('tells what is no base64', () => {
+    const secrets = schemaOf('v1', 'Secret')
+    expect(secrets && restoreProblem({ data: { a: '!' } }, secrets)).toBe('error decoding from json: illegal base64 data at input byte 0')
+  })
+
   it('finds nothing wrong with what fits, nulls and unknown fields', () => {
     expect(
       problem({ metadata: { name: 'a', labels: null }, spec: { containers: [{ name: 'c', ports: [{ containerPort: 1 }] }] }, more: 1 }),

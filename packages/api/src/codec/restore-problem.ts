@@ -1,4 +1,5 @@
 import type { FieldSchema, TypeSchema, ValueSchema } from '../schema/table.ts'
+import { base64Error } from './base64.ts'
 import { isObject, type JsonObject } from './decode-object.ts'
 
 const goKind = (value: unknown): string => {
@@ -32,8 +33,11 @@ function problemAt(value: unknown, schema: ValueSchema, field: FieldSchema): str
       return isObject(value) ? firstOf(Object.values(value), schema.values, field) : `cannot restore map from ${found}`
     case 'strings':
       return Array.isArray(value) ? firstOf(value, { kind: 'string' }, field) : `cannot restore slice from ${found}`
-    case 'bytes':
-      return found === 'string' ? undefined : `cannot restore slice from ${found}`
+    case 'bytes': {
+      if (typeof value !== 'string') return `cannot restore slice from ${found}`
+      const at = base64Error(value.replaceAll(/[\r\n]/g, ''))
+      return at < 0 ? undefined : `error decoding from json: illegal base64 data at input byte ${at}`
+    }
     case 'string':
       if (found === 'string') return undefined
       return found === 'int64' ? `cannot convert int64 to ${goNameOf(schema, field)}` : 'unrecognized type: string'

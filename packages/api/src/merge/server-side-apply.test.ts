@@ -278,6 +278,8 @@ describe('applyPatch()', () => {
     ],
     [of(containers({ name: 'a' }, { name: 'a' })), '.spec.template.spec.containers: duplicate entries for key [name="a"]'],
     [of({ replicas: 'x' }), '.spec.replicas: expected numeric (int or float), got string'],
+    [of({ template: { spec: { containers: {} } } }), '.spec.template.spec.containers: expected list, got &{map[]}'],
+    [of({ one: 1, two: 2 }), /: \.spec\.one: field not declared in schema$/],
     [of({}, { managedFields: [] }), 'metadata.managedFields must be nil'],
     [{ ...of({}), apiVersion: 'v1' }, 'invalid object type: v1, Kind=Deployment'],
   ])('refuses %j', (patch, message) => {

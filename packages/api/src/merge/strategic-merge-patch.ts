@@ -30,6 +30,13 @@ function goKind(value: unknown): string {
   if (isObject(value)) return 'map[string]interface {}'
   return typeof value === 'boolean' ? 'bool' : typeof value === 'number' ? 'int64' : typeof value
 }
+/** As Go's `%s` prints it. */
+const asText = (value: unknown): string =>
+  typeof value === 'number' || typeof value === 'boolean'
+    ? `%!s(${goKind(value)}=${String(value)})`
+    : value === null
+      ? goKind(value)
+      : goText(value)
 const badArgument = (expected: string, value: unknown): StatusError => bad(`expected a ${expected}, but received a ${goKind(value)}`)
 
 function lookUp(schema: ValueSchema, key: string): FieldSchema {
@@ -58,7 +65,7 @@ function mergeMap(original: JsonObject, patch: JsonObject, schema: ValueSchema):
   if (Object.hasOwn(patch, directive)) {
     if (patch[directive] === 'replace') return without(patch, directive)
     if (patch[directive] === 'delete') return {}
-    throw bad(`unknown patch type: ${goText(patch[directive])} in map: ${goText(patch)}`)
+    throw bad(`unknown patch type: ${asText(patch[directive])} in map: ${goText(patch)}`)
   }
   const result = new Map(Object.entries(original))
   const rest = new Map(Object.entries(patch))
@@ -129,7 +136,8 @@ function applyElementOrder(result: Map<string, unknown>, patch: Map<string, unkn
     if (given === undefined) merged = live ?? []
     else if (live === undefined) merged = withoutDirectivesInList(given)
     else merged = strategyOf(field) === 'merge' ? mergeList(live, given, items, mergeKey, false) : given
-    elementKind([...(live ?? []), ...(given ?? [])])
+    elementKind(live ?? [], given ?? [])
+    checkKeys(merged, order, mergeKey)
     const { inside, outside } = partition(merged, order, mergeKey)
     result.set(
       key,
@@ -165,6 +173,16 @@ function listOrNothing(value: unknown): unknown[] | undefined {
   throw badArgument('[]interface {}', value)
 }
 
+/** Follows upstream, which looks for each item in the order from its beginning, and cannot pass one without a key. */
+function checkKeys(items: readonly unknown[], order: readonly unknown[], mergeKey: string): void {
+  if (mergeKey === '') return
+  const at = order.findIndex((ordered) => !isObject(ordered) || !Object.hasOwn(ordered, mergeKey))
+  if (at < 0) return
+  const before = new Set(order.slice(0, at).map((ordered) => (isObject(ordered) ? ordered[mergeKey] : undefined)))
+  if (items.every((item) => isObject(item) && before.has(item[mergeKey]))) return
+  throw isObject(order[at]) ? noMergeKey(order[at], mergeKey) : badArgument('map[string]interface {}', order[at])
+}
+
 /** Items of the patch must be in the list that orders them, in the same order. */
 function checkOrder(given: readonly unknown[], order: readonly unknown[], mergeKey: string): void {
   if (order.length === 0 || given.length === 0) return
@@ -191,18 +209,19 @@ function sameItem(a: unknown, b: unknown, mergeKey: string): boolean {
 }
 
 /** All elements must be of one kind, and none a list. */
-function elementKind(list: readonly unknown[]): string {
+function elementKind(...lists: readonly (readonly unknown[])[]): string {
+  const list = lists.flat(1)
   const [first] = list
   const kind = goKind(first)
   if (Array.isArray(first))
     throw new StatusError('Invalid', 'the server rejected our request due to an error in our request', { details: {} })
-  if (list.some((item) => goKind(item) !== kind)) throw bad(`list element types are not identical: ${goText([list])}`)
+  if (list.some((item) => goKind(item) !== kind)) throw bad(`list element types are not identical: ${goText(lists)}`)
   return kind
 }
 
 function mergeList(live: unknown[], patch: unknown[], items: ValueSchema, mergeKey: string, isDeletion: boolean): unknown[] {
   if (live.length === 0 && patch.length === 0) return live
-  const isMaps = elementKind([...live, ...patch]) === 'map[string]interface {}'
+  const isMaps = elementKind(live, patch) === 'map[string]interface {}'
   if (!isMaps) {
     if (isDeletion) {
       const deleted = new Set(patch)
@@ -251,7 +270,7 @@ function applySpecialItems(
       deleted.add(item[mergeKey])
     } else if (word === 'replace') isReplaced = true
     else if (word === 'merge') throw bad('merging lists cannot yet be specified in the patch')
-    else throw bad(`unknown patch type: ${goText(word)} in map: ${goText(item)}`)
+    else throw bad(`unknown patch type: ${asText(word)} in map: ${goText(item)}`)
   }
   if (isReplaced) return { kept: changes, changes: [] }
   return { kept: deleted.size === 0 ? live : live.filter((entry) => !deleted.has(entry[mergeKey])), changes }

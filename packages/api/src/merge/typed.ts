@@ -3,6 +3,7 @@
  */
 import { isObject, setKey, type JsonObject } from '../codec/decode-object.ts'
 import { emptySet, formatElement, isEmptySet, keyElement, SetBuilder, type FieldSet } from './field-set.ts'
+import { goText } from './go-text.ts'
 import { deducedSchema, resolveSchema, type MergeSchema } from './merge-schema.ts'
 
 type MapSchema = Extract<MergeSchema, { readonly kind: 'map' }>
@@ -65,18 +66,22 @@ export function validateTyped(value: unknown, schema: MergeSchema, path = ''): s
   const at = (message: string): string[] => [path === '' ? message : `${path}: ${message}`]
   if (schema.kind === 'scalar') {
     if (schema.type === 'string' && typeof value !== 'string') return at(`expected string, got ${goSyntax(value)}`)
-    if (schema.type === 'boolean' && typeof value !== 'boolean') return at(`expected boolean, got ${goSyntax(value)}`)
+    if (schema.type === 'boolean' && typeof value !== 'boolean') return at(`expected boolean, got ${goValue(value)}`)
     if (schema.type === 'numeric' && typeof value !== 'number') return at(`expected numeric (int or float), got ${goTypeName(value)}`)
-    return typeof value === 'object' ? at(`expected any scalar, got ${goSyntax(value)}`) : []
+    return typeof value === 'object' ? at(`expected any scalar, got ${goValue(value)}`) : []
   }
   if (schema.kind === 'map') {
-    if (!isObject(value)) return at(`expected map, got ${goSyntax(value)}`)
-    return Object.keys(value).flatMap((name) => {
+    if (!isObject(value)) return at(`expected map, got ${goValue(value)}`)
+    const errors: string[] = []
+    for (const name of Object.keys(value)) {
       const inner = schema.field(name) ?? schema.values
-      return inner === undefined ? [`${path}.${name}: field not declared in schema`] : validateTyped(value[name], inner, `${path}.${name}`)
-    })
+      // As upstream, which looks no further then.
+      if (inner === undefined) return [...errors, `${path}.${name}: field not declared in schema`]
+      for (const error of validateTyped(value[name], inner, `${path}.${name}`)) errors.push(error)
+    }
+    return errors
   }
-  if (!Array.isArray(value)) return at(`expected list, got ${goSyntax(value)}`)
+  if (!Array.isArray(value)) return at(`expected list, got ${goValue(value)}`)
   const seen = new Set<string>()
   return value.flatMap((item: unknown, index) => {
     if (schema.listType === 'atomic') return validateTyped(item, schema.items, `${path}[${index}]`)
@@ -91,6 +96,7 @@ export function validateTyped(value: unknown, schema: MergeSchema, path = ''): s
 
 const goTypeName = (value: unknown): string =>
   isObject(value) ? 'map[string]interface {}' : Array.isArray(value) ? '[]interface {}' : typeof value === 'boolean' ? 'bool' : typeof value
+const goValue = (value: unknown): string => `&{${goText(value)}}`
 const goSyntax = (value: unknown): string => `&value.valueUnstructured{Value:${JSON.stringify(value)}}`
 
 /** The paths that `value` sets: leaves, items of associative lists, keys of free maps, and empty objects. */

@@ -1,4 +1,13 @@
-import { apiVersionOf, applyPatch, badRequest, conflict, deducedSchema, type JsonObject, type KubernetesObject } from '@k3s/api'
+import {
+  apiVersionOf,
+  applyPatch,
+  badRequest,
+  conflict,
+  deducedSchema,
+  StatusError,
+  type JsonObject,
+  type KubernetesObject,
+} from '@k3s/api'
 import { decodePatched, type FieldValidation } from '../codec.ts'
 import { isObject } from '../json.ts'
 import { readLarge } from '../off-loop/heavy-work.ts'
@@ -101,9 +110,21 @@ export function mergeApplied(
   })
   // As upstream: what is wrong with owners is told before what is wrong with the text.
   checkDuplicates(document, request, options)
-  const merged = decodePatched(object, served.type, { fieldValidation: 'Ignore', warn: () => {}, coerce: served.custom?.coerce })
+  const merged = decodePatched(object, served.type, {
+    fieldValidation: 'Ignore',
+    warn: () => {},
+    coerce: served.custom?.coerce,
+    refuse: (why) => unconvertible(request, patch, why),
+  })
   if (!hasVersion) delete merged.metadata.resourceVersion
   return toStored(served, merged)
+}
+
+function unconvertible({ served: { type } }: ApplyRequest, patch: JsonObject, why: string): StatusError {
+  const { namespace = '', name = '' } = metadataOf(patch)
+  const kind = `${type.group}/${type.version}, Kind=${type.kind}`
+  const what = `failed to convert new object (${String(namespace)}/${String(name)}; ${kind}) to proper version`
+  return new StatusError('', `${what}: unable to convert unstructured object to ${kind}: ${why}`, { code: 500 })
 }
 
 /** Of an applied document only keys that stand twice are told: unknown fields are refused by its schema. */

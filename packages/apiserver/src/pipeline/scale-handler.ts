@@ -4,7 +4,6 @@ import {
   conflict,
   formatLabels,
   formatSelector,
-  hasReason,
   invalid,
   notFound,
   ownersOfScaled,
@@ -59,52 +58,53 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
   const wanted = await readWanted(core, request, document, options)
   const paths = served.custom?.scale
   const replicasPaths: ReplicasPaths = served.custom?.replicasPaths ?? { [apiVersionOf(served.type)]: ['spec', 'replicas'] }
-  const scaled = { ...served.type, resource: `${served.type.resource}/scale` }
-  try {
-    const result = await updateObject(core.registry, {
-      storage,
-      namespace: info.namespace,
-      name: info.name,
-      subresource: 'scale',
-      scope: scopeOf(core, request, options),
-      allowsMissingVersion: true,
-      admitted: {
-        show: (object) => scaleOf(object, paths),
-        putBack: (shown, object) => setReplicas(object, (shown as Scale).spec?.replicas ?? 0, paths), // made by `show`
-      },
-      produce: (current) => {
-        const object = current.parseCopy()
-        const { metadata } = object
-        const present = scaleOf(object, paths)
-        present.metadata.managedFields = scaleOwners(metadata.managedFields, replicasPaths)
-        const scale = wanted(present)
-        checkName(scale, request)
-        const replicas = scale.spec?.replicas ?? 0
-        if (replicas < 0)
-          throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
-        const { uid = '', resourceVersion } = scale.metadata
-        if (served.custom === undefined && uid !== '' && uid !== metadata.uid)
+  const result = await updateObject(core.registry, {
+    storage,
+    namespace: info.namespace,
+    name: info.name,
+    subresource: 'scale',
+    scope: scopeOf(core, request, options),
+    // A body names the object that it is of; a version it may leave out.
+    allowsMissingVersion: document !== undefined || served.custom !== undefined,
+    admitted: {
+      show: (object) => scaleOf(object, paths),
+      putBack: (shown, object) => setReplicas(object, (shown as Scale).spec?.replicas ?? 0, paths), // made by `show`
+    },
+    produce: (current) => {
+      const object = current.parseCopy()
+      const { metadata } = object
+      const present = scaleOf(object, paths)
+      present.metadata.managedFields = scaleOwners(metadata.managedFields, replicasPaths)
+      const scale = wanted(present)
+      checkName(scale, request)
+      const replicas = scale.spec?.replicas ?? 0
+      if (replicas < 0) throw invalid(scaleKind, info.name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')])
+      const { uid = '', resourceVersion } = scale.metadata
+      if (served.custom === undefined && uid !== '' && uid !== metadata.uid) {
+        // Told by the store then, as of any object.
+        if (document === undefined) metadata.uid = uid
+        else {
+          const scaled = { ...served.type, resource: `${served.type.resource}/scale` }
           throw conflict(scaled, info.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid ?? ''}`)
-        setReplicas(object, replicas, paths)
-        metadata.resourceVersion = resourceVersion
-        metadata.managedFields = ownersOfScaled(
-          metadata.managedFields,
-          scale.metadata.managedFields,
-          replicasPaths,
-          apiVersionOf(served.type),
-        )
-        return object
-      },
-    })
-    return { type: 'object', code: 200, object: scaleOf(result.object.object, paths) }
-  } catch (error) {
-    throw served.custom === undefined && hasReason(error, 'NotFound') ? notFound(scaled, info.name) : error
-  }
+        }
+      }
+      setReplicas(object, replicas, paths)
+      metadata.resourceVersion = resourceVersion
+      metadata.managedFields = ownersOfScaled(
+        metadata.managedFields,
+        scale.metadata.managedFields,
+        replicasPaths,
+        apiVersionOf(served.type),
+      )
+      return object
+    },
+  })
+  return { type: 'object', code: 200, object: scaleOf(result.object.object, paths) }
 }
 
 function checkName({ metadata }: Scale, { info }: ResourceRequest): void {
   const { name, namespace = '' } = metadata
-  if (name === '') throw badRequest('resource name may not be empty')
+  if (name === '') throw badRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`)
   if (name !== info.name) throw badRequest(`the name of the object (${name}) does not match the name on the URL (${info.name})`)
   if (namespace !== '' && namespace !== info.namespace)
     throw badRequest(`the namespace of the object (${namespace}) does not match the namespace on the request (${info.namespace})`)
@@ -164,7 +164,8 @@ function scaleOf(object: KubernetesObject, paths: ScalePaths | undefined): Scale
       resourceVersion: metadata.resourceVersion,
       creationTimestamp: metadata.creationTimestamp,
     },
-    spec: { replicas: spec?.replicas ?? 0 },
+    // None are left out.
+    spec: spec?.replicas ? { replicas: spec.replicas } : {},
     status: { replicas: status?.replicas ?? 0, selector },
   }
 }

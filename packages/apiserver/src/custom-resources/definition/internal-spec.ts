@@ -44,7 +44,10 @@ export function internalSpec({ versions }: CustomResourceDefinitionSpec): Intern
   }
 }
 
-/** The versions as errors quote them: in upstream's internal form, in which what all of them have alike is null. */
+/**
+ * The versions as errors quote them: in upstream's internal form, in which what all of them have alike is null. Unlike kube-apiserver, which tells a list
+ * that was sent empty from none: both are null.
+ */
 export function shownVersions({ versions }: InternalSpec): unknown {
   if (versions.length === 0) return null
   return versions.map(({ version, hasSchemaField, schema, subresources, columns, selectableFields }) => ({

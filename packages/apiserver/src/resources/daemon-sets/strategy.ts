@@ -75,7 +75,10 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
   },
   warningsOnCreate: warnings.onCreate,
   validate: ({ spec }) => [
-    ...validateWorkloadSelector(spec.selector, 'spec.selector', 'daemonset'),
+    // As upstream, which does not say that a selector is required.
+    ...((spec.selector as typeof spec.selector | undefined) === undefined
+      ? []
+      : validateWorkloadSelector(spec.selector, 'spec.selector', 'daemonset')),
     ...validateRunningTemplate(spec.template, spec.selector, { field: 'spec.template', owner: 'DaemonSet', rules: templateRules }),
     ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
     ...validateStrategy(spec.updateStrategy ?? {}),

@@ -99,7 +99,7 @@ function validateAllocation({ devices = {}, nodeSelector }: AllocationResult, kn
 
 function sourceProblems(source: string, field: string): FieldError[] {
   if (source === '') return [required(field)]
-  return sources.includes(source) ? [] : [notSupported(field, source, sources.toReversed())]
+  return sources.includes(source) ? [] : [notSupported(field, source, sources)]
 }
 
 function validateDevice(device: AllocatedDeviceStatus, field: string, allocated: ReadonlySet<string>): FieldError[] {

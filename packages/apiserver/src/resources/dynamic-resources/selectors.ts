@@ -1,4 +1,4 @@
-import { CompileError, dyn, Environment, formatType, mapOf, opaque, simple, type CostRange } from '@k3s/cel'
+import { anyValue, CompileError, Environment, formatType, mapOf, opaque, simple, type CostRange } from '@k3s/cel'
 import type { DeviceSelector } from '@k3s/api/types/resource/v1'
 import { formats } from '../../custom-resources/schema/compile-rules.ts'
 import type { FieldError } from '../../registry/strategy.ts'
@@ -24,7 +24,7 @@ const environment = (): Environment =>
         fields: new Map([
           ['driver', text],
           ['allowMultipleAllocations', simple('bool')],
-          ['attributes', mapOf(text, mapOf(text, dyn))],
+          ['attributes', mapOf(text, mapOf(text, anyValue))],
           ['capacity', mapOf(text, mapOf(text, opaque('kubernetes.Quantity')))],
         ]),
       },

@@ -10,6 +10,7 @@ import type {
   DeviceTaint,
   ResourceSliceSpec,
 } from '@k3s/api/types/resource/v1'
+import type { NodeSelectorRequirement, NodeSelectorTerm } from '@k3s/api/types/core/v1'
 import type { FieldError } from '../../registry/strategy.ts'
 import { semanticEqual } from '../../validation/equality.ts'
 import { duplicate, forbiddenField, invalidValue, notSupported, required, tooLong } from '../../validation/field-error.ts'
@@ -98,6 +99,13 @@ function nodeNameProblems(name: string | undefined, field: string, whenEmpty: st
 const mustBeTrue = (value: boolean | undefined, field: string): FieldError[] =>
   value === false ? [invalidValue(field, value, 'must be either unset or set to true')] : []
 
+/** A term as upstream's messages show it. */
+function shownTerm({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm): unknown {
+  const shown = (list: readonly NodeSelectorRequirement[]): unknown =>
+    list.length === 0 ? null : list.map(({ key, operator, values = null }) => ({ Key: key, Operator: operator, Values: values }))
+  return { MatchExpressions: shown(matchExpressions), MatchFields: shown(matchFields) }
+}
+
 function validateNodes({ nodeName, nodeSelector, allNodes, perDeviceNodeSelection }: ResourceSliceSpec): FieldError[] {
   const named = [
     ...(nodeName === undefined || nodeName === '' ? [] : ['`nodeName`']),
@@ -110,7 +118,13 @@ function validateNodes({ nodeName, nodeSelector, allNodes, perDeviceNodeSelectio
     ...nodeNameProblems(nodeName, 'spec.nodeName', 'must be either unset or set to a non-empty string'),
     ...(nodeSelector === undefined ? [] : validateNodeSelector(nodeSelector, 'spec.nodeSelector')),
     ...(nodeSelector !== undefined && terms.length !== 1
-      ? [invalidValue('spec.nodeSelector.nodeSelectorTerms', terms.length === 0 ? null : terms, 'must have exactly one node selector term')]
+      ? [
+          invalidValue(
+            'spec.nodeSelector.nodeSelectorTerms',
+            terms.length === 0 ? null : terms.map(shownTerm),
+            'must have exactly one node selector term',
+          ),
+        ]
       : []),
     ...mustBeTrue(allNodes, 'spec.allNodes'),
     ...mustBeTrue(perDeviceNodeSelection, 'spec.perDeviceNodeSelection'),

@@ -3,6 +3,7 @@ import {
   type DeviceClass,
   deviceclasses,
   type DeviceSubRequest,
+  type DeviceToleration,
   type ResourceClaim,
   resourceclaims,
   type ResourceClaimTemplate,
@@ -24,9 +25,14 @@ import { validateList } from './lists.ts'
 import { validateSelectors } from './selectors.ts'
 import { dropDisabled, validateSlice } from './slices.ts'
 
-type DeviceCount = Pick<DeviceSubRequest, 'allocationMode' | 'count'>
+type DeviceCount = Pick<DeviceSubRequest, 'allocationMode' | 'count' | 'tolerations'>
+
+function defaultTolerations(tolerations: DeviceToleration[] = []): void {
+  for (const toleration of tolerations) toleration.operator ||= 'Equal'
+}
 
 function defaultRequest(request: DeviceCount): void {
+  defaultTolerations(request.tolerations)
   request.allocationMode ||= 'ExactCount'
   if (request.allocationMode === 'ExactCount') request.count ||= 1
 }
@@ -70,7 +76,10 @@ export const deviceClassStrategy: ResourceStrategy<DeviceClass> = {
 export const resourceClaimStrategy: ResourceStrategy<ResourceClaim> = {
   type: resourceclaims,
   hasGeneration: false,
-  defaults: ({ spec }) => defaultClaim(spec.devices),
+  defaults({ spec, status }) {
+    defaultClaim(spec.devices)
+    for (const { tolerations } of status?.allocation?.devices?.results ?? []) defaultTolerations(tolerations)
+  },
   prepareForCreate(claim) {
     delete claim.status
   },
@@ -114,6 +123,11 @@ function dateTaints({ devices = [] }: ResourceSlice['spec'], now: string): void 
   for (const { taints = [] } of devices) for (const taint of taints) taint.timeAdded ??= now
 }
 
+const driverWarnings = ({ spec: { driver } }: ResourceSlice): readonly string[] =>
+  driver === driver.toLowerCase()
+    ? []
+    : [`spec.driver: driver names should be lowercase; ${JSON.stringify(driver)} contains uppercase characters`]
+
 /** Rules for resource slices. */
 export const resourceSliceStrategy: ResourceStrategy<ResourceSlice> = {
   type: resourceslices,
@@ -128,12 +142,14 @@ export const resourceSliceStrategy: ResourceStrategy<ResourceSlice> = {
     dateTaints(spec, now)
   },
   validateCreate: ({ spec }) => validateSlice(spec, undefined),
+  warningsOnCreate: driverWarnings,
   update: {
     prepare({ spec }, _previous, { now }) {
       dropDisabled(spec)
       dateTaints(spec, now)
     },
     validate: ({ spec }, previous) => validateSlice(spec, previous.spec),
+    warnings: driverWarnings,
   },
   selectableFields: { 'spec.nodeName': ({ spec }) => spec.nodeName ?? '', 'spec.driver': ({ spec }) => spec.driver },
   columns: [

@@ -59,7 +59,6 @@ export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
     ]),
     ...validateParts(status ?? { replicas: 0 }, { fullyLabeledReplicas: status?.fullyLabeledReplicas }),
   ]),
-  selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
   columns: [
     nameColumn(),
     ...replicaColumns<ReplicaSet>(),

@@ -47,7 +47,8 @@ export function validateRunningTemplate(
   const labels = template.metadata?.labels
   const isReadable = options.isPlain === true || validateLabelSelector(selector, '').length === 0
   if (!isReadable && options.unreadable !== undefined) errors.push(invalidValue('spec.selector', selector, options.unreadable))
-  if (isReadable && selector !== undefined && !isEmptySelector(selector) && !selectorMatches(selector, labels)) {
+  // Without a selector nothing matches.
+  if (isReadable && (selector === undefined || !isEmptySelector(selector)) && !selectorMatches(selector, labels)) {
     errors.push(invalidValue(`${field}.metadata.labels`, labels, '`selector` does not match template `labels`'))
   }
   append(errors, validatePodTemplate(template, field, rules))
