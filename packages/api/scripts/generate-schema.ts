@@ -106,8 +106,10 @@ function resolve(goType: string, imports: ReadonlyMap<string, string>, current: 
   if (goType.startsWith('*'))
     return { ...resolve(goType.slice(1), imports, current), expression: `*${resolve(goType.slice(1), imports, current).expression}` }
   if (goType === '[]byte') return { expression: 'bytes', goName: undefined }
-  if (goType.startsWith('[]'))
-    return { expression: `[]${resolve(goType.slice(2), imports, current).expression.replace(/^\*/, '')}`, goName: undefined }
+  if (goType.startsWith('[]')) {
+    const items = resolve(goType.slice(2), imports, current)
+    return { expression: `[]${items.expression.replace(/^\*/, '')}`, goName: items.goName === undefined ? undefined : `[]${items.goName}` }
+  }
   const map = /^map\[([\w.]+)\](.+)$/.exec(goType)
   if (map?.[2] !== undefined) return { expression: `{}${resolve(map[2], imports, current).expression}`, goName: undefined }
   const primitive = primitives[goType]
@@ -116,7 +118,8 @@ function resolve(goType: string, imports: ReadonlyMap<string, string>, current: 
   const path = prefix === undefined ? current : imports.get(prefix)
   if (path === undefined) throw new Error(`Unknown import "${prefix ?? ''}" in ${current}`)
   const scalar = scalars[`${path}.${name}`]
-  if (scalar !== undefined) return { expression: scalar, goName: undefined }
+  // What is a scalar by its form only keeps its name.
+  if (scalar !== undefined) return { expression: scalar, goName: scalar === 'string' ? `${path.split('/').at(-1)}.${name}` : undefined }
   const home = packages.get(path)
   if (home === undefined) throw new Error(`Unknown package "${path}" for ${goType}`)
   if (home.structs.has(name)) return { expression: `@${home.source.module}.${name}`, goName: undefined }

@@ -198,11 +198,14 @@ function recognised(bytes: Buffer, expected: ExpectedKind, read: () => Decoded):
 
 const headPattern = /(json: cannot unmarshal \w+ into Go struct field )\w+\.TypeMeta(\.(?:kind|apiVersion) of type string)$/
 
+const yamlProblem = 'error converting YAML to JSON: '
+
 function unrecognised(bytes: Buffer, message: string): string | undefined {
   const head = headPattern.exec(message)
   if (head !== null) return `couldn't get version/kind; json parse error: ${head[1] ?? ''}${head[2] ?? ''}`
   if (message.startsWith("couldn't get version/kind; "))
     return bytes.length === 0 ? "couldn't get version/kind; json parse error: unexpected end of JSON input" : message
+  if (message.startsWith(yamlProblem)) return message.slice(yamlProblem.length)
   return message.startsWith('unexpected GroupVersion string: ') ? message : undefined
 }
 

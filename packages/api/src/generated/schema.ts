@@ -2,7 +2,7 @@
 /** Facts of each type, in the notation that schema/table.ts reads. */
 export const typeFacts: Readonly<Record<string, string>> = {
   'admission/v1.AdmissionRequest': `
-uid 1 string
+uid 1 string go=types.UID
 kind 2 @meta/v1.GroupVersionKind
 resource 3 @meta/v1.GroupVersionResource
 subResource 4 string omit
@@ -18,7 +18,7 @@ oldObject 10 rawExtension omit
 dryRun 11 *bool omit
 options 12 rawExtension omit`,
   'admission/v1.AdmissionResponse': `
-uid 1 string
+uid 1 string go=types.UID
 allowed 2 bool
 status 3 *@meta/v1.Status omit
 patch 4 bytes omit
@@ -118,7 +118,7 @@ apiVersions 2 []string omit list=atomic
 resources 3 []string omit list=atomic
 scope 4 *string omit go=v1.ScopeType enum=*|Cluster|Namespaced`,
   'admissionregistration/v1.RuleWithOperations': `open
-operations 1 []string omit list=atomic enum=*|CONNECT|CREATE|DELETE|UPDATE
+operations 1 []string omit go=[]v1.OperationType list=atomic enum=*|CONNECT|CREATE|DELETE|UPDATE
 > 2 @admissionregistration/v1.Rule`,
   'admissionregistration/v1.ServiceReference': `open
 namespace 1 string req
@@ -144,7 +144,7 @@ items 2 []@admissionregistration/v1.ValidatingAdmissionPolicyBinding req`,
 policyName 1 string omit req
 paramRef 2 *@admissionregistration/v1.ParamRef omit
 matchResources 3 *@admissionregistration/v1.MatchResources omit
-validationActions 4 []string omit req list=set enum=Audit|Deny|Warn`,
+validationActions 4 []string omit req go=[]v1.ValidationAction list=set enum=Audit|Deny|Warn`,
   'admissionregistration/v1.ValidatingAdmissionPolicyList': `kind=admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyList open
 > 0 @meta/v1.TypeMeta
 metadata 1 @meta/v1.ListMeta omit
@@ -362,7 +362,7 @@ rollingUpdate 2 *@apps/v1.RollingUpdateStatefulSetStrategy omit`,
 kind 1 string omit
 apiVersion 2 string omit
 name 3 string omit
-uid 4 string omit`,
+uid 4 string omit go=types.UID`,
   'authentication/v1.SelfSubjectReview': `kind=authentication.k8s.io/v1/SelfSubjectReview open
 > 0 @meta/v1.TypeMeta
 metadata 1 @meta/v1.ObjectMeta omit
@@ -763,8 +763,8 @@ rules 1 []@batch/v1.SuccessPolicyRule req list=atomic`,
 succeededIndexes 1 *string omit
 succeededCount 2 *int32 omit`,
   'batch/v1.UncountedTerminatedPods': `open
-succeeded 1 []string omit list=set
-failed 2 []string omit list=set`,
+succeeded 1 []string omit go=[]types.UID list=set
+failed 2 []string omit go=[]types.UID list=set`,
   'certificates/v1.CertificateSigningRequest': `kind=certificates.k8s.io/v1/CertificateSigningRequest open
 > 0 @meta/v1.TypeMeta
 metadata 1 @meta/v1.ObjectMeta omit
@@ -785,7 +785,7 @@ items 2 []@certificates/v1.CertificateSigningRequest req`,
 request 1 bytes req
 signerName 7 string req
 expirationSeconds 8 *int32 omit
-usages 5 []string omit list=atomic enum=any|cert sign|client auth|code signing|content commitment|crl sign|data encipherment|decipher only|digital signature|email protection|encipher only|ipsec end system|ipsec tunnel|ipsec user|key agreement|key encipherment|microsoft sgc|netscape sgc|ocsp signing|s/mime|server auth|signing|timestamping
+usages 5 []string omit go=[]v1.KeyUsage list=atomic enum=any|cert sign|client auth|code signing|content commitment|crl sign|data encipherment|decipher only|digital signature|email protection|encipher only|ipsec end system|ipsec tunnel|ipsec user|key agreement|key encipherment|microsoft sgc|netscape sgc|ocsp signing|s/mime|server auth|signing|timestamping
 username 2 string omit
 uid 3 string omit
 groups 4 []string omit list=atomic
@@ -864,8 +864,8 @@ fsType 3 *string omit
 volumeAttributes 4 {}string omit
 nodePublishSecretRef 5 *@core/v1.LocalObjectReference omit`,
   'core/v1.Capabilities': `open
-add 1 []string omit list=atomic
-drop 2 []string omit list=atomic`,
+add 1 []string omit go=[]v1.Capability list=atomic
+drop 2 []string omit go=[]v1.Capability list=atomic`,
   'core/v1.CephFSPersistentVolumeSource': `open
 monitors 1 []string req list=atomic
 path 2 string omit
@@ -931,7 +931,7 @@ items 2 []@core/v1.ConfigMap req`,
   'core/v1.ConfigMapNodeConfigSource': `open
 namespace 1 string req
 name 2 string req
-uid 3 string omit
+uid 3 string omit go=types.UID
 resourceVersion 4 string omit
 kubeletConfigKey 5 string req`,
   'core/v1.ConfigMapProjection': `open
@@ -1299,7 +1299,7 @@ message 6 string omit`,
 metadata 1 @meta/v1.ListMeta omit
 items 2 []@core/v1.Namespace req`,
   'core/v1.NamespaceSpec': `open
-finalizers 1 []string omit list=atomic`,
+finalizers 1 []string omit go=[]v1.FinalizerName list=atomic`,
   'core/v1.NamespaceStatus': `open
 phase 1 string omit go=v1.NamespacePhase enum=Active|Terminating
 conditions 2 []@core/v1.NamespaceCondition omit list=map keys=type strategy=merge merge=type`,
@@ -1375,7 +1375,7 @@ addresses 5 []@core/v1.NodeAddress omit list=map keys=type strategy=merge merge=
 daemonEndpoints 6 @core/v1.NodeDaemonEndpoints omit
 nodeInfo 7 @core/v1.NodeSystemInfo omit
 images 8 []@core/v1.ContainerImage omit list=atomic
-volumesInUse 9 []string omit list=atomic
+volumesInUse 9 []string omit go=[]v1.UniqueVolumeName list=atomic
 volumesAttached 10 []@core/v1.AttachedVolume omit list=atomic
 config 11 *@core/v1.NodeConfigStatus omit
 runtimeHandlers 12 []@core/v1.NodeRuntimeHandler omit list=atomic
@@ -1402,7 +1402,7 @@ fieldPath 2 string req`,
 kind 1 string omit
 namespace 2 string omit
 name 3 string omit
-uid 4 string omit
+uid 4 string omit go=types.UID
 apiVersion 5 string omit
 resourceVersion 6 string omit
 fieldPath 7 string omit`,
@@ -1428,7 +1428,7 @@ message 6 string omit`,
 metadata 1 @meta/v1.ListMeta omit
 items 2 []@core/v1.PersistentVolumeClaim req`,
   'core/v1.PersistentVolumeClaimSpec': `open
-accessModes 1 []string omit list=atomic enum=ReadOnlyMany|ReadWriteMany|ReadWriteOnce|ReadWriteOncePod
+accessModes 1 []string omit go=[]v1.PersistentVolumeAccessMode list=atomic enum=ReadOnlyMany|ReadWriteMany|ReadWriteOnce|ReadWriteOncePod
 selector 4 *@meta/v1.LabelSelector omit
 resources 2 @core/v1.VolumeResourceRequirements omit
 volumeName 3 string omit
@@ -1439,7 +1439,7 @@ dataSourceRef 8 *@core/v1.TypedObjectReference omit
 volumeAttributesClassName 9 *string omit`,
   'core/v1.PersistentVolumeClaimStatus': `open
 phase 1 string omit go=v1.PersistentVolumeClaimPhase enum=Bound|Lost|Pending
-accessModes 2 []string omit list=atomic enum=ReadOnlyMany|ReadWriteMany|ReadWriteOnce|ReadWriteOncePod
+accessModes 2 []string omit go=[]v1.PersistentVolumeAccessMode list=atomic enum=ReadOnlyMany|ReadWriteMany|ReadWriteOnce|ReadWriteOncePod
 capacity 3 {}quantity omit go=v1.ResourceList
 conditions 4 []@core/v1.PersistentVolumeClaimCondition omit list=map keys=type strategy=merge merge=type
 allocatedResources 5 {}quantity omit go=v1.ResourceList
@@ -1482,7 +1482,7 @@ csi 22 *@core/v1.CSIPersistentVolumeSource omit`,
   'core/v1.PersistentVolumeSpec': `open
 capacity 1 {}quantity omit go=v1.ResourceList
 > 2 @core/v1.PersistentVolumeSource
-accessModes 3 []string omit list=atomic enum=ReadOnlyMany|ReadWriteMany|ReadWriteOnce|ReadWriteOncePod
+accessModes 3 []string omit go=[]v1.PersistentVolumeAccessMode list=atomic enum=ReadOnlyMany|ReadWriteMany|ReadWriteOnce|ReadWriteOncePod
 claimRef 4 *@core/v1.ObjectReference omit map=granular
 persistentVolumeReclaimPolicy 5 string omit go=v1.PersistentVolumeReclaimPolicy enum=Delete|Recycle|Retain
 storageClassName 6 string omit
@@ -1701,7 +1701,7 @@ volumeID 1 string req
 fsType 2 string omit
 readOnly 3 bool omit`,
   'core/v1.Preconditions': `
-uid 1 *string omit`,
+uid 1 *string omit go=types.UID`,
   'core/v1.PreferAvoidPodsEntry': `
 podSignature 1 @core/v1.PodSignature
 evictionTime 2 time omit
@@ -1805,7 +1805,7 @@ metadata 1 @meta/v1.ListMeta omit
 items 2 []@core/v1.ResourceQuota req`,
   'core/v1.ResourceQuotaSpec': `open
 hard 1 {}quantity omit go=v1.ResourceList
-scopes 2 []string omit list=atomic enum=BestEffort|CrossNamespacePodAffinity|NotBestEffort|NotTerminating|PriorityClass|Terminating|VolumeAttributesClass
+scopes 2 []string omit go=[]v1.ResourceQuotaScope list=atomic enum=BestEffort|CrossNamespacePodAffinity|NotBestEffort|NotTerminating|PriorityClass|Terminating|VolumeAttributesClass
 scopeSelector 3 *@core/v1.ScopeSelector omit`,
   'core/v1.ResourceQuotaStatus': `open
 hard 1 {}quantity omit go=v1.ResourceList
@@ -1947,7 +1947,7 @@ externalTrafficPolicy 11 string omit go=v1.ServiceExternalTrafficPolicy enum=Clu
 healthCheckNodePort 12 int32 omit
 publishNotReadyAddresses 13 bool omit
 sessionAffinityConfig 14 *@core/v1.SessionAffinityConfig omit
-ipFamilies 19 []string omit list=atomic enum=|IPv4|IPv6
+ipFamilies 19 []string omit go=[]v1.IPFamily list=atomic enum=|IPv4|IPv6
 ipFamilyPolicy 17 *string omit go=v1.IPFamilyPolicy enum=PreferDualStack|RequireDualStack|SingleStack
 allocateLoadBalancerNodePorts 20 *bool omit
 loadBalancerClass 21 *string omit
@@ -2338,7 +2338,7 @@ endPort 3 *int32 omit`,
 podSelector 1 @meta/v1.LabelSelector
 ingress 2 []@networking/v1.NetworkPolicyIngressRule omit list=atomic
 egress 3 []@networking/v1.NetworkPolicyEgressRule omit list=atomic
-policyTypes 4 []string omit list=atomic enum=Egress|Ingress`,
+policyTypes 4 []string omit go=[]v1.PolicyType list=atomic enum=Egress|Ingress`,
   'networking/v1.ParentReference': `open
 group 1 string omit
 resource 2 string omit req
@@ -2558,7 +2558,7 @@ adminAccess 5 *bool omit
 tolerations 6 []@resource/v1.DeviceToleration omit list=atomic
 bindingConditions 7 []string omit list=atomic
 bindingFailureConditions 8 []string omit list=atomic
-shareID 9 *string omit
+shareID 9 *string omit go=types.UID
 consumedCapacity 10 {}quantity omit`,
   'resource/v1.DeviceSelector': `open
 cel 1 *@resource/v1.CELDeviceSelector omit`,
@@ -2608,7 +2608,7 @@ status 3 @resource/v1.ResourceClaimStatus omit`,
 apiGroup 1 string omit
 resource 3 string req
 name 4 string req
-uid 5 string req`,
+uid 5 string req go=types.UID`,
   'resource/v1.ResourceClaimList': `kind=resource.k8s.io/v1/ResourceClaimList open
 > 0 @meta/v1.TypeMeta
 metadata 1 @meta/v1.ListMeta omit
@@ -2673,7 +2673,7 @@ items 2 []@storage/v1.CSIDriver req`,
   'storage/v1.CSIDriverSpec': `open
 attachRequired 1 *bool omit
 podInfoOnMount 2 *bool omit
-volumeLifecycleModes 3 []string omit list=set
+volumeLifecycleModes 3 []string omit go=[]v1.VolumeLifecycleMode list=set
 storageCapacity 4 *bool omit
 fsGroupPolicy 5 *string omit go=v1.FSGroupPolicy
 tokenRequests 6 []@storage/v1.TokenRequest omit list=atomic
@@ -2884,7 +2884,7 @@ name 1 string omit
 generateName 2 string omit
 namespace 3 string omit
 selfLink 4 string omit
-uid 5 string omit
+uid 5 string omit go=types.UID
 resourceVersion 6 string omit
 generation 7 int64 omit
 creationTimestamp 8 time omit omitzero
@@ -2899,7 +2899,7 @@ managedFields 17 []@meta/v1.ManagedFieldsEntry omit list=atomic`,
 apiVersion 5 string req
 kind 1 string req
 name 3 string req
-uid 4 string req
+uid 4 string req go=types.UID
 controller 6 *bool omit
 blockOwnerDeletion 7 *bool omit`,
   'meta/v1.PartialObjectMetadata': `
@@ -2918,7 +2918,7 @@ force 2 *bool omit
 fieldManager 3 string omit
 fieldValidation 4 string omit`,
   'meta/v1.Preconditions': `open
-uid 1 *string omit
+uid 1 *string omit go=types.UID
 resourceVersion 2 *string omit`,
   'meta/v1.RootPaths': `
 paths 1 []string`,
@@ -2943,7 +2943,7 @@ field 3 string omit`,
 name 1 string omit
 group 2 string omit
 kind 3 string omit
-uid 6 string omit
+uid 6 string omit go=types.UID
 causes 4 []@meta/v1.StatusCause omit list=atomic
 retryAfterSeconds 5 int32 omit`,
   'meta/v1.Table': `
@@ -2983,11 +2983,11 @@ fieldValidation 3 string omit`,
 type 1 string req
 object 2 rawExtension req`,
   'apiextensions/v1.ConversionRequest': `
-uid 1 string
+uid 1 string go=types.UID
 desiredAPIVersion 2 string
 objects 3 []rawExtension`,
   'apiextensions/v1.ConversionResponse': `
-uid 1 string
+uid 1 string go=types.UID
 convertedObjects 2 []rawExtension
 result 3 @meta/v1.Status`,
   'apiextensions/v1.ConversionReview': `

@@ -12,6 +12,7 @@ describe('readPatch()', () => {
     ['merge-patch+json', '{', 'error decoding patch: unexpected end of JSON input'],
     ['merge-patch+json', '[]', 'error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}'],
     ['merge-patch+json', 'null', 'Invalid JSON Patch'],
+    ['apply-patch+yaml', 'a: [', 'error decoding YAML: error converting YAML to JSON: yaml: line 1: '],
     ['strategic-merge-patch+json', '{x', "invalid character 'x' looking for beginning of object key string"],
     ['strategic-merge-patch+json', '"a"', 'json: cannot unmarshal string into Go value of type map[string]interface {}'],
   ])('refuses a %s of %j', (type, text, message) => {

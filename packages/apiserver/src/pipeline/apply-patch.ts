@@ -87,6 +87,16 @@ function operationErrors(operations: readonly unknown[]): readonly string[] {
   )
 }
 
+/** Throws BadRequest for text that is no YAML. */
+function yamlConfiguration(text: string): Pick<PatchDocument, 'value' | 'fieldErrors'> {
+  try {
+    const { value, duplicates } = readYamlText(text)
+    return { value, fieldErrors: duplicates }
+  } catch (error) {
+    throw isStatusError(error) ? badRequest(`error decoding YAML: ${error.message}`) : error
+  }
+}
+
 /** `duplicates` is given when the bytes were YAML but are JSON already. */
 function parse(kind: PatchKind, bytes: Buffer, duplicates: readonly string[] | undefined): Pick<PatchDocument, 'value' | 'fieldErrors'> {
   if (kind === 'apply' && duplicates === undefined) {
@@ -94,8 +104,7 @@ function parse(kind: PatchKind, bytes: Buffer, duplicates: readonly string[] | u
     // kubectl sends JSON as YAML.
     const value = parsedJson(text)
     if (value !== undefined) return { value, fieldErrors: [] }
-    const read = readYamlText(text)
-    return { value: read.value, fieldErrors: read.duplicates }
+    return yamlConfiguration(text)
   }
   try {
     const text = jsonText(bytes)
