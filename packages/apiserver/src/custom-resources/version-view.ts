@@ -3,6 +3,7 @@ import { invariant } from '@k3s/lifecycle'
 import { copyJson, equalJson } from '../json.ts'
 import type { StorageView } from '../registry/served-resource.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { exactNumbers, type ExactNumbers } from '../watch-cache/exact-numbers.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
 import { coerceResource } from './coerce.ts'
 import type { Converter } from './conversion/converter.ts'
@@ -62,15 +63,15 @@ export class VersionView implements StorageView {
     }
   }
 
-  async encode(object: KubernetesObject, signal: AbortSignal): Promise<Buffer> {
+  async encode(object: KubernetesObject, signal: AbortSignal, exact?: ExactNumbers): Promise<Buffer> {
     const { own, stored, converter, schemas } = this.#options
-    if (own.type.version === stored.type.version) return encodeStored(stored, object)
+    if (own.type.version === stored.type.version) return encodeStored(stored, object, exact)
     const plain = copyJson({ ...object, apiVersion: this.#apiVersion, kind: own.type.kind }) as unknown as JsonMap // an API object is a JSON object
     const [converted] = await converter.convert([plain], apiVersionOf(stored.type), signal)
     invariant(converted !== undefined, 'a converter answers for every object')
     const copy = copyJson(converted)
     coerceResource(copy, schemas.get(stored.type.version), { isStored: false })
-    return encodeStored(stored, copy as unknown as KubernetesObject) // it has the metadata of the object it was made from
+    return encodeStored(stored, copy as unknown as KubernetesObject, exact) // it has the metadata of the object it was made from
   }
 
   get #schema(): Schema | undefined {
@@ -91,7 +92,8 @@ export class VersionView implements StorageView {
   #remember(object: CachedObject, shown: JsonMap): CachedObject {
     const { own } = this.#options
     const isSame = object.resource.head === own.head && equalJson(shown, object.object)
-    const view = isSame ? object : CachedObject.shown(own, object, encodeStored(own, shown as unknown as KubernetesObject)) // as above
+    const encoded = (): Buffer => encodeStored(own, shown as unknown as KubernetesObject, exactNumbers(object.bytes)) // as above
+    const view = isSame ? object : CachedObject.shown(own, object, encoded())
     this.#shown.set(object.content, view)
     return view
   }

@@ -20,6 +20,7 @@ import { resetFieldsOf } from './field-tracking.ts'
 import { heavyWriteOf } from './heavy-request.ts'
 import type { OpenPatch } from './patch-handler.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
+import { sourceOf } from './write-handlers.ts'
 import { scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
 /** Server-side apply: merges by ownership of fields, and creates the object when there is none. The document is the applied configuration. */
@@ -59,6 +60,7 @@ export async function handleApply(
     scope: scopeOf(core, request, options),
     allowsMissingVersion: true,
     heavy: heavy?.untracked,
+    source: sourceOf(served, body),
     produce: merge,
     ...(info.subresource === '' ? { create: async () => ({ object: await merge(undefined), heavy: heavy?.untracked }) } : {}),
   })

@@ -9,7 +9,7 @@ import type { ApiCore } from './api-core.ts'
 import { handleApply } from './apply-handler.ts'
 import { applyPatch, namedVersion, patchKind, readPatch, type PatchDocument, type PatchKind } from './apply-patch.ts'
 import { fieldTracking } from './field-tracking.ts'
-import { checkNamespace } from './write-handlers.ts'
+import { checkNamespace, sourceOf } from './write-handlers.ts'
 import { heavyWriteOf } from './heavy-request.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest } from './resource-request.ts'
 import { headerOf } from './api-call.ts'
@@ -30,6 +30,7 @@ export async function handlePatch(core: ApiCore, request: ResourceRequest): Prom
     scope: scopeOf(core, request, options),
     allowsMissingVersion: true,
     heavy,
+    source: sourceOf(served, body),
     produce: async (current) => {
       if (!('bytes' in body) || heavy?.isHeavy(current) !== true)
         return patchObject({ served, info, warn }, read(), current.object, options.fieldValidation)

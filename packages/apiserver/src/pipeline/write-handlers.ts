@@ -24,6 +24,7 @@ export async function handleCreate(core: ApiCore, request: ResourceRequest): Pro
     object: toStored(served, decoded),
     scope,
     heavy: heavy?.isHeavyBody === true ? heavy : undefined,
+    source: sourceOf(served, body),
     ...fieldTracking(request, options, new Date(core.clock.now())).ofCreate(),
   })
   return { type: 'stored', code: 201, served, object }
@@ -58,6 +59,7 @@ export async function handleUpdate(core: ApiCore, request: ResourceRequest): Pro
     subresource: info.subresource,
     scope,
     heavy,
+    source: sourceOf(served, body),
     produce: async () => toStored(served, await fresh()),
     ...tracking.ofUpdate(),
     ...(canCreate
@@ -71,6 +73,11 @@ export async function handleUpdate(core: ApiCore, request: ResourceRequest): Pro
       : {}),
   })
   return { type: 'stored', code: result.isCreated ? 201 : 200, served, object: result.object }
+}
+
+/** The text of a custom resource, whose numbers may be longer than those of built-in kinds. */
+export function sourceOf({ custom }: Pick<ResourceRequest['served'], 'custom'>, body: RequestBody): Uint8Array | undefined {
+  return custom !== undefined && 'bytes' in body ? body.bytes : undefined
 }
 
 interface ReadOptions {

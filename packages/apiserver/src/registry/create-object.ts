@@ -5,6 +5,7 @@ import { toStatusError } from '../errors.ts'
 import { invalids } from '../validation/fields.ts'
 import { pathSegment } from '../validation/names.ts'
 import { validateObjectMeta } from '../validation/object-meta.ts'
+import { exactNumbers } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { HeavySteps, type HeavyWrite } from './heavy-write.ts'
@@ -23,6 +24,8 @@ export interface CreateRequest {
   readonly scope: WriteScope
   /** Records who owns the fields, on the defaulted object. */
   track?(object: KubernetesObject): void
+  /** The text that the object was read from: numbers that no double holds are stored as they stand there. */
+  readonly source?: Uint8Array | undefined
   /** Present: the object is large, and what is done with it is done off the event loop. */
   readonly heavy?: HeavyWrite | undefined
 }
@@ -101,7 +104,7 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   try {
     for (let retries = 0; ; retries++) {
       try {
-        return await writeNew(context, { storage, object, scope, value })
+        return await writeNew(context, { storage, object, scope, value, source: request.source })
       } catch (error) {
         const isTaken = isDatastoreError(error) && error.code === 'KeyExists'
         if (!isTaken) throw toStatusError(error, { ...subject, name: object.metadata.name })
@@ -148,11 +151,19 @@ function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, 
 /** `value`: what is to be stored, when it is there already. */
 async function writeNew(
   context: RegistryContext,
-  { storage, object, scope, value: made }: Pick<CreateRequest, 'storage' | 'object' | 'scope'> & { readonly value: Buffer | undefined },
+  {
+    storage,
+    object,
+    scope,
+    source,
+    value: made,
+  }: Pick<CreateRequest, 'storage' | 'object' | 'scope' | 'source'> & { readonly value: Buffer | undefined },
 ): Promise<CachedObject> {
   const { resource, cache } = storage
   const key = relativeKey(resource, object.metadata.namespace ?? '', object.metadata.name)
-  const value = made ?? (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal))
+  const value =
+    made ??
+    (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal, exactNumbers(source)))
   if (scope.dryRun) {
     const { item } = await context.datastore.get(Buffer.from(resource.prefix + key), { signal: scope.signal })
     if (item !== undefined) throw nameTaken(undefined, scope.requested ?? resource.type, object.metadata.name, false, item.value)

@@ -4,6 +4,7 @@ import type { AdmissionRequest } from '../admission/admission.ts'
 import { toStatusError } from '../errors.ts'
 import { equalJson } from '../json.ts'
 import { formatResourceVersion } from '../resource-version.ts'
+import { exactNumbers } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { DeletionRequest } from './delete-options.ts'
@@ -93,7 +94,10 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
   const plan = planDeletion(marked, { storage, options, nowMs: context.clock.now() })
   if (plan === 'keep') {
     if (equalJson(marked, previous)) return { object: seen, uid, isGone: false }
-    const value = storage.view === undefined ? encodeStored(resource, marked) : await storage.view.encode(marked, scope.signal)
+    const value =
+      storage.view === undefined
+        ? encodeStored(resource, marked)
+        : await storage.view.encode(marked, scope.signal, exactNumbers(current.bytes))
     if (scope.dryRun)
       return {
         object: await viewOf(storage, CachedObject.fromStored(resource, current.key, current.revision, value), scope.signal),

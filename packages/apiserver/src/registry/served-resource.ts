@@ -12,6 +12,7 @@ import {
 import { invariant } from '@k3s/lifecycle'
 import type { PublishedSchema } from '../custom-resources/open-api.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
+import type { ExactNumbers } from '../watch-cache/exact-numbers.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
 import type { WatchCache } from '../watch-cache/watch-cache.ts'
 import type { ResourceStrategy } from './strategy.ts'
@@ -30,8 +31,8 @@ export interface StorageView {
   at(object: CachedObject): CachedObject | undefined
   /** Makes `at` answer for these objects. Throws what keeps them from being converted. */
   prepare(objects: readonly CachedObject[], signal: AbortSignal): Promise<void>
-  /** The value to store for an object of this version. */
-  encode(object: KubernetesObject, signal: AbortSignal): Promise<Buffer>
+  /** The value to store for an object of this version, with `exact` numbers as they came. */
+  encode(object: KubernetesObject, signal: AbortSignal, exact?: ExactNumbers): Promise<Buffer>
 }
 
 /** Where the replicas of a custom resource stand. */

@@ -14,6 +14,7 @@ import {
   validateObjectMetaChange,
   validateObjectMetaUpdate,
 } from '../validation/object-meta.ts'
+import { exactNumbers } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject, nameRule, type WriteRules } from './create-object.ts'
@@ -49,6 +50,8 @@ export interface UpdateRequest {
   create?(): Creation | Promise<Creation>
   /** A patch carries no whole object: it is repeated on a conflict even though `produce` copied the resourceVersion. */
   readonly allowsMissingVersion?: boolean | undefined
+  /** The text that the change was read from: numbers that no double holds are stored as they stand there. */
+  readonly source?: Uint8Array | undefined
   /** How what is done with a large object is done off the event loop; absent: it is done here. */
   readonly heavy?: HeavyWrite | undefined
 }
@@ -81,7 +84,7 @@ export async function updateObject(context: RegistryContext, request: UpdateRequ
       if (creation === undefined) throw notFound(type, request.name)
       try {
         const heavy = creation.heavy?.isHeavyBody === true ? creation.heavy : undefined
-        const object = await createObject(context, { storage, scope, ...creation, heavy })
+        const object = await createObject(context, { storage, scope, source: request.source, ...creation, heavy })
         return { object, isCreated: true, isDeleted: false }
       } catch (error) {
         current = await readNewest(context, storage, key, scope.signal)
@@ -135,11 +138,14 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   // What is stored in another version, or without today's defaults, is written anew even when nothing else changes.
   const isStale =
     isUnchanged && !scope.dryRun && (current.isCompleted || (await context.isStoredAnew?.(resource.prefix + current.key)) === true)
-  if (isUnchanged && !isStale && seen === current) return { object: seen, isCreated: false, isDeleted: false }
+  // Numbers that are read as the same may differ.
+  const exact = storage.view === undefined ? undefined : exactNumbers(request.source, current.bytes)
+  if (isUnchanged && !isStale && seen === current && (exact?.size ?? 0) === 0) return { object: seen, isCreated: false, isDeleted: false }
   const allocation = scope.skipsRules === true ? undefined : await strategy.allocate?.(object, previous, scope)
   try {
     const value =
-      finished?.value ?? (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal))
+      finished?.value ??
+      (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal, exact))
     if (isUnchanged && !isStale && value.equals(current.value)) return { object: seen, isCreated: false, isDeleted: false }
     if (scope.dryRun)
       return { object: await viewOf(storage, dryRunUpdate(storage, current, value), scope.signal), isCreated: false, isDeleted: false }

@@ -1,6 +1,7 @@
 import { apiVersionOf, clearNulls, decodeProtobuf, schemaOf, withNulls, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { deepFreeze } from '../deep-freeze.ts'
 import { formatResourceVersion } from '../resource-version.ts'
+import { stringifyExactly, type ExactNumbers } from './exact-numbers.ts'
 import type { StoredResource } from './stored-resource.ts'
 
 /** `"resourceVersion":"12",`: stands right behind `"metadata":{`. */
@@ -143,8 +144,8 @@ function storedVersion(value: Uint8Array): string {
   return (JSON.parse(bytes.toString('utf8')) as KubernetesObject).apiVersion ?? '' // written by another program in its own order
 }
 
-/** The value to store for an object: canonical JSON, without resourceVersion, kind and version first and then metadata. */
-export function encodeStored(resource: StoredResource, object: KubernetesObject): Buffer {
+/** The value to store for an object, with `exact` numbers as they came: canonical JSON, without resourceVersion, kind and version first and then metadata. */
+export function encodeStored(resource: StoredResource, object: KubernetesObject, exact?: ExactNumbers): Buffer {
   const head = {
     apiVersion: apiVersionOf(resource.type),
     kind: resource.type.kind,
@@ -153,7 +154,8 @@ export function encodeStored(resource: StoredResource, object: KubernetesObject)
   const { schema } = resource
   const written: object = schema === undefined ? object : withNulls(object as unknown as JsonObject, schema) // API objects are JSON objects
   // The first mention of a property gives its place, the last one its value.
-  return Buffer.from(JSON.stringify({ ...head, ...written, ...head }), 'utf8')
+  const whole = { ...head, ...written, ...head }
+  return Buffer.from(exact === undefined || exact.size === 0 ? JSON.stringify(whole) : stringifyExactly(whole, exact), 'utf8')
 }
 
 function parse({ schema }: StoredResource, bytes: Buffer): KubernetesObject {
