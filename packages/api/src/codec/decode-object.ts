@@ -54,7 +54,7 @@ export interface Converted {
  * fields and nulls dropped, times and quantities normalised, empty optional fields dropped, zero values of fields that upstream always
  * writes filled in (`status: {}`, `replicas: 0`). Throws {@link TypeMismatch}.
  *
- * Unlike kube-apiserver, which writes null, required lists and maps that are absent become empty ones, and absent times stay absent.
+ * Unlike kube-apiserver, which writes null (as `withNulls` does), required lists and maps that are absent become empty ones, and absent times stay absent.
  * A kind's `metadata` always has a `name`, empty when absent.
  */
 export function convert(value: unknown, type: TypeSchema): Converted {
