@@ -9,6 +9,8 @@ import { isPodReady, setPodCondition } from './conditions.ts'
 
 /** As many evictions may wait for the budget's controller to notice them. */
 const maxDisruptedPods = 2000
+/** Of a pod that changes while it is evicted; upstream's number. Each try reads the newest pod, so unlike kube-apiserver there are no pauses between. */
+const maxTries = 20
 const violates = "Cannot evict pod as it would violate the pod's disruption budget."
 const budgetResource = { group: 'policy', resource: 'poddisruptionbudget' }
 
@@ -140,11 +142,18 @@ async function evict(request: SubresourceRequest) {
   const options = eviction.deleteOptions ?? {}
   const dryRun = request.scope.dryRun || (options.dryRun ?? []).length > 0
   const asked = options.preconditions?.resourceVersion
-  const pod = await request.operations.get(pods, { namespace: request.scope.namespace, name: request.name })
-  if (ignoresBudgets(pod)) {
+  const at = { namespace: request.scope.namespace, name: request.name }
+  let pod = await request.operations.get(pods, at)
+  for (let tries = 1; ignoresBudgets(pod); tries++) {
     const isPending = pod.status?.phase === 'Pending' && pod.metadata.deletionTimestamp === undefined
-    await markAndDelete(request, options, dryRun, asked ?? (isPending ? pod.metadata.resourceVersion : undefined))
-    return successStatus()
+    try {
+      await markAndDelete(request, options, dryRun, asked ?? (isPending ? pod.metadata.resourceVersion : undefined))
+      return successStatus()
+    } catch (error) {
+      // It may have started meanwhile: then a budget may guard it.
+      if (asked !== undefined || tries === maxTries || !hasReason(error, 'Conflict')) throw error
+    }
+    pod = await request.operations.get(pods, at)
   }
   const { budget, mustBeUnchanged } = await passBudgets(request, pod, dryRun)
   try {
