@@ -40,6 +40,31 @@ describe('the token of a Secret', () => {
     expect(secret.metadata.labels).toEqual({ 'kubernetes.io/legacy-token-last-used': '2026-01-02' })
   })
 
+  it('is noted in the audit log, and so is one that should have been renewed', async () => {
+    const { clock, tokens, token } = await start()
+    const { signal } = new AbortController()
+    const notesOf = async (shown: string): Promise<Record<string, string>> => {
+      const notes: Record<string, string> = {}
+      await tokens.authenticateToken(shown, undefined, signal, (key, value) => void (notes[key] = value)).catch(() => {})
+      return notes
+    }
+    const prefix = 'authentication.k8s.io'
+    expect(await notesOf(token)).toEqual({
+      [`${prefix}/legacy-token`]: 'system:serviceaccount:a:robot',
+      [`${prefix}/legacy-token-manual-secret`]: 's',
+    })
+    const marked = await start({ 'kubernetes.io/legacy-token-invalid-since': '2025-12-31' })
+    const notes: Record<string, string> = {}
+    await marked.tokens.authenticateToken(marked.token, undefined, signal, (key, value) => void (notes[key] = value)).catch(() => {})
+    expect(notes).toMatchObject({ [`${prefix}/legacy-token-invalidated`]: 's/a' })
+    const bound = await tokens.issue({ account, audiences: issuers, expirationSeconds: 7200, warnAfterSeconds: 3600 })
+    expect(await notesOf(bound)).toEqual({})
+    await clock.advance(3_610_000)
+    expect(await notesOf(bound)).toEqual({
+      [`${prefix}/stale-token`]: 'subject: system:serviceaccount:a:robot, seconds after warning threshold: 10',
+    })
+  })
+
   it('is refused when it was marked', async () => {
     const { tokens, token } = await start({ 'kubernetes.io/legacy-token-invalid-since': '2025-12-31' })
     await expect(tokens.authenticateToken(token, undefined)).rejects.toMatchObject({

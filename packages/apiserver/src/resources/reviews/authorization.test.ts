@@ -19,7 +19,7 @@ const pods = { namespace: 'default', verb: 'list', resource: 'pods' }
 async function review(kind: keyof typeof strategies, spec: object, metadata: object = {}): Promise<string> {
   const object = { metadata: { name: '', ...metadata }, spec } // as it comes from the wire
   try {
-    const answer = await strategies[kind].review?.(object as never, scopeOf(), signal)
+    const answer = await strategies[kind].review?.(object, scopeOf(), signal)
     return JSON.stringify(answer?.status)
   } catch (error) {
     return isStatusError(error) ? `${error.code} ${error.message}` : String(error)
