@@ -135,6 +135,69 @@ describe('a large object', () => {
     expect((await both((name) => apply(`${name}-new`, ''))).code).toBe(201)
   })
 
+  it('of a custom resource is judged as it would be at once', { timeout: 60_000 }, async () => {
+    const cluster = await start()
+    const { url } = await cluster.server.listen({ port: 0 })
+    const both = async (make: (name: string) => Sent): Promise<Answer> => {
+      const [there, here] = [await send(url, make('one-x')), await ask(cluster, make('two-x'))]
+      expect(comparable(there)).toEqual(comparable(here))
+      return there
+    }
+    const item = { type: 'object', properties: { name: { type: 'string' }, size: { type: 'integer', default: 3 } } }
+    const spec = {
+      type: 'object',
+      properties: { items: { type: 'array', maxItems: 5000, items: item } },
+      'x-kubernetes-validations': [{ rule: "!has(self.items) || self.items.all(item, item.name != 'bad')", message: 'bad' }],
+    }
+    const version = {
+      name: 'v1',
+      served: true,
+      storage: true,
+      subresources: { status: {} },
+      schema: { openAPIV3Schema: { type: 'object', properties: { spec, status: { type: 'object' } } } },
+    }
+    const names = { plural: 'heaps', singular: 'heap', kind: 'Heap', listKind: 'HeapList' }
+    const definition = {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'heaps.example.com' },
+      spec: { group: 'example.com', names, scope: 'Cluster', versions: [version] },
+    }
+    const made = await send(url, { method: 'POST', path: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', body: definition })
+    expect(made.code).toBe(201)
+    const path = '/apis/example.com/v1/heaps'
+    const heap = (name: string, items: readonly object[], more: object = {}): object => ({
+      apiVersion: 'example.com/v1',
+      kind: 'Heap',
+      metadata: { name },
+      spec: { items, ...more },
+    })
+    const items = Array.from({ length: 1500 }, (_, at) => ({ name: `n${at}` }))
+    const ready = async (): Promise<number> => (await send(url, { method: 'POST', path, body: heap('first', []) })).code
+    await expect.poll(ready, { timeout: 10_000 }).toBe(201)
+    const created = await both((name) => ({ method: 'POST', path: `${path}?fieldManager=p`, body: heap(name, items, { unknown: 1 }) }))
+    expect(created.code).toBe(201)
+    expect(JSON.stringify(created.body)).toContain('{"name":"n1499","size":3}')
+    expect(JSON.stringify(created.body)).not.toContain('unknown')
+    const bad = [...items, { name: 'bad' }]
+    const refused = await both((name) => ({ method: 'POST', path: `${path}?fieldManager=p`, body: heap(`${name}2`, bad) }))
+    expect(refused.code).toBe(422)
+    const strict = `${path}?fieldManager=p&fieldValidation=Strict`
+    expect((await both((name) => ({ method: 'POST', path: strict, body: heap(`${name}3`, items, { unknown: 1 }) }))).code).toBe(400)
+    const merge = (body: object) => (name: string) =>
+      ({ method: 'PATCH', path: `${path}/${name}?fieldManager=p`, contentType: 'application/merge-patch+json', body }) as const
+    expect((await both(merge({ spec: { items: items.slice(1) } }))).code).toBe(200)
+    expect((await both(merge({ metadata: { labels: { a: 'b' } } }))).code).toBe(200)
+    expect((await both(merge({ spec: { items: bad } }))).code).toBe(422)
+    const apply = (name: string): Sent => ({
+      method: 'PATCH',
+      path: `${path}/${name}?fieldManager=a&force=true`,
+      contentType: 'application/apply-patch+yaml',
+      body: heap(name, items),
+    })
+    expect((await both(apply)).code).toBe(200)
+  })
+
   it('that is put as it is changes nothing', async () => {
     const { server, client } = await start()
     const { url } = await server.listen({ port: 0 })

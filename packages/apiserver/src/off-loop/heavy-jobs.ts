@@ -2,8 +2,10 @@ import { loadDescriptions, type KubernetesObject, type ResourceType } from '@k3s
 import type { CustomResourceDefinition } from '@k3s/api/types/apiextensions/v1'
 import { apiServiceStrategy } from '../aggregation/api-service-strategy.ts'
 import type { UserInfo } from '../auth/auth.ts'
-import { decodeBody, decodeOptions, decodePlain, type ExpectedKind, type FieldValidation, type RequestBody } from '../codec.ts'
+import { decodeBody, decodeOptions, type ExpectedKind, type FieldValidation, type RequestBody } from '../codec.ts'
 import { planStatus } from '../custom-resources/definition/plan-status.ts'
+import { trivialConverter } from '../custom-resources/conversion/converter.ts'
+import { servedVersions } from '../custom-resources/served-version.ts'
 import { definitionStrategy } from '../custom-resources/definition/strategy.ts'
 import { wholeV2, type V2Parts } from '../non-resource/custom-documents.ts'
 import { mergeApplied } from '../pipeline/apply-handler.ts'
@@ -13,7 +15,7 @@ import { fieldTracking, type FieldTracking } from '../pipeline/field-tracking.ts
 import { patchObject } from '../pipeline/patch-handler.ts'
 import { beginCreate, finishCreate } from '../registry/create-object.ts'
 import { ResourceTable } from '../registry/resource-table.ts'
-import type { ResourceStorage, ServedResource } from '../registry/served-resource.ts'
+import { preparedView, type ResourceStorage, type ServedResource } from '../registry/served-resource.ts'
 import type { ObjectReader, RequestScope, ResourceStrategy } from '../registry/strategy.ts'
 import { beginUpdate, finishUpdate, isSameObject, type Admitted } from '../registry/update-object.ts'
 import { builtInStrategies, type BuiltInStrategyOptions } from '../resources/built-in.ts'
@@ -25,6 +27,19 @@ import { WatchCache } from '../watch-cache/watch-cache.ts'
 /** Which built-in rules a server has. */
 export type HeavyRules = Pick<BuiltInStrategyOptions, 'allowPrivileged'>
 
+/** A definition of custom resources, whose conversion asks nobody. `key` changes with it. */
+export interface HeavyDefinition {
+  readonly key: string
+  readonly bytes: Uint8Array
+}
+
+/** What a job is done by, besides its input. */
+export interface HeavyContext {
+  readonly rules: HeavyRules
+  /** Present: the resource is a custom one. */
+  readonly definition: HeavyDefinition | undefined
+}
+
 /** A body as it came over the wire. */
 export interface WireBody {
   readonly bytes: Uint8Array
@@ -34,6 +49,8 @@ export interface WireBody {
 
 /** A version of an object that is cached. */
 export interface Seen {
+  /** Of the version that it is stored in. */
+  readonly apiVersion: string
   readonly key: string
   readonly revision: number
   readonly bytes: Uint8Array
@@ -54,7 +71,8 @@ export type Tracked = { readonly fieldManager: string; readonly nowMs: number } 
 
 export interface HeavyInputs {
   readonly decode: { readonly body: WireBody; readonly expected: ExpectedKind; readonly fieldValidation: FieldValidation }
-  readonly decodePlain: { readonly body: WireBody; readonly expected: ExpectedKind }
+  /** Of a custom resource. */
+  readonly decodeCustom: HeavyInputs['decode'] & { readonly type: ResourceType }
   readonly decodeOptions: { readonly body: WireBody }
   readonly patch: {
     readonly type: ResourceType
@@ -113,8 +131,6 @@ export interface HeavyOutput {
   /** JSON of what was asked for; `null` for nothing. */
   readonly json: Uint8Array
   readonly warnings: readonly string[]
-  /** Of `decodePlain`. */
-  readonly fieldErrors?: readonly string[] | undefined
   /** Of `finishUpdate`: the object is what it was. */
   readonly isUnchanged?: boolean | undefined
   /** Of the last step of a write: the value to store. */
@@ -127,19 +143,28 @@ const nobody = (): never => {
 }
 const noObjects: ObjectReader = { get: nobody, list: nobody }
 
-type Job<Input> = (input: Input, table: ResourceTable) => HeavyOutput | Promise<HeavyOutput>
+interface Found {
+  readonly served: ServedResource
+  readonly storage: ResourceStorage
+}
+type Find = (type: ResourceType) => Promise<Found>
+type Job<Input> = (input: Input, find: Find) => HeavyOutput | Promise<HeavyOutput>
+
+// Definitions whose rules are kept.
+const maxDefinitions = 32
 
 /** Does jobs by the rules of the built-in resources. */
 export class HeavyJobs {
   readonly #tables = new Map<string, ResourceTable>()
+  readonly #definitions = new Map<string, readonly ServedResource[]>()
 
   /** Throws StatusErrors. */
   run(kind: string, input: unknown): HeavyOutput | Promise<HeavyOutput> {
-    const { rules, ...rest } = input as { readonly rules: HeavyRules } // HeavyWork sends nothing else
+    const { rules, definition, ...rest } = input as HeavyContext // HeavyWork sends nothing else
     // Each kind with its input: see HeavyWork.
     const jobs: { readonly [Kind in HeavyKind]: Job<HeavyInputs[Kind]> } = {
       decode,
-      decodePlain: decodeWithoutSchema,
+      decodeCustom,
       decodeOptions: ({ body }) => ({ json: encode(decodeOptions(bodyOf(body)) ?? null), warnings: [] }),
       planStatus: statusPlanned,
       openApiV2: documentMade,
@@ -151,7 +176,31 @@ export class HeavyJobs {
       finishUpdate: updateFinished,
     }
     const job = jobs[kind as HeavyKind] as Job<unknown> // as above
-    return job(rest, this.#tableOf(rules))
+    return job(rest, (type) => (definition === undefined ? this.#builtIn(type, rules) : this.#custom(type, definition)))
+  }
+
+  async #builtIn(type: ResourceType, rules: HeavyRules): Promise<Found> {
+    const served = this.#tableOf(rules).find(type)
+    if (served?.storage === undefined) throw new Error(`No built-in resource is ${type.resource}`)
+    return { served, storage: served.storage }
+  }
+
+  async #custom({ version }: ResourceType, { key, bytes }: HeavyDefinition): Promise<Found> {
+    let versions = this.#definitions.get(key)
+    if (versions === undefined) {
+      if (this.#definitions.size >= maxDefinitions) this.#definitions.clear()
+      versions = servedVersions({
+        definition: parse(bytes) as CustomResourceDefinition, // see HeavyDefinition
+        converter: trivialConverter,
+        openCache: async (resource) => new WatchCache(resource),
+        retired: new AbortController().signal,
+      })
+      this.#definitions.set(key, versions)
+    }
+    const served = versions.find(({ type }) => type.version === version)
+    await served?.custom?.open(new AbortController().signal)
+    if (served?.storage === undefined) throw new Error(`No version ${version} is defined`)
+    return { served, storage: served.storage }
   }
 
   #tableOf(rules: HeavyRules): ResourceTable {
@@ -185,14 +234,10 @@ function bodyOf({ bytes, contentType, fromYaml }: WireBody): RequestBody & { rea
   return { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), contentType, fromYaml }
 }
 
-function storedOf(table: ResourceTable, type: ResourceType): { readonly served: ServedResource; readonly storage: ResourceStorage } {
-  const served = table.find(type)
-  if (served?.storage === undefined) throw new Error(`No built-in resource is ${type.resource}`)
-  return { served, storage: served.storage }
-}
-
-function seenOf({ resource }: ResourceStorage, { key, revision, bytes }: Seen): KubernetesObject {
-  return new CachedObject(resource, key, revision, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).object
+function seenOf({ resource, view }: ResourceStorage, { apiVersion, key, revision, bytes }: Seen): KubernetesObject {
+  const stored = resource.inVersion?.(apiVersion) ?? resource
+  const cached = new CachedObject(stored, key, revision, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+  return (view === undefined ? cached : preparedView(view, cached)).object
 }
 
 function trackingOf(served: ServedResource, subresource: string, tracked: Tracked): FieldTracking | undefined {
@@ -204,9 +249,9 @@ function scopeWith(facts: ScopeFacts, warnings: string[]): RequestScope {
   return { ...facts, query: new URLSearchParams(facts.query), objects: noObjects, warn: (message) => warnings.push(message) }
 }
 
-/** What is to be stored; undefined where something is still to be allocated. */
-function valueOf({ resource, strategy }: ResourceStorage, object: KubernetesObject): Uint8Array | undefined {
-  return strategy.allocate === undefined ? encodeStored(resource, object) : undefined
+/** What is to be stored; undefined where something is still to be allocated, and of custom resources, whose text counts. */
+function valueOf({ resource, strategy, view }: ResourceStorage, object: KubernetesObject): Uint8Array | undefined {
+  return view === undefined && strategy.allocate === undefined ? encodeStored(resource, object) : undefined
 }
 
 function decode({ body, expected, fieldValidation }: HeavyInputs['decode']): HeavyOutput {
@@ -215,9 +260,11 @@ function decode({ body, expected, fieldValidation }: HeavyInputs['decode']): Hea
   return { json: encode(object), warnings }
 }
 
-function decodeWithoutSchema({ body, expected }: HeavyInputs['decodePlain']): HeavyOutput {
-  const { object, fieldErrors } = decodePlain(bodyOf(body), expected, { isCustom: true })
-  return { json: encode(object), warnings: [], fieldErrors }
+async function decodeCustom({ type, body, expected, fieldValidation }: HeavyInputs['decodeCustom'], find: Find): Promise<HeavyOutput> {
+  const { coerce } = (await find(type)).served.custom ?? {}
+  const warnings: string[] = []
+  const object = decodeBody(bodyOf(body), expected, { fieldValidation, warn: (message) => warnings.push(message), coerce })
+  return { json: encode(object), warnings }
 }
 
 async function documentMade({ parts, descriptions: file, isProtobuf }: HeavyInputs['openApiV2']): Promise<HeavyOutput> {
@@ -234,8 +281,8 @@ function statusPlanned({ definition, others, now }: HeavyInputs['planStatus']): 
   return { json: encode(next?.status ?? null), warnings: [] }
 }
 
-function patch({ type, body, current, at, fieldValidation }: HeavyInputs['patch'], table: ResourceTable): HeavyOutput {
-  const { served, storage } = storedOf(table, type)
+async function patch({ type, body, current, at, fieldValidation }: HeavyInputs['patch'], find: Find): Promise<HeavyOutput> {
+  const { served, storage } = await find(type)
   const warnings: string[] = []
   const document = readPatch(bodyOf(body), { supportsStrategic: served.schema !== undefined })
   const object = patchObject(
@@ -247,8 +294,8 @@ function patch({ type, body, current, at, fieldValidation }: HeavyInputs['patch'
   return { json: encode(object), warnings }
 }
 
-function apply(input: HeavyInputs['apply'], table: ResourceTable): HeavyOutput {
-  const { served, storage } = storedOf(table, input.type)
+async function apply(input: HeavyInputs['apply'], find: Find): Promise<HeavyOutput> {
+  const { served, storage } = await find(input.type)
   const warnings: string[] = []
   const document = readPatch(bodyOf(input.body), { supportsStrategic: served.schema !== undefined })
   const object = mergeApplied(
@@ -260,24 +307,24 @@ function apply(input: HeavyInputs['apply'], table: ResourceTable): HeavyOutput {
   return { json: encode(object), warnings }
 }
 
-function createBegun({ type, object: bytes, tracked }: HeavyInputs['beginCreate'], table: ResourceTable): HeavyOutput {
-  const { served, storage } = storedOf(table, type)
+async function createBegun({ type, object: bytes, tracked }: HeavyInputs['beginCreate'], find: Find): Promise<HeavyOutput> {
+  const { served, storage } = await find(type)
   const object = parse(bytes)
   beginCreate(storage, object, trackingOf(served, '', tracked)?.ofCreate().track)
   return { json: encode(object), warnings: [] }
 }
 
-function createFinished({ type, object: bytes, scope, ...facts }: HeavyInputs['finishCreate'], table: ResourceTable): HeavyOutput {
-  const { storage } = storedOf(table, type)
+async function createFinished({ type, object: bytes, scope, ...facts }: HeavyInputs['finishCreate'], find: Find): Promise<HeavyOutput> {
+  const { storage } = await find(type)
   const object = parse(bytes)
   const warnings: string[] = []
   finishCreate(storage, object, { ...facts, scope: scopeWith(scope, warnings) })
   return { json: encode(object), warnings, value: valueOf(storage, object) }
 }
 
-function updateBegun(input: HeavyInputs['beginUpdate'], table: ResourceTable): HeavyOutput {
+async function updateBegun(input: HeavyInputs['beginUpdate'], find: Find): Promise<HeavyOutput> {
   const { type, subresource, scope, tracked } = input
-  const { served, storage } = storedOf(table, type)
+  const { served, storage } = await find(type)
   const object = parse(input.object)
   const warnings: string[] = []
   const track = trackingOf(served, subresource, tracked)?.ofUpdate().track
@@ -285,9 +332,9 @@ function updateBegun(input: HeavyInputs['beginUpdate'], table: ResourceTable): H
   return { json: encode(object), warnings }
 }
 
-function updateFinished(input: HeavyInputs['finishUpdate'], table: ResourceTable): HeavyOutput {
+async function updateFinished(input: HeavyInputs['finishUpdate'], find: Find): Promise<HeavyOutput> {
   const { subresource, name, admitted, scope } = input
-  const { storage } = storedOf(table, input.type)
+  const { storage } = await find(input.type)
   const [object, previous] = [parse(input.object), seenOf(storage, input.current)]
   const warnings: string[] = []
   finishUpdate(storage, object, previous, { subresource, name, admitted, scope: scopeWith(scope, warnings) })

@@ -1,9 +1,27 @@
-import { badRequest, type KubernetesObject, type ResourceType } from '@k3s/api'
+import { apiVersionOf, badRequest, type KubernetesObject, type ResourceType } from '@k3s/api'
 import { countValues } from '../body-text.ts'
 import type { RequestBody } from '../codec.ts'
 import type { RequestScope } from '../registry/strategy.ts'
-import type { HeavyInputs, HeavyKind, HeavyOutput, HeavyRules, ScopeFacts, Seen, WireBody } from './heavy-jobs.ts'
+import type {
+  HeavyContext,
+  HeavyDefinition,
+  HeavyInputs,
+  HeavyKind,
+  HeavyOutput,
+  HeavyRules,
+  ScopeFacts,
+  Seen,
+  WireBody,
+} from './heavy-jobs.ts'
+import type { CachedObject } from '../watch-cache/cached-object.ts'
 import { JobThread, type JobThreadOptions } from './job-thread.ts'
+
+interface DefinitionFacts {
+  /** Objects are judged by expressions. */
+  readonly isRuled: boolean
+  /** A webhook converts objects. */
+  readonly isAsking: boolean
+}
 
 export interface HeavyWorkOptions extends Pick<JobThreadOptions, 'workerUrl' | 'idleMs' | 'maxMs'> {
   readonly rules: HeavyRules
@@ -12,6 +30,8 @@ export interface HeavyWorkOptions extends Pick<JobThreadOptions, 'workerUrl' | '
 // A rule takes up to 20 µs for a value: what is below both is judged at once within some 50 ms, and nearly everything is.
 const minBytes = 16 * 1024
 const minValues = 2000
+// An expression may ask each item of a list about each other: so long may what it is asked of be.
+const minRuledBytes = 4096
 // Kinds whose text is compiled: by the length of it.
 const compiled = new Set(['customresourcedefinitions', 'validatingadmissionpolicies', 'mutatingadmissionpolicies'])
 
@@ -25,6 +45,8 @@ const defaultMaxMs = 20_000
 export class HeavyWork {
   readonly #thread: JobThread
   readonly #rules: HeavyRules
+  /** By the bytes of definitions. */
+  readonly #facts = new WeakMap<Uint8Array, DefinitionFacts>()
 
   constructor({ rules, ...options }: HeavyWorkOptions) {
     this.#rules = rules
@@ -37,20 +59,43 @@ export class HeavyWork {
   }
 
   /** Whether work on an object with this JSON, of this resource, is for the thread. */
-  isHeavy(json: Uint8Array, { resource }: { readonly resource: string }): boolean {
+  isHeavy(json: Uint8Array, { resource }: { readonly resource: string }, definition?: HeavyDefinition): boolean {
+    if (definition !== undefined && json.length >= minRuledBytes && this.#factsOf(definition.bytes).isRuled) return true
     return json.length >= minBytes && (compiled.has(resource) || countValues(json, minValues) >= minValues)
   }
 
   /** The body when it came over the wire and is heavy. Protobuf is dense: its length is that of many values. */
-  heavyBody(body: RequestBody | undefined, type: { readonly resource: string }): WireBody | undefined {
-    if (body === undefined || !('bytes' in body) || body.bytes.length < minBytes) return undefined
+  heavyBody(body: RequestBody | undefined, type: { readonly resource: string }, definition?: HeavyDefinition): WireBody | undefined {
+    if (body === undefined || !('bytes' in body) || body.bytes.length < minRuledBytes) return undefined
     const isProtobuf = body.bytes[0] === 0x6b
-    return isProtobuf || this.isHeavy(body.bytes, type) ? body : undefined
+    return (isProtobuf && body.bytes.length >= minBytes) || this.isHeavy(body.bytes, type, definition) ? body : undefined
+  }
+
+  /** A definition for the thread; undefined for one whose objects a webhook converts. */
+  definitionOf({ key, revision, bytes }: CachedObject): HeavyDefinition | undefined {
+    return this.#factsOf(bytes).isAsking ? undefined : { key: `${key} ${revision}`, bytes }
+  }
+
+  /** Found in the text, once: parsing a definition takes longer than most writes of its objects. */
+  #factsOf(definition: Uint8Array): DefinitionFacts {
+    let facts = this.#facts.get(definition)
+    if (facts === undefined) {
+      const text = Buffer.from(definition.buffer, definition.byteOffset, definition.byteLength)
+      facts = { isRuled: text.includes('"x-kubernetes-validations"'), isAsking: text.includes('"strategy":"Webhook"') }
+      this.#facts.set(definition, facts)
+    }
+    return facts
   }
 
   /** Does one step. Rejects with what the step throws, and when too much waits. */
-  async run<Kind extends HeavyKind>(kind: Kind, input: HeavyInputs[Kind], signal: AbortSignal): Promise<HeavyOutput> {
-    const output = (await this.#thread.run(kind, { ...input, rules: this.#rules }, signal)) as HeavyOutput // see HeavyJobs
+  async run<Kind extends HeavyKind>(
+    kind: Kind,
+    input: HeavyInputs[Kind],
+    signal: AbortSignal,
+    definition?: HeavyDefinition,
+  ): Promise<HeavyOutput> {
+    const context: HeavyContext = { rules: this.#rules, definition }
+    const output = (await this.#thread.run(kind, { ...input, ...context }, signal)) as HeavyOutput // see HeavyJobs
     await nextTurn()
     return output
   }
@@ -111,6 +156,6 @@ export function plainType({ group, version, resource, kind, namespaced }: Resour
 }
 
 /** What a thread is told of a cached object. */
-export function seenFacts({ key, revision, bytes }: Seen): Seen {
-  return { key, revision, bytes }
+export function seenFacts({ resource, key, revision, bytes }: CachedObject): Seen {
+  return { apiVersion: apiVersionOf(resource.type), key, revision, bytes }
 }

@@ -1,9 +1,10 @@
 import type { KubernetesObject } from '@k3s/api'
-import { decodeBody, finishDecoded, type DecodeOptions, type ExpectedKind, type RequestBody } from '../codec.ts'
-import { isObject } from '../json.ts'
+import { customresourcedefinitions } from '@k3s/api/types/apiextensions/v1'
+import { decodeBody, type DecodeOptions, type ExpectedKind, type RequestBody } from '../codec.ts'
 import { plainType, readLarge, seenFacts } from '../off-loop/heavy-work.ts'
-import type { HeavyInputs, HeavyOutput } from '../off-loop/heavy-jobs.ts'
+import type { HeavyDefinition, HeavyInputs, HeavyOutput } from '../off-loop/heavy-jobs.ts'
 import type { HeavyWrite } from '../registry/heavy-write.ts'
+import type { ServedResource } from '../registry/served-resource.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { ApiCore } from './api-core.ts'
 import type { ResourceRequest, WriteOptions } from './resource-request.ts'
@@ -19,46 +20,60 @@ export interface HeavyRequest extends HeavyWrite {
   run(kind: 'apply', input: ApplyInput, signal: AbortSignal): Promise<HeavyOutput>
 }
 
-/** Present when there is a thread that knows the rules of the resource, which are those of built-in ones. */
+/** The definition of a custom resource, for the thread; undefined for one that a webhook converts. */
+export function heavyDefinition(
+  { registry: { heavy }, table }: Pick<ApiCore, 'registry' | 'table'>,
+  { type }: Pick<ServedResource, 'type'>,
+): HeavyDefinition | undefined {
+  const found = table.find(customresourcedefinitions)?.storage?.cache.objects.get(`${type.resource}.${type.group}`)
+  return found === undefined ? undefined : heavy?.definitionOf(found)
+}
+
+/** Present when there is a thread that knows the rules of the resource. */
 export function heavyWriteOf(
-  { registry: { heavy: work }, clock }: ApiCore,
+  core: ApiCore,
   { served }: ResourceRequest,
   { fieldManager }: WriteOptions,
   body: RequestBody | undefined,
 ): HeavyRequest | undefined {
-  if (work === undefined || served.custom !== undefined) return undefined
+  const { registry, clock } = core
+  const work = registry.heavy
+  const definition = served.custom === undefined ? undefined : heavyDefinition(core, served)
+  if (work === undefined || (served.custom !== undefined && definition === undefined)) return undefined
   const type = plainType(served.type)
-  const isHeavyBody = work.heavyBody(body, type) !== undefined
-  const isHeavy = (current: CachedObject): boolean => isHeavyBody || work.isHeavy(current.bytes, type)
-  const write = { work, type, isHeavyBody, isHeavy, tracked: { fieldManager, nowMs: clock.now() } }
+  const isHeavyBody = work.heavyBody(body, type, definition) !== undefined
+  const isHeavy = (current: CachedObject): boolean => isHeavyBody || work.isHeavy(current.bytes, type, definition)
+  const write = { work, type, definition, isHeavyBody, isHeavy, tracked: { fieldManager, nowMs: clock.now() } }
   return {
     ...write,
     untracked: { ...write, tracked: undefined },
     run: (kind: 'patch' | 'apply', { current, ...input }: PatchInput | ApplyInput, signal: AbortSignal) => {
       const seen = current === undefined ? undefined : seenFacts(current)
-      return work.run(kind, { ...input, type, current: seen } as HeavyInputs['patch'] & HeavyInputs['apply'], signal) // of the kind: see above
+      // Of the kind: see above.
+      return work.run(kind, { ...input, type, current: seen } as HeavyInputs['patch'] & HeavyInputs['apply'], signal, definition)
     },
   }
 }
 
 /** Reads the body of a request as {@link decodeBody} does; one with very much in it is read off the event loop. Takes over the body. */
 export async function decodeRequest(
-  { registry: { heavy } }: Pick<ApiCore, 'registry'>,
+  core: Pick<ApiCore, 'registry' | 'table'>,
   body: RequestBody,
   expected: ExpectedKind,
-  options: DecodeOptions & { readonly signal: AbortSignal },
+  options: DecodeOptions & { readonly signal: AbortSignal; readonly served?: ServedResource | undefined },
 ): Promise<KubernetesObject> {
-  const wire = heavy?.heavyBody(body, { resource: '' })
-  if (heavy === undefined || wire === undefined) return decodeBody(body, expected, options)
-  const { fieldValidation, signal } = options
+  const { heavy } = core.registry
+  const { fieldValidation, signal, served, coerce } = options
+  const definition = coerce === undefined || served === undefined ? undefined : heavyDefinition(core, served)
+  const wire = heavy?.heavyBody(body, { resource: '' }, definition)
+  if (heavy === undefined || wire === undefined || (coerce !== undefined && definition === undefined))
+    return decodeBody(body, expected, options)
   const { group, version, kind } = expected
-  const plain = { group, version, kind }
-  if (options.coerce === undefined) {
-    const { json, warnings } = await heavy.run('decode', { body: wire, expected: plain, fieldValidation }, signal)
-    for (const warning of warnings) options.warn(warning)
-    return readLarge(json)
-  }
-  const { json, fieldErrors = [] } = await heavy.run('decodePlain', { body: wire, expected: plain }, signal)
-  const object: unknown = await readLarge(json)
-  return finishDecoded({ object: isObject(object) ? object : {}, fieldErrors }, expected, options)
+  const input = { body: wire, expected: { group, version, kind }, fieldValidation }
+  const { json, warnings } =
+    definition === undefined || served === undefined
+      ? await heavy.run('decode', input, signal)
+      : await heavy.run('decodeCustom', { ...input, type: plainType(served.type) }, signal, definition)
+  for (const warning of warnings) options.warn(warning)
+  return readLarge(json)
 }

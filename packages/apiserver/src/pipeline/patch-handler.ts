@@ -10,7 +10,7 @@ import { handleApply } from './apply-handler.ts'
 import { applyPatch, namedVersion, patchKind, readPatch, type PatchDocument, type PatchKind } from './apply-patch.ts'
 import { fieldTracking } from './field-tracking.ts'
 import { checkNamespace, sourceOf } from './write-handlers.ts'
-import { heavyWriteOf } from './heavy-request.ts'
+import { heavyDefinition, heavyWriteOf } from './heavy-request.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest } from './resource-request.ts'
 import { headerOf } from './api-call.ts'
 
@@ -60,7 +60,9 @@ async function openPatch(core: ApiCore, request: ResourceRequest): Promise<OpenP
   const supports = { supportsStrategic: served.schema !== undefined }
   let document: PatchDocument | undefined
   const read = (): PatchDocument => (document ??= readPatch(body, supports))
-  const isHeavy = served.custom === undefined && core.registry.heavy?.heavyBody(body, served.type) !== undefined
+  const definition = served.custom === undefined ? undefined : heavyDefinition(core, served)
+  const isKnown = served.custom === undefined || definition !== undefined
+  const isHeavy = isKnown && core.registry.heavy?.heavyBody(body, served.type, definition) !== undefined
   if (isHeavy) return { kind: patchKind(body, supports), body, read }
   return { kind: read().kind, body, read }
 }

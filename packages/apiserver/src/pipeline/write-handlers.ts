@@ -102,7 +102,7 @@ function decodeRead(
   const subresource = served.info.subresources.find(({ name }) => name === info.subresource)
   const expected = subresource ?? served.type
   const warn = (message: string): void => call.warn(message)
-  return decodeRequest(core, body, expected, { fieldValidation, warn, coerce: served.custom?.coerce, signal: call.signal })
+  return decodeRequest(core, body, expected, { fieldValidation, warn, coerce: served.custom?.coerce, signal: call.signal, served })
 }
 
 /** A create may leave the namespace out, but not name another. What is in no namespace forgets one that was given, as upstream. */

@@ -1,5 +1,5 @@
 import type { KubernetesObject, ResourceType } from '@k3s/api'
-import type { HeavyInputs, Tracked } from '../off-loop/heavy-jobs.ts'
+import type { HeavyDefinition, HeavyInputs, Tracked } from '../off-loop/heavy-jobs.ts'
 import { encodeLarge, readLarge, replaceFields, scopeFacts, seenFacts, type HeavyWork } from '../off-loop/heavy-work.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { WriteScope } from './write-scope.ts'
@@ -9,6 +9,8 @@ export interface HeavyWrite {
   readonly work: HeavyWork
   /** What the client named in its path. */
   readonly type: ResourceType
+  /** Of custom resources. */
+  readonly definition: HeavyDefinition | undefined
   /** Who owns what the write sets. */
   readonly tracked: Tracked
   readonly isHeavyBody: boolean
@@ -63,7 +65,7 @@ export class HeavySteps {
     rest: Omit<HeavyInputs[Kind], 'object'>,
   ): Promise<Finished> {
     const input = { ...rest, object: await encodeLarge(object) } as HeavyInputs[Kind] // all but the object is in `rest`
-    const { json, warnings, isUnchanged, value } = await this.#write.work.run(kind, input, this.#scope.signal)
+    const { json, warnings, isUnchanged, value } = await this.#write.work.run(kind, input, this.#scope.signal, this.#write.definition)
     for (const warning of warnings) this.#scope.warn(warning)
     replaceFields(object, await readLarge(json))
     return { isUnchanged, value: value === undefined ? undefined : Buffer.from(value.buffer, value.byteOffset, value.byteLength) }
