@@ -76,8 +76,9 @@ class Cluster {
   }
 
   ours(program: string, dsn: string): void {
-    // The young generation is as small as ./k3s makes it.
-    this.#run('ours', process.execPath, ['--max-semi-space-size=2', program, dsn, String(this.#port), '.'])
+    // As ./k3s starts it.
+    const settings = ['--max-semi-space-size=4', '--heap-growing-percent=60']
+    this.#run('ours', process.execPath, [...settings, program, dsn, String(this.#port), '.'])
   }
 
   onEtcd(apiServer: string, etcd: string): void {
