@@ -29,7 +29,7 @@ const footprints: Footprint[] = []
 for (const [name, start] of targets()) {
   if (!name.includes(values.only)) continue
   await using target = await start()
-  await runLoad({ ...options, address: target.address }, (result) => {
+  await runLoad({ ...options, address: target.address, cpuMs: () => target.cpuMs() }, (result) => {
     const measurement = { target: name, ...result }
     measurements.push(measurement)
     console.log(describe(measurement))

@@ -14,10 +14,14 @@ export interface LoadResult {
   readonly p50: number
   readonly p99: number
   readonly errors: number
+  /** Processor time of the server for one of `ops`, in microseconds. */
+  readonly cpuMicros: number
 }
 
 export interface LoadOptions {
   readonly address: Address
+  /** Processor time that the server has taken, in milliseconds. */
+  readonly cpuMs: () => number
   readonly clients: number
   readonly seconds: number
   /** How many objects the lists hold. */
@@ -61,18 +65,18 @@ export async function runLoad(options: LoadOptions, onResult: (result: LoadResul
       'list-selector': (client) => client.ask('GET', `${maps}?labelSelector=selected%3Dyes`),
       delete: (client) => client.ask('DELETE', `${madeMaps}/${made.pop() ?? 'none'}`),
     }
-    for (const workload of workloads) {
-      if (workload === 'watch') onResult(await runWatch(clients, names, options))
-      else {
-        const all = workload === 'list' ? clients.slice(0, fullLists) : clients
-        onResult(
-          await runClients(workload, all, {
+    const measure = (workload: Workload): Promise<Run> =>
+      workload === 'watch'
+        ? runWatch(clients, names, options)
+        : runClients(workload === 'list' ? clients.slice(0, fullLists) : clients, {
             step: steps[workload],
             seconds: options.seconds,
             until: () => workload === 'delete' && made.length === 0,
-          }),
-        )
-      }
+          })
+    for (const workload of workloads) {
+      const before = options.cpuMs()
+      const run = await measure(workload)
+      onResult({ workload, ...run, cpuMicros: ((options.cpuMs() - before) * 1000) / run.ops })
     }
   } finally {
     for (const client of clients) client.close()
@@ -103,15 +107,16 @@ async function fill(clients: readonly ApiClient[], names: readonly string[], { v
   await Promise.all(clients.map(work))
 }
 
+type Run = Omit<LoadResult, 'workload' | 'cpuMicros'>
+
 async function runClients(
-  workload: Workload,
   clients: readonly ApiClient[],
   run: {
     readonly step: (client: ApiClient, index: number) => Promise<Reply>
     readonly seconds: number
     readonly until: () => boolean
   },
-): Promise<LoadResult> {
+): Promise<Run> {
   const times: number[] = []
   let errors = 0
   const begin = performance.now()
@@ -125,7 +130,7 @@ async function runClients(
     }
   }
   await Promise.all(clients.map(work))
-  return { workload, ...summary(times, begin), errors }
+  return { ...summary(times, begin), errors }
 }
 
 function summary(times: readonly number[], begin: number): Pick<LoadResult, 'ops' | 'seconds' | 'p50' | 'p99'> {
@@ -134,7 +139,7 @@ function summary(times: readonly number[], begin: number): Pick<LoadResult, 'ops
   return { ops: times.length, seconds: (performance.now() - begin) / 1000, p50: at(0.5), p99: at(0.99) }
 }
 
-async function runWatch(clients: readonly ApiClient[], names: readonly string[], options: LoadOptions): Promise<LoadResult> {
+async function runWatch(clients: readonly ApiClient[], names: readonly string[], options: LoadOptions): Promise<Run> {
   const lags: number[] = []
   const watchers = Array.from({ length: options.watchers }, () => new ApiClient(options.address))
   const { body } = (await clients[0]?.ask('GET', `${maps}?limit=1`)) ?? { body: Buffer.from('{}') }
@@ -163,7 +168,7 @@ async function runWatch(clients: readonly ApiClient[], names: readonly string[],
       'application/merge-patch+json',
     )
   }
-  const { errors, ops } = await runClients('watch', clients.slice(0, writers), { step, seconds: options.seconds, until: () => false })
+  const { errors, ops } = await runClients(clients.slice(0, writers), { step, seconds: options.seconds, until: () => false })
   const expected = (ops - errors) * options.watchers
   for (const until = performance.now() + 10_000; lags.length < expected && performance.now() < until;) await sleep(10)
   for (const watcher of watchers) watcher.close()

@@ -34,21 +34,28 @@ const round = (value: number): string => (value < 10 ? value.toFixed(1) : Math.r
 
 /** One line for who waits. */
 export function describe(measurement: Measurement): string {
-  const { workload, target, p50, p99, errors } = measurement
-  return `${workload.padEnd(14)} ${target.padEnd(22)} ${round(perSecond(measurement)).padStart(9)}/s  p50 ${p50.toFixed(1).padStart(7)}  p99 ${p99.toFixed(1).padStart(7)}  errors ${errors}`
+  const { workload, target, p50, p99, errors, cpuMicros } = measurement
+  return `${workload.padEnd(14)} ${target.padEnd(22)} ${round(perSecond(measurement)).padStart(9)}/s  p50 ${p50.toFixed(1).padStart(7)}  p99 ${p99.toFixed(1).padStart(7)}  errors ${errors}  cpu ${round(cpuMicros)} µs`
 }
 
 export function writeDocs(
   measurements: readonly Measurement[],
   footprints: readonly Footprint[],
-  options: Omit<LoadOptions, 'address'>,
+  options: Omit<LoadOptions, 'address' | 'cpuMs'>,
 ): void {
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, Node ${process.versions.node}`
   const lines = (rows: readonly (readonly string[])[]): string => rows.map((row) => `| ${row.join(' | ')} |`).join('\n')
   const tables = workloads.map((workload) => {
     const rows = measurements.filter((measurement) => measurement.workload === workload)
-    const cells = rows.map((row) => [row.target, round(perSecond(row)), row.p50.toFixed(1), row.p99.toFixed(1), String(row.errors)])
-    return `## ${titles[workload]}\n\n${lines([['Target', 'A second', 'p50 (ms)', 'p99 (ms)', 'Errors'], ['---', '---', '---', '---', '---'], ...cells])}\n`
+    const cells = rows.map((row) => [
+      row.target,
+      round(perSecond(row)),
+      row.p50.toFixed(1),
+      row.p99.toFixed(1),
+      round(row.cpuMicros),
+      String(row.errors),
+    ])
+    return `## ${titles[workload]}\n\n${lines([['Target', 'A second', 'p50 (ms)', 'p99 (ms)', 'CPU (µs)', 'Errors'], ['---', '---', '---', '---', '---', '---'], ...cells])}\n`
   })
   const footprint = footprints.map(({ target, startMs, rss }) => [target, startMs.toFixed(0), rss.toFixed(0)])
   const text = `# Benchmarks of the API server
@@ -57,6 +64,7 @@ Made by \`cd packages/apiserver && node --conditions=@k3s/source bench/api-serve
 Each row is ${options.seconds} s of load by ${options.clients} clients, each with an HTTP/2 connection over TLS, on ConfigMaps of ${options.valueBytes} bytes; lists are of ${options.objects}, full ones by 4 clients at a time.
 
 - **ours** is one process, bundled as the program is and with its settings; **kube-apiserver** 1.36 with etcd, or with kine on SQLite, in two. All share the machine's processors with the load, a Node program.
+- CPU is the processor time of the server's processes for one operation or event.
 - Each answered write is on disk, but of *memory* and of kine on SQLite.
 - Events are those that ${options.watchers} watchers got together of the writes of 4 clients; their times are from the sending of a write to its event.
 

@@ -15,6 +15,8 @@ export interface Target extends AsyncDisposable {
   readonly startMs: number
   /** Of all its processes, in MiB. */
   rss(): number
+  /** Processor time that they have taken, in milliseconds. */
+  cpuMs(): number
 }
 
 const readyMs = 90_000
@@ -131,7 +133,15 @@ async function start(name: string, run: (cluster: Cluster) => void): Promise<Tar
   }
   const startMs = performance.now() - begin
   const rss = (): number => cluster.processes.reduce((sum, { pid }) => sum + rssOf(pid), 0)
-  return { name, address, startMs, rss, [Symbol.asyncDispose]: stop }
+  const cpuMs = (): number => cluster.processes.reduce((sum, { pid }) => sum + cpuMsOf(pid), 0)
+  return { name, address, startMs, rss, cpuMs, [Symbol.asyncDispose]: stop }
+}
+
+function cpuMsOf(pid: number | undefined): number {
+  if (pid === undefined) return 0
+  // Behind the program's name in brackets; both are in ticks of 10 ms.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 function rssOf(pid: number | undefined): number {
