@@ -1,7 +1,8 @@
 import { configmaps, serviceaccounts } from '@k3s/api/types/core/v1'
 import { createClient } from '@k3s/client'
 import { generateKey } from '@k3s/pki'
-import { describe, expect, it } from 'vitest'
+import { connect } from 'node:http2'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { builtInParts, SigningKeys } from '../src/index.ts'
 import { issuer, send } from './start-cluster.ts'
 import { ask, startHttps } from './start-https.ts'
@@ -20,6 +21,19 @@ describe('limits that are set', () => {
       body: '{',
     })
     expect(answer.status).toBe(504)
+  }, 20_000)
+
+  it('make clients open another connection now and then', async () => {
+    const server = await startHttps({ goawayChance: 0.5, random: () => 0 })
+    const { cert, key } = server.adminCertificate
+    const session = connect(server.listening.url, { ca: server.ca.cert, cert, key })
+    onTestFinished(() => session.destroy())
+    const gone = new Promise<void>((resolve) => session.once('close', () => resolve()))
+    const stream = session.request({ ':path': '/version' })
+    const chunks: Buffer[] = []
+    for await (const chunk of stream) chunks.push(Buffer.from(chunk as Uint8Array)) // a stream of bytes
+    expect(Buffer.concat(chunks).toString()).toContain('gitVersion')
+    await gone
   }, 20_000)
 
   it('end a watch that names no end', async () => {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { PeerCertificate, TLSSocket } from 'node:tls'
 import { hasReason } from '@k3s/api'
@@ -87,8 +88,7 @@ export class HttpFront {
 
   async #handle(request: HttpRequest, response: HttpResponse): Promise<void> {
     const { logger, pipeline, goawayChance, random } = this.#options
-    // What runs on the connection ends on it; its client opens another for what comes.
-    if (goawayChance > 0 && 'stream' in request && random() < goawayChance) response.once('finish', () => request.stream.session?.close())
+    if (goawayChance > 0 && 'stream' in request && random() < goawayChance) closeAfter(request)
     const started = performance.now()
     const auditId = auditIdOf(request)
     const warnings = new Warnings()
@@ -216,6 +216,12 @@ export class HttpFront {
 /** Who asks, and what `handleCall` is to know of them. */
 export interface Identified extends CallOptions {
   readonly user: UserInfo
+}
+
+/** What runs on the connection ends on it; its client opens another for what comes. */
+function closeAfter({ stream }: Http2ServerRequest): void {
+  const { session } = stream
+  stream.once('close', () => session?.close())
 }
 
 function endOnClose(

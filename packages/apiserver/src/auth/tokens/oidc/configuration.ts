@@ -79,6 +79,9 @@ export function configurationOfFlags(flags: OidcFlags): JwtAuthenticatorConfig {
   }
 }
 
+// Upstream's bound.
+const maxIssuers = 64
+
 const versions = ['apiserver.config.k8s.io/v1', 'apiserver.config.k8s.io/v1beta1', 'apiserver.config.k8s.io/v1alpha1']
 
 /** Reads an AuthenticationConfiguration, in YAML or JSON. Throws a TypeError that names the field that is wrong. */
@@ -86,7 +89,9 @@ export function parseAuthenticationConfiguration(text: string): AuthenticationCo
   const document = new Fields(parse(text), '')
   if (document.text('kind') !== 'AuthenticationConfiguration') throw new TypeError('kind: must be AuthenticationConfiguration')
   if (!versions.includes(document.text('apiVersion') ?? '')) throw new TypeError(`apiVersion: must be one of ${versions.join(', ')}`)
-  const jwt = document.list('jwt').map(jwtOf)
+  const entries = document.list('jwt')
+  if (entries.length > maxIssuers) throw new TypeError(`jwt: must have at most ${maxIssuers} items`)
+  const jwt = entries.map(jwtOf)
   const urls = jwt.map(({ issuer }) => issuer.url)
   if (new Set(urls).size < urls.length) throw new TypeError('jwt: each issuer may be there once')
   const anonymous = document.member('anonymous')
@@ -94,7 +99,9 @@ export function parseAuthenticationConfiguration(text: string): AuthenticationCo
   if (anonymous === undefined) return { jwt }
   anonymous.done(['enabled', 'conditions'])
   const paths = anonymous.list('conditions').map((condition) => condition.required('path'))
-  return { jwt, anonymous: { enabled: anonymous.value('enabled') === true, paths } }
+  const enabled = anonymous.value('enabled') === true
+  if (!enabled && paths.length > 0) throw new TypeError('anonymous.conditions: enabled should be set to true when conditions are defined')
+  return { jwt, anonymous: { enabled, paths } }
 }
 
 function jwtOf(entry: Fields): JwtAuthenticatorConfig {
@@ -102,15 +109,24 @@ function jwtOf(entry: Fields): JwtAuthenticatorConfig {
   const issuer = entry.needed('issuer')
   issuer.done(['url', 'discoveryURL', 'certificateAuthority', 'audiences', 'audienceMatchPolicy', 'egressSelectorType'])
   const url = issuer.required('url')
-  if (!url.startsWith('https://')) throw new TypeError(`${issuer.path}.url: URL scheme must be https`)
+  checkUrl(url, `${issuer.path}.url`)
+  const discoveryURL = issuer.text('discoveryURL') || undefined
+  if (discoveryURL !== undefined) {
+    checkUrl(discoveryURL, `${issuer.path}.discoveryURL`)
+    if (discoveryURL.replace(/\/+$/, '') === url.replace(/\/+$/, ''))
+      throw new TypeError(`${issuer.path}.discoveryURL: discoveryURL must be different from URL`)
+  }
   const audiences = issuer.texts('audiences')
   if (audiences.length === 0) throw new TypeError(`${issuer.path}.audiences: at least one is required`)
+  const policy = issuer.text('audienceMatchPolicy') ?? ''
+  if (policy !== 'MatchAny' && (policy !== '' || audiences.length > 1))
+    throw new TypeError(`${issuer.path}.audienceMatchPolicy: must be MatchAny for multiple audiences, and nothing else`)
   const mappings = entry.needed('claimMappings')
   mappings.done(['username', 'groups', 'uid', 'extra'])
   const groups = mappings.member('groups')
   const uid = mappings.member('uid')
   return {
-    issuer: { url, audiences, discoveryURL: issuer.text('discoveryURL'), certificateAuthority: issuer.text('certificateAuthority') },
+    issuer: { url, audiences, discoveryURL, certificateAuthority: issuer.text('certificateAuthority') },
     claimValidationRules: entry.list('claimValidationRules').map((rule) => {
       rule.done(['claim', 'requiredValue', 'expression', 'message'])
       const claim = rule.text('claim')
@@ -118,8 +134,8 @@ function jwtOf(entry: Fields): JwtAuthenticatorConfig {
       return { expression: rule.required('expression'), message: rule.text('message') }
     }),
     claimMappings: {
-      username: sourceOf(mappings.needed('username')),
-      ...(groups === undefined ? {} : { groups: sourceOf(groups) }),
+      username: prefixedSourceOf(mappings.needed('username')),
+      ...(groups === undefined ? {} : { groups: prefixedSourceOf(groups) }),
       ...(uid === undefined ? {} : { uid: sourceOf(uid) }),
       extra: mappings.list('extra').map((one) => ({ key: one.required('key'), valueExpression: one.required('valueExpression') })),
     },
@@ -127,6 +143,23 @@ function jwtOf(entry: Fields): JwtAuthenticatorConfig {
       .list('userValidationRules')
       .map((rule) => ({ expression: rule.required('expression'), message: rule.text('message') })),
   }
+}
+
+function checkUrl(text: string, field: string): void {
+  if (!URL.canParse(text)) throw new TypeError(`${field}: must be a URL`)
+  const { protocol, username, password, search, hash } = new URL(text)
+  if (protocol !== 'https:') throw new TypeError(`${field}: URL scheme must be https`)
+  if (username !== '' || password !== '') throw new TypeError(`${field}: URL must not contain a username or password`)
+  if (search !== '') throw new TypeError(`${field}: URL must not contain a query`)
+  if (hash !== '') throw new TypeError(`${field}: URL must not contain a fragment`)
+}
+
+/** Names that others give are told from the cluster's own by a prefix, unless that is said to be none. */
+function prefixedSourceOf(source: Fields): ClaimSource {
+  const found = sourceOf(source)
+  if ('claim' in found && found.prefix === undefined)
+    throw new TypeError(`${source.path}.prefix: required when claim is set; it can be set to an empty string to disable prefixing`)
+  return found
 }
 
 function sourceOf(source: Fields): ClaimSource {

@@ -168,6 +168,16 @@ anonymous:
     ['claim: sub', 'clam: sub', 'jwt[0].claimMappings.username.clam: unknown field'],
     ['claim: sub', 'claim: sub, expression: x', 'jwt[0].claimMappings.username: exactly one of claim and expression is required'],
     ['kind: Auth', 'kind: X', 'kind: must be AuthenticationConfiguration'],
+    ['https://i.example', 'https://u:p@i.example', 'jwt[0].issuer.url: URL must not contain a username or password'],
+    ['https://i.example', 'https://i.example?a', 'jwt[0].issuer.url: URL must not contain a query'],
+    [
+      'audiences: [a]',
+      'audiences: [a], discoveryURL: "https://i.example/"',
+      'jwt[0].issuer.discoveryURL: discoveryURL must be different from URL',
+    ],
+    ['audiences: [a]', 'audiences: [a, b]', 'jwt[0].issuer.audienceMatchPolicy: must be MatchAny for multiple audiences'],
+    [', prefix: ""', '', 'jwt[0].claimMappings.username.prefix: required when claim is set'],
+    ['enabled: true', 'enabled: false', 'anonymous.conditions: enabled should be set to true when conditions are defined'],
   ])('with %j replaced by %j is refused', (from, to, message) => {
     expect(() => parseAuthenticationConfiguration(text.replace(from, to))).toThrow(message)
   })
