@@ -198,6 +198,44 @@ describe('a large object', () => {
     expect((await both(apply)).code).toBe(200)
   })
 
+  it('needs not be large to be judged by costly expressions, and those say what they always do', { timeout: 60_000 }, async () => {
+    const { server } = await start()
+    const { url } = await server.listen({ port: 0 })
+    const all = 'self.items.all(x, self.items.all(y, x <= y || x > y))'
+    const spec = {
+      type: 'object',
+      properties: { items: { type: 'array', maxItems: 1000, items: { type: 'integer' } } },
+      'x-kubernetes-validations': [
+        { rule: all },
+        { rule: all },
+        { rule: `${all} && self.items[0] == 0`, message: 'does not begin with 0' },
+      ],
+    }
+    const version = { name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object', properties: { spec } } } }
+    const names = { plural: 'sums', singular: 'sum', kind: 'Sum', listKind: 'SumList' }
+    const body = {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'sums.example.com' },
+      spec: { group: 'example.com', names, scope: 'Cluster', versions: [version] },
+    }
+    expect((await send(url, { method: 'POST', path: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', body })).code).toBe(201)
+    const post = (name: string, count: number, first = 0): Promise<Answer> => {
+      const items = Array.from({ length: count }, (_, at) => at + first)
+      const sum = { apiVersion: 'example.com/v1', kind: 'Sum', metadata: { name }, spec: { items } }
+      return send(url, { method: 'POST', path: '/apis/example.com/v1/sums', body: sum })
+    }
+    await expect.poll(async () => (await post('first', 1)).code, { timeout: 10_000 }).toBe(201)
+    const fine = await post('fine', 250)
+    expect(fine).toMatchObject({ code: 201, body: { metadata: { name: 'fine', generation: 1 } } })
+    expect(JSON.stringify((await post('wrong', 250, 1)).body)).toContain('does not begin with 0')
+    expect(JSON.stringify((await post('much', 1000)).body)).toContain('call cost exceeds limit for rule')
+    const spread = { spec: { items: Array.from({ length: 251 }, (_, at) => at) } }
+    const merge = { method: 'PATCH', path: '/apis/example.com/v1/sums/fine', contentType: 'application/merge-patch+json' } as const
+    expect(await send(url, { ...merge, body: spread })).toMatchObject({ code: 200, body: { metadata: { generation: 2 } } })
+    expect((await send(url, { ...merge, body: { spec: { items: [1] } } })).code).toBe(422)
+  })
+
   it('that is put as it is changes nothing', async () => {
     const { server, client } = await start()
     const { url } = await server.listen({ port: 0 })

@@ -138,7 +138,7 @@ class SchemaChecks {
         ),
       ]
     const correlation = previous === undefined ? undefined : new Correlation(object, previous, this.#schema)
-    const found = validator.validate(object, { previous, correlation })
+    const found = validator.validate(object, { previous, correlation, maxCost: scope.maxRuleCost })
     for (const warning of found.warnings) scope.warn(warning)
     return [...errors, ...found.errors]
   }

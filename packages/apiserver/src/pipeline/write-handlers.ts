@@ -23,7 +23,7 @@ export async function handleCreate(core: ApiCore, request: ResourceRequest): Pro
     storage,
     object: toStored(served, decoded),
     scope,
-    heavy: heavy?.isHeavyBody === true ? heavy : undefined,
+    heavy,
     source: sourceOf(served, body),
     ...fieldTracking(request, options, new Date(core.clock.now())).ofCreate(),
   })

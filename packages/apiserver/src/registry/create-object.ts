@@ -8,7 +8,7 @@ import { validateObjectMeta } from '../validation/object-meta.ts'
 import { exactNumbers } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
-import { HeavySteps, type HeavyWrite } from './heavy-write.ts'
+import { hereOrThere, HeavySteps, type HeavyWrite } from './heavy-write.ts'
 import { generateName, maxGenerateNameRetries } from './generate-name.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import { metadataFacts } from './resource-facts.ts'
@@ -87,7 +87,8 @@ export async function createObject(context: RegistryContext, request: CreateRequ
     scope,
   }
   if (type.namespaced) object.metadata.namespace = scope.namespace
-  const heavy = request.heavy === undefined ? undefined : new HeavySteps(request.heavy, scope)
+  const steps = request.heavy === undefined ? undefined : new HeavySteps(request.heavy, scope)
+  const heavy = request.heavy?.isHeavyBody === true ? steps : undefined
   if (heavy === undefined) beginCreate(storage, object, request.track?.bind(request))
   else await heavy.beginCreate(object)
   const wasAdmitted = scope.skipsAdmission !== true
@@ -97,7 +98,12 @@ export async function createObject(context: RegistryContext, request: CreateRequ
     strategy.generateName?.(object.metadata.generateName ?? '') ?? generateName(object.metadata.generateName ?? '', context.random)
   const facts: CreateFacts = { uid: context.newUid(), generatedName: isNameGenerated ? newName() : undefined, wasAdmitted }
   let value: Buffer | undefined
-  if (heavy === undefined) finishCreate(storage, object, { ...facts, scope })
+  if (heavy === undefined)
+    await hereOrThere(
+      (own) => finishCreate(storage, object, { ...facts, scope: own }),
+      request.heavy?.definition === undefined ? undefined : () => steps?.finishCreate(object, { ...facts, generatedName: undefined }),
+      scope,
+    )
   else ({ value } = await heavy.finishCreate(object, facts))
   if (wasAdmitted) await validateAdmission(context, admission, heavy !== undefined)
   const allocation = await strategy.allocate?.(object, undefined, scope)

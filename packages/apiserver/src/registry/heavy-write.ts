@@ -1,4 +1,5 @@
 import type { KubernetesObject, ResourceType } from '@k3s/api'
+import { TooCostly } from '../custom-resources/schema/rules.ts'
 import type { HeavyDefinition, HeavyInputs, Tracked } from '../off-loop/heavy-jobs.ts'
 import { encodeLarge, readLarge, replaceFields, scopeFacts, seenFacts, type HeavyWork } from '../off-loop/heavy-work.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
@@ -69,5 +70,23 @@ export class HeavySteps {
     for (const warning of warnings) this.#scope.warn(warning)
     replaceFields(object, await readLarge(json))
     return { isUnchanged, value: value === undefined ? undefined : Buffer.from(value.buffer, value.byteOffset, value.byteLength) }
+  }
+}
+
+// Some 10 ms: nearly all expressions cost a thousandth of it.
+const maxRuleCost = 200_000
+
+/** Does the last step of a write here unless its expressions cost too much: then it is done over again there. Both may be done after another. */
+export async function hereOrThere(
+  here: (scope: WriteScope) => void,
+  there: (() => Promise<unknown> | undefined) | undefined,
+  scope: WriteScope,
+): Promise<void> {
+  if (there === undefined) return here(scope)
+  try {
+    here({ ...scope, maxRuleCost })
+  } catch (error) {
+    if (!(error instanceof TooCostly)) throw error
+    await there()
   }
 }

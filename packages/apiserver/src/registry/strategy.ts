@@ -25,6 +25,8 @@ export interface RequestScope {
   readonly requested?: ResourceType | undefined
   /** The query of the request; absent for what the server does by itself. */
   readonly query?: URLSearchParams | undefined
+  /** Most that expressions of a definition may cost before they throw `TooCostly`; absent: upstream's budget. */
+  readonly maxRuleCost?: number | undefined
   /** Aborts with the request. */
   readonly signal?: AbortSignal | undefined
 }

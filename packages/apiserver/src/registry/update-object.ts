@@ -18,7 +18,7 @@ import { exactNumbers } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject, nameRule, type WriteRules } from './create-object.ts'
-import { HeavySteps, type Finished, type HeavyWrite } from './heavy-write.ts'
+import { hereOrThere, HeavySteps, type Finished, type HeavyWrite } from './heavy-write.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
 import { viewOf, type ResourceStorage } from './served-resource.ts'
@@ -83,8 +83,7 @@ export async function updateObject(context: RegistryContext, request: UpdateRequ
       const creation = await request.create?.()
       if (creation === undefined) throw notFound(type, request.name)
       try {
-        const heavy = creation.heavy?.isHeavyBody === true ? creation.heavy : undefined
-        const object = await createObject(context, { storage, scope, source: request.source, ...creation, heavy })
+        const object = await createObject(context, { storage, scope, source: request.source, ...creation })
         return { object, isCreated: true, isDeleted: false }
       } catch (error) {
         current = await readNewest(context, storage, key, scope.signal)
@@ -234,7 +233,15 @@ async function applyRules(
     wasAdmitted = isChanged ? 'asked again' : 'asked'
   }
   let finished: Finished | undefined
-  if (heavy === undefined) finishUpdate(storage, object, previous, { subresource, scope, name, admitted: wasAdmitted })
+  const costly = request.heavy
+  if (heavy === undefined)
+    await hereOrThere(
+      (own) => finishUpdate(storage, object, previous, { subresource, scope: own, name, admitted: wasAdmitted }),
+      costly?.definition === undefined
+        ? undefined
+        : () => new HeavySteps(costly, scope).finishUpdate(object, current, { subresource, name, admitted: wasAdmitted }),
+      scope,
+    )
   else finished = await heavy.finishUpdate(object, current, { subresource, name, admitted: wasAdmitted })
   if (scope.skipsAdmission !== true) await validateAdmission(context, asSeen(), heavy !== undefined)
   return finished

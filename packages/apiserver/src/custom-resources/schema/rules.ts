@@ -1,4 +1,4 @@
-import { none, Optional, type Value } from '@k3s/cel'
+import { none, Optional, type Value, type Program } from '@k3s/cel'
 import { isObject } from '../../json.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalidValue } from '../../validation/field-error.ts'
@@ -15,6 +15,8 @@ export interface RuleRun {
   readonly previous?: unknown
   /** What did not change: its errors become warnings. */
   readonly correlation?: Correlation | undefined
+  /** Most that may be spent; default: upstream's budget. */
+  readonly maxCost?: number | undefined
 }
 
 // Upstream's budgets: of one rule, and of all rules about one object. The larger one takes about a second.
@@ -22,8 +24,15 @@ const maxCallCost = 1_000_000
 const maxTotalCost = 10_000_000
 const maxMessageBytes = 5 * 1024
 
+/** Rules cost more than may be spent on them here: nothing was decided. */
+export class TooCostly extends Error {
+  override readonly name = 'TooCostly'
+}
+
 interface Spent {
   left: number
+  /** Of what may be spent without asking somebody else to. */
+  here: number
   readonly errors: FieldError[]
   readonly warnings: string[]
 }
@@ -71,9 +80,12 @@ export class RuleValidator {
     this.#properties = properties
   }
 
-  /** What the rules say about a value. Takes at most about a second, by their budget. */
-  validate(value: unknown, { at = '', previous, correlation }: RuleRun): { readonly errors: FieldError[]; readonly warnings: string[] } {
-    const spent: Spent = { left: maxTotalCost, errors: [], warnings: [] }
+  /** What the rules say about a value. Takes at most about a second, by their budget. Throws {@link TooCostly} when it would take more than `maxCost`. */
+  validate(
+    value: unknown,
+    { at = '', previous, correlation, maxCost = Infinity }: RuleRun,
+  ): { readonly errors: FieldError[]; readonly warnings: string[] } {
+    const spent: Spent = { left: maxTotalCost, here: maxCost, errors: [], warnings: [] }
     this.#visit(value, previous, at, { own: correlation, parent: undefined }, spent)
     return { errors: spent.errors, warnings: spent.warnings }
   }
@@ -129,7 +141,7 @@ export class RuleValidator {
       const variables: Record<string, Value> = { self }
       if (isOptional) variables['oldSelf'] = old === undefined ? none : new Optional(old)
       else if (old !== undefined) variables['oldSelf'] = old
-      const outcome = program.evaluate(variables, maxCallCost)
+      const outcome = evaluate(program, variables, spent)
       if (outcome.cost > spent.left) return outOfBudget()
       spent.left -= outcome.cost
       if ('error' in outcome) {
@@ -160,7 +172,7 @@ export class RuleValidator {
     const field = path.show(compiled.fieldPath === '' ? at : path.child(at, compiled.fieldPath))
     let detail: string | undefined
     if (compiled.message !== undefined) {
-      const outcome = compiled.message.evaluate(variables, maxCallCost)
+      const outcome = evaluate(compiled.message, variables, spent)
       const isOver = outcome.cost > spent.left || ('error' in outcome && outcome.isOverBudget)
       if (isOver) {
         const why =
@@ -224,4 +236,12 @@ function hasRules(schema: Schema | undefined): boolean {
   if (schema === undefined) return false
   if ((schema['x-kubernetes-validations'] ?? []).length > 0) return true
   return hasRules(itemsOf(schema)) || hasRules(additionalOf(schema)) || Object.values(schema.properties ?? {}).some(hasRules)
+}
+
+function evaluate(program: Program, variables: Readonly<Record<string, Value>>, spent: Spent): ReturnType<Program['evaluate']> {
+  const most = Math.min(maxCallCost, spent.here)
+  const outcome = program.evaluate(variables, most)
+  spent.here -= outcome.cost
+  if (spent.here < 0 || (most < maxCallCost && 'error' in outcome && outcome.isOverBudget)) throw new TooCostly()
+  return outcome
 }
