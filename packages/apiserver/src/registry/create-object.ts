@@ -26,7 +26,7 @@ export interface CreateRequest {
   track?(object: KubernetesObject): void
   /** The text that the object was read from: numbers that no double holds are stored as they stand there. */
   readonly source?: Uint8Array | undefined
-  /** Present: the object is large, and what is done with it is done off the event loop. */
+  /** How what is done with a large object, or judged by costly expressions, is done off the event loop; absent: it is done here. */
   readonly heavy?: HeavyWrite | undefined
 }
 
