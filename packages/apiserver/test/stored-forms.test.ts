@@ -1,5 +1,5 @@
 import { jobs } from '@k3s/api/types/batch/v1'
-import { persistentvolumeclaims, pods, serviceaccounts, services } from '@k3s/api/types/core/v1'
+import { namespaces, persistentvolumeclaims, pods, serviceaccounts, services } from '@k3s/api/types/core/v1'
 import { roles } from '@k3s/api/types/rbac/v1'
 import { csinodes } from '@k3s/api/types/storage/v1'
 import { generateKey } from '@k3s/pki'
@@ -79,7 +79,11 @@ describe('views of pods', () => {
     expect(pod.spec.containers[0]?.image).toBe('nginx:1')
     expect(pod.metadata.generation).toBe(2)
     const owner = pod.metadata.managedFields?.find(({ subresource }) => subresource === 'ephemeralcontainers')
-    expect(Object.keys((owner?.fieldsV1 as { 'f:spec'?: object } | undefined)?.['f:spec'] ?? {})).toEqual(['f:ephemeralContainers'])
+    // Of what the request says, not of what became of it: as upstream.
+    expect(Object.keys((owner?.fieldsV1 as { 'f:spec'?: object } | undefined)?.['f:spec'] ?? {})).toEqual([
+      'f:containers',
+      'f:ephemeralContainers',
+    ])
     await expect(
       client
         .resource(pods)
@@ -104,5 +108,28 @@ describe('dry runs of services', () => {
     expect((await client.resource(services).create(of('b', 99), dryRun)).spec.ports?.[0]?.nodePort).toBe(99)
     await expect(client.resource(services).create(of('b', 31234), dryRun)).rejects.toMatchObject({ reason: 'Invalid' })
     await expect(client.resource(services).create(of('b', 99))).rejects.toMatchObject({ reason: 'Invalid' })
+  })
+})
+
+describe('finalizers of namespaces', () => {
+  it('are a view of them, which other parts change with', async () => {
+    const { client } = await startCluster()
+    const created = await client.resource(namespaces).create({ metadata: { name: 'a' }, spec: { finalizers: ['example.com/a'] } })
+    const changed = {
+      ...created,
+      metadata: { ...created.metadata, labels: { x: 'y' } },
+      spec: { finalizers: ['example.com/b'] },
+      status: {},
+    }
+    const finalized = await client.resource(namespaces).update(changed, { subresource: 'finalize' })
+    expect(finalized).toMatchObject({
+      metadata: { labels: { x: 'y' } },
+      spec: { finalizers: ['example.com/b'] },
+      status: { phase: 'Active' },
+    })
+    expect(finalized.metadata.managedFields?.some(({ subresource }) => subresource === 'finalize')).toBe(true)
+    await expect(
+      client.resource(namespaces).update({ ...finalized, spec: { finalizers: ['bad'] } }, { subresource: 'finalize' }),
+    ).rejects.toMatchObject({ reason: 'Invalid' })
   })
 })

@@ -110,7 +110,8 @@ describe('tokens of service accounts', () => {
       kind: 'TokenRequest',
       spec: { expirationSeconds: 600, boundObjectRef: { apiVersion: 'v1', kind: 'Secret', name: 's' } },
     }
-    const { status } = await post<TokenRequest>(cluster, '/api/v1/namespaces/default/serviceaccounts/default/token', request)
+    const { status, metadata } = await post<TokenRequest>(cluster, '/api/v1/namespaces/default/serviceaccounts/default/token', request)
+    expect(metadata.managedFields).toMatchObject([{ subresource: 'token', fieldsV1: { 'f:spec': { 'f:expirationSeconds': {} } } }])
     const review = () =>
       post(cluster, '/apis/authentication.k8s.io/v1/tokenreviews', {
         apiVersion: 'authentication.k8s.io/v1',

@@ -6,6 +6,7 @@ import {
   type FieldSet,
   type JsonObject,
   type KubernetesObject,
+  type ManagedWrite,
   type ResourceType,
 } from '@k3s/api'
 import { toServed, type ResourceStorage } from '../registry/served-resource.ts'
@@ -23,9 +24,17 @@ function builtInResetFields(type: ResourceType, subresource: string): FieldSet |
   const name = groupResourceOf(type)
   // Its labels stay as they are when the status is written.
   if (name === 'deployments.apps' && subresource === 'status') return { 'f:spec': {}, 'f:metadata': { 'f:labels': {} } }
+  if (name === 'namespaces' && subresource === 'finalize') return { 'f:status': {} }
   if (name !== 'certificatesigningrequests.certificates.k8s.io') return undefined
   if (subresource === 'status') return { 'f:spec': {}, 'f:status': { 'f:conditions': {} } }
   return { 'f:spec': {}, 'f:status': subresource === 'approval' ? { 'f:certificate': {} } : {} }
+}
+
+/** Records the owner of what is answered and not stored, in place, as if it were created. */
+export function trackAnswer(object: KubernetesObject, write: Omit<ManagedWrite, 'resetFields'>): void {
+  const next = object as unknown as JsonObject // an API object is a JSON object
+  const { managedFields } = (updateManagedFields({ ...write, next, previous: undefined }) as unknown as KubernetesObject).metadata
+  if (managedFields !== undefined) object.metadata.managedFields = managedFields
 }
 
 /** Hooks for the registry that keep `metadata.managedFields`. */

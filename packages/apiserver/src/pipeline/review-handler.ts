@@ -1,9 +1,10 @@
-import { apiVersionOf, updateManagedFields, type JsonObject, type KubernetesObject } from '@k3s/api'
+import { apiVersionOf, type KubernetesObject } from '@k3s/api'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { methodNotAllowed } from '../errors.ts'
 import { admit, validateAdmission } from '../registry/registry-context.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
+import { trackAnswer } from './field-tracking.ts'
 import { parseWriteOptions, scopeOf, type ResourceRequest } from './resource-request.ts'
 import { checkNamespace, readObject } from './write-handlers.ts'
 
@@ -13,10 +14,7 @@ const untracked = new Set(['selfsubjectreviews', 'selfsubjectrulesreviews'])
 /** Answers name the owners of fields as if the review were stored. */
 function track({ served }: ResourceRequest, object: KubernetesObject, by: { readonly manager: string; readonly now: Date }): void {
   if (served.schema === undefined || untracked.has(served.type.resource)) return
-  const next = object as unknown as JsonObject // an API object is a JSON object
-  const tracked = updateManagedFields({ ...by, next, previous: undefined, schema: served.schema, apiVersion: apiVersionOf(served.type) })
-  const { managedFields } = (tracked as unknown as KubernetesObject).metadata
-  if (managedFields !== undefined) object.metadata.managedFields = managedFields
+  trackAnswer(object, { ...by, schema: served.schema, apiVersion: apiVersionOf(served.type) })
 }
 
 /** POST of an object that is answered and not stored. */

@@ -10,6 +10,7 @@ import { connectSubresource, isConnectSubresource } from './connect-handlers.ts'
 import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { applyPatch, namedVersion } from './apply-patch.ts'
+import { trackAnswer } from './field-tracking.ts'
 import { decodeRequest } from './heavy-request.ts'
 import { handlePatch, readPatchOf } from './patch-handler.ts'
 import { handleGet } from './read-handlers.ts'
@@ -69,7 +70,12 @@ async function handleOwn(core: ApiCore, request: ResourceRequest, subresource: S
           warn: (message) => call.warn(message),
           signal: call.signal,
         })
-  if (decoded !== undefined && verb === 'create') checkBodyName(request, decoded)
+  if (decoded !== undefined && verb === 'create') {
+    checkBodyName(request, decoded)
+    const schema = schemaOf(apiVersionOf(subresource), subresource.kind)
+    const write = { manager: options.fieldManager, apiVersion: apiVersionOf(subresource), subresource: info.subresource }
+    if (schema !== undefined) trackAnswer(decoded, { ...write, schema, now: new Date(core.clock.now()) })
+  }
   return ownAnswer(verb === 'create' ? 201 : 200, await ask(verb, decoded))
 }
 

@@ -262,12 +262,8 @@ export function beginUpdate(
 ): void {
   rules.strategy.defaults?.(object)
   keepOtherHalf(rules, object, previous, subresource)
-  const prepare = (): void => updateRulesOf(rules, subresource)?.prepare?.(object, previous, scope)
-  const isView = rules.strategy.views?.[subresource] !== undefined
-  // Nobody owns what a view does not write.
-  if (isView) prepare()
   track?.(object, previous)
-  if (!isView) prepare()
+  updateRulesOf(rules, subresource)?.prepare?.(object, previous, scope)
 }
 
 /** What admission did with an update: nothing; it was asked; it asked webhooks and policies again because they changed the object. */

@@ -30,7 +30,7 @@ export const eventsK8sIo: VersionConversion = {
     return stored
   },
   fromStored(object) {
-    const { involvedObject, message, source, firstTimestamp, lastTimestamp, count, reportingComponent, ...same } =
+    const { involvedObject, message, source, firstTimestamp, lastTimestamp, count, reportingComponent, reportingInstance, ...same } =
       object as KubernetesObject & CoreEvent
     const served: Omit<Event, 'eventTime' | 'series'> & Pick<CoreEvent, 'eventTime' | 'series'> = {
       ...same,
@@ -41,7 +41,9 @@ export const eventsK8sIo: VersionConversion = {
       deprecatedFirstTimestamp: firstTimestamp,
       deprecatedLastTimestamp: lastTimestamp,
       deprecatedCount: count,
-      reportingController: reportingComponent,
+      // Left out when empty, unlike in the version that is stored.
+      reportingController: reportingComponent || undefined,
+      reportingInstance: reportingInstance || undefined,
     }
     return served
   },

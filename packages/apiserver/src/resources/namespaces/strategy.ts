@@ -2,10 +2,10 @@ import { type Namespace, namespaces } from '@k3s/api/types/core/v1'
 import { invalidValue } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
-import { immutable, invalids } from '../../validation/fields.ts'
+import { invalids } from '../../validation/fields.ts'
 import { dns1123Label, qualifiedName } from '../../validation/names.ts'
 import { validateFinalizerOwner } from '../../validation/object-meta.ts'
-import { viewSubresource } from '../shared/view.ts'
+import { keepStatus } from '../shared/status-rules.ts'
 
 const validateFinalizer = (name: string, field: string): FieldError[] => [
   ...invalids(field, name, qualifiedName(name)),
@@ -64,17 +64,10 @@ export const namespaceStrategy: ResourceStrategy<Namespace> = {
     column('Status', (namespace) => namespace.status?.phase ?? '', { description: 'Active or Terminating' }),
     ageColumn(),
   ],
-  subresources: {
-    finalize: viewSubresource<Namespace>({
-      type: namespaces,
-      verbs: ['update'],
-      apply(namespace, given) {
-        namespace.spec.finalizers = given.spec?.finalizers
-      },
-      validate: (namespace, previous) => [
-        ...immutable('metadata.name', namespace.metadata.name, previous.metadata.name),
-        ...(namespace.spec.finalizers ?? []).flatMap((name, index) => validateFinalizer(name, `spec.finalizers[${index}]`)),
-      ],
-    }),
+  views: {
+    finalize: {
+      prepare: keepStatus,
+      validate: ({ spec }) => (spec.finalizers ?? []).flatMap((name, index) => validateFinalizer(name, `spec.finalizers[${index}]`)),
+    },
   },
 }

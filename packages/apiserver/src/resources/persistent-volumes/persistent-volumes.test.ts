@@ -18,6 +18,21 @@ it.each<[string, PersistentVolumeSpec, string[]]>([
     { flexVolume: { driver: 'd' }, local: { path: '/x' } },
     ['spec.local: Forbidden: may not specify more than 1 volume type'],
   ],
+  ['a disk without a name', { gcePersistentDisk: { pdName: '' } }, ['spec.persistentDisk.pdName: Required value']],
+  ['no set of data', { flocker: {} }, ['spec.flocker: Required value: one of datasetName and datasetUUID is required']],
+  [
+    'a registry that is no address',
+    { quobyte: { registry: 'a:1,b', volume: '' } },
+    [
+      'spec.quobyte.registry: Invalid value: "a:1,b": must be a host:port pair or multiple pairs separated by commas',
+      'spec.quobyte.volume: Required value',
+    ],
+  ],
+  [
+    'a managed disk of another form',
+    { azureDisk: { diskName: 'd', diskURI: 'https://x', kind: 'Managed' } },
+    [expect.stringMatching(/^spec\.azureDisk\.diskURI: Unsupported value: "https:\/\/x": supported values: "\/subscriptions\//)],
+  ],
   ['a source without what it needs', { cephfs: { monitors: [] } }, ['spec.cephfs.monitors: Required value']],
 ])('persistent volumes refuse %s', (_what, spec, expected) => {
   expect(createProblems(persistentVolumeStrategy, volumeOf(spec))).toEqual(expected)

@@ -6,7 +6,8 @@ import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { validateAccessModes, volumeModes } from '../persistent-volume-claims/claim-spec.ts'
 import { shortAccessModes } from '../persistent-volume-claims/access-modes.ts'
 import { validateNodeSelector } from '../pods/scheduling.ts'
-import { validateDriverName, validateNoBacksteps } from '../pods/volumes.ts'
+import { templateRules } from '../pods/rules.ts'
+import { validateDriverName, validateNoBacksteps, validateSource } from '../pods/volumes.ts'
 import { ageColumn, column, nameColumn } from '../shared/columns.ts'
 import { describeDifference } from '../shared/difference.ts'
 import { semanticEqual } from '../../validation/equality.ts'
@@ -51,7 +52,7 @@ function defaults(volume: PersistentVolume): void {
   canonicalizeResources(volume.spec.capacity)
 }
 
-function validateSource(spec: PersistentVolumeSpec): FieldError[] {
+function validateSources(spec: PersistentVolumeSpec): FieldError[] {
   const errors: FieldError[] = []
   let count = 0
   for (const name of sources) {
@@ -103,11 +104,41 @@ function problemsOf(name: (typeof sources)[number], spec: PersistentVolumeSpec):
     append(errors, validateDriverName(csi.driver, 'spec.csi.driver'), requiredString('spec.csi.volumeHandle', csi.volumeHandle))
   }
   const source: Readonly<Record<string, unknown>> = { ...spec[name] }
+  const at = name === 'gcePersistentDisk' ? 'spec.persistentDisk' : `spec.${name}`
   for (const field of requiredFields[name] ?? []) {
     const value = source[field]
-    if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) errors.push(required(`spec.${name}.${field}`))
+    if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) errors.push(required(`${at}.${field}`))
   }
+  if (name === 'flocker' || name === 'fc') append(errors, validateSource({ name: '', [name]: spec[name] }, name, at, templateRules))
+  if (name === 'quobyte' && spec.quobyte !== undefined) append(errors, validateQuobyte(spec.quobyte))
+  if (name === 'azureDisk' && spec.azureDisk !== undefined) append(errors, validateAzureDisk(spec.azureDisk))
   return errors
+}
+
+function validateQuobyte({ registry = '', tenant = '', volume = '' }: NonNullable<PersistentVolumeSpec['quobyte']>): FieldError[] {
+  const at = 'spec.quobyte.registry'
+  const why = 'must be a host:port pair or multiple pairs separated by commas'
+  const isPair = (text: string): boolean => /^(?:[^:[\]]*|\[[^[\]]*\]):[^:[\]]*$/.test(text)
+  const errors =
+    registry === ''
+      ? [required(at, why)]
+      : tenant.length >= 65
+        ? [required('spec.quobyte.tenant', 'must be a UUID and may not exceed a length of 64 characters')]
+        : registry.split(',').flatMap((pair) => (isPair(pair) ? [] : [invalidValue(at, registry, why)]))
+  return volume === '' ? [...errors, required('spec.quobyte.volume')] : errors
+}
+
+const managedDisks = '/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}'
+const blobDisks = 'https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd'
+
+function validateAzureDisk({ cachingMode, diskURI = '', kind }: NonNullable<PersistentVolumeSpec['azureDisk']>): FieldError[] {
+  const isManaged = kind === 'Managed'
+  const form = isManaged ? managedDisks : blobDisks
+  return [
+    ...optionalOneOf('spec.azureDisk.cachingMode', cachingMode, ['None', 'ReadOnly', 'ReadWrite']),
+    ...optionalOneOf('spec.azureDisk.kind', kind, ['Dedicated', 'Managed', 'Shared']),
+    ...(diskURI.startsWith(isManaged ? '/subscriptions/' : 'https://') ? [] : [notSupported('spec.azureDisk.diskURI', diskURI, [form])]),
+  ]
 }
 
 function validate({ spec }: PersistentVolume): FieldError[] {
@@ -127,7 +158,7 @@ function validate({ spec }: PersistentVolume): FieldError[] {
       errors.push(required('spec.nodeAffinity.required', 'must specify required node constraints'))
     else append(errors, validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required'))
   }
-  append(errors, validateSource(spec))
+  append(errors, validateSources(spec))
   if (spec.hostPath?.path.replaceAll(/\/+/g, '/') === '/' && spec.persistentVolumeReclaimPolicy === 'Recycle') {
     errors.push(forbiddenField('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'"))
   }

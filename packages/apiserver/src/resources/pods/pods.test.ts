@@ -254,3 +254,18 @@ describe('columns of pods', () => {
     expect(rowOf(strategy, pod)).toMatchObject(cells)
   })
 })
+
+describe('annotations of pods', () => {
+  it('name profiles that there are', () => {
+    const pod = podOf()
+    pod.metadata.annotations = {
+      'container.seccomp.security.alpha.kubernetes.io/main': 'localhost/../x',
+      'seccomp.security.alpha.kubernetes.io/pod': 'other',
+      'container.seccomp.security.alpha.kubernetes.io/more': 'runtime/default',
+    }
+    expect(createProblems(strategy, pod)).toEqual([
+      'metadata.annotations.seccomp.security.alpha.kubernetes.io/pod: Invalid value: "other": must be a valid seccomp profile',
+      expect.stringMatching(/^metadata\.annotations\.container\.seccomp\.security\.alpha\.kubernetes\.io\/main: Invalid value: "\.\.\/x"/),
+    ])
+  })
+})

@@ -24,6 +24,15 @@ export function validateSeccomp(profile: SeccompProfile | undefined, field: stri
   return errors
 }
 
+const localPrefix = 'localhost/'
+
+/** Problems of a seccomp profile as annotations name it. */
+export function validateSeccompName(name: string, field: string): FieldError[] {
+  if (['runtime/default', 'docker/default', 'unconfined'].includes(name)) return []
+  if (name.startsWith(localPrefix)) return validateDescendingPath(name.slice(localPrefix.length), field)
+  return [invalidValue(field, name, 'must be a valid seccomp profile')]
+}
+
 /** Problems of an AppArmor profile of a pod or container. */
 export function validateAppArmor(profile: AppArmorProfile | undefined, field: string): FieldError[] {
   if (profile === undefined) return []

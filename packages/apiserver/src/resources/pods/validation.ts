@@ -24,10 +24,11 @@ import {
   validateImagePadding,
   validateInitContainers,
 } from './containers.ts'
-import { validateAppArmor, validateSeccomp } from './profiles.ts'
+import { validateAppArmor, validateSeccomp, validateSeccompName } from './profiles.ts'
 import type { PodRules } from './rules.ts'
 import { validateAffinity, validateSpreadConstraints, validateTolerations } from './scheduling.ts'
 import { validateVolumes } from './volumes.ts'
+import { containerSeccomp, podSeccomp } from './warnings.ts'
 import { validateOsFields } from './windows.ts'
 
 const maxInt32 = 2147483647
@@ -335,6 +336,9 @@ export function validatePodAnnotations(
   if (cost !== undefined && (!/^([-]?[1-9]\d*|0)$/.test(cost) || Number(cost) > maxInt32 || Number(cost) < -maxInt32 - 1)) {
     errors.push(invalidValue(`${field}[controller.kubernetes.io/pod-deletion-cost]`, cost, 'must be a 32bit integer'))
   }
+  const profiles = Object.entries(annotations ?? {}).filter(([key]) => key === podSeccomp || key.startsWith(containerSeccomp))
+  for (const [key, profile] of profiles.toSorted(([one], [other]) => Number(other === podSeccomp) - Number(one === podSeccomp)))
+    append(errors, validateSeccompName(profile, `${field}.${key}`))
   return errors
 }
 

@@ -271,7 +271,8 @@ function validateClaimTemplate(template: PersistentVolumeClaimTemplate, field: s
   ]
 }
 
-function validateSource(volume: Volume, type: (typeof volumeTypes)[number], field: string, rules: PodRules): FieldError[] {
+/** Problems of the source of this type, which the volume has. */
+export function validateSource(volume: Volume, type: (typeof volumeTypes)[number], field: string, rules: PodRules): FieldError[] {
   switch (type) {
     case 'emptyDir': {
       const limit = volume.emptyDir?.sizeLimit

@@ -55,8 +55,9 @@ const deprecatedAnnotations: readonly (readonly [key: string, message: string])[
   ['security.alpha.kubernetes.io/unsafe-sysctls', 'non-functional in v1.11+; use the "sysctls" field instead'],
 ]
 
-const podSeccomp = 'seccomp.security.alpha.kubernetes.io/pod'
-const containerSeccomp = 'container.seccomp.security.alpha.kubernetes.io/'
+/** The annotation that was a pod's profile before there was a field, and what those of its containers begin with. */
+export const podSeccomp = 'seccomp.security.alpha.kubernetes.io/pod'
+export const containerSeccomp = 'container.seccomp.security.alpha.kubernetes.io/'
 
 const nullSelector = 'a null labelSelector results in matching no pod'
 
