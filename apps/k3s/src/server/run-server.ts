@@ -2,10 +2,10 @@ import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import type { ApiServer } from '@k3s/apiserver'
 import { nodes, secrets } from '@k3s/api/types/core/v1'
-import { hasReason } from '@k3s/api'
+import { hasReason, isStatusError } from '@k3s/api'
 import type { Client } from '@k3s/client'
 import { openDatastore, type Datastore } from '@k3s/datastore'
-import { append, runAll, type Logger, type Service } from '@k3s/lifecycle'
+import { append, runAll, systemClock, type Logger, type Service } from '@k3s/lifecycle'
 import { createSupervisor, ensureNodePassword, ensureNodePasswordFile } from '@k3s/node-registration'
 import type { KeyPair } from '@k3s/pki'
 import { createTunnelServer } from '@k3s/tunnel'
@@ -169,6 +169,7 @@ export async function runServer(
     return encrypted
   })
 
+  await untilReady(admin, signal)
   const services = [...controlPlaneServices({ api, signSecretToken, admin, options, node, tls, logger, metrics })]
   if (options.runs.agent) {
     const password = await ensureNodePasswordFile(nodePasswordFile)
@@ -183,6 +184,22 @@ export async function runServer(
     isReady = true
     context.onReady()
   })
+}
+
+const readyPollMs = 20
+
+/** Until the API server has finished its start: it publishes some of what others look for after it listens. */
+async function untilReady(admin: Client, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await admin.transport.request({ method: 'GET', path: '/readyz', signal })
+      return
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isStatusError(error)) throw error
+      await systemClock.sleep(readyPollMs, signal)
+    }
+  }
 }
 
 /** This machine as a node: its certificates are signed here, its clients need no network. */

@@ -53,12 +53,15 @@ export function healthHandler({ core: { datastore, feed, logger }, start, isStop
     '/livez': [ping, log, store, ...hooks],
     '/readyz': [ping, log, store, storeReady, informers, ...hooks, shutdown],
   }
-  const attempt = async ({ name, run }: Check, signal: AbortSignal): Promise<Error | undefined> => {
+  const hooked = new Set(hooks)
+  const attempt = async (check: Check, signal: AbortSignal): Promise<Error | undefined> => {
+    const { name, run } = check
     try {
       await run(signal)
       return undefined
     } catch (error) {
-      logger.warn({ check: name, err: error }, 'Health check failed')
+      // A start that goes on is nothing to be warned of.
+      logger[hooked.has(check) ? 'debug' : 'warn']({ check: name, err: error }, 'Health check failed')
       return error instanceof Error ? error : new Error(String(error))
     }
   }
