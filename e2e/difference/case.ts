@@ -18,6 +18,8 @@ export interface Step {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Asks as another user, by impersonation. */
   readonly as?: { readonly user: string; readonly groups?: readonly string[] | undefined } | undefined
+  /** Asked again, for up to ten seconds, until it succeeds. */
+  readonly isAwaited?: boolean | undefined
   /** Of a watch: hang up after so many events. Without it the answer is read to its end. */
   readonly events?: number | undefined
 }

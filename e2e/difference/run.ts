@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Area, Case, Step } from './case.ts'
 import { contentTypeOf } from './case.ts'
 import { Client, type RawAnswer, type Target } from './client.ts'
@@ -33,7 +34,8 @@ async function runCase(client: Client, { name, steps }: Case, run: string): Prom
   const seen = new Map<string, unknown>()
   const answers: Answer[] = []
   for (const step of steps) {
-    const raw = await ask(client, step, (text) => fill(text, { run, namespace, seen }))
+    const filled = (text: string): string => fill(text, { run, namespace, seen })
+    const raw = step.isAwaited === true ? await awaited(() => ask(client, step, filled)) : await ask(client, step, filled)
     seen.set(step.name, parsed(raw))
     answers.push(normaliser.answer(raw, step.name, generateNameOf(step).replaceAll('$run', run).replaceAll('$ns', namespace)))
   }
@@ -48,6 +50,16 @@ async function prepareNamespace(client: Client, name: string): Promise<void> {
   ] as const) {
     const { status, text } = await client.ask({ method: 'POST', path, headers, body: JSON.stringify(object) })
     if (status !== 201) throw new Error(`Cannot prepare namespace ${name}: ${text}`)
+  }
+}
+
+const patienceMs = 10_000
+
+/** What is defined is served a moment later. */
+async function awaited(askOnce: () => Promise<RawAnswer>): Promise<RawAnswer> {
+  for (const deadline = performance.now() + patienceMs; ; await sleep(100)) {
+    const answer = await askOnce()
+    if (answer.status < 400 || performance.now() > deadline) return answer
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Area } from '../case.ts'
 import { badMetadata } from './bad-metadata.ts'
+import { custom } from './custom.ts'
 import { definitions } from './definitions.ts'
 import { devices } from './devices.ts'
 import { fields, schemas } from './fields.ts'
@@ -25,4 +26,5 @@ export const areas: readonly Area[] = [
   devices,
   definitions,
   queries,
+  custom,
 ]

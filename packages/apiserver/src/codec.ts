@@ -74,19 +74,41 @@ export function decodeBody(body: RequestBody, expected: ExpectedKind, options: D
 
 /** The first half of {@link decodeBody}: reads a body, of built-in kinds by their schema. Throws BadRequest and UnsupportedMediaType. */
 export function decodePlain(body: RequestBody, expected: ExpectedKind, { isCustom }: { readonly isCustom: boolean }): Decoded {
-  return decode(body, expected, isCustom ? undefined : schemaOf(apiVersionOf(expected), expected.kind))
+  return decode(body, expected, isCustom ? 'custom' : schemaOf(apiVersionOf(expected), expected.kind))
 }
 
 /** The second half of {@link decodeBody}. Takes over the object. */
 export function finishDecoded(decoded: Decoded, expected: ExpectedKind, options: DecodeOptions): KubernetesObject {
+  if (options.coerce !== undefined) checkCustomVersion(decoded.object, expected, options)
   const unknown = options.coerce?.(decoded.object).map(unknownField) ?? []
   checkFields([...decoded.fieldErrors, ...unknown], expected, options)
+  if (options.coerce !== undefined) checkCustomKind(decoded.object, expected)
   const object = decoded.object as unknown as KubernetesObject // its schema is that of a kind; metadata is checked below
   if (typeof object.metadata !== 'object' || object.metadata === null) object.metadata = { name: '' }
   object.metadata.name ??= ''
   object.apiVersion = apiVersionOf(expected)
   object.kind = expected.kind
   return object
+}
+
+/** Unlike other kinds, custom resources are looked at before they are refused: nothing is known of fields in a version that there is not. */
+function checkCustomVersion(object: JsonObject, expected: ExpectedKind, options: DecodeOptions): void {
+  const { apiVersion, kind } = object
+  if (typeof apiVersion !== 'string' || apiVersion === '' || apiVersion === apiVersionOf(expected)) return
+  const heads = new Set(['apiVersion', 'kind', 'metadata'])
+  const unknown = Object.keys(object).filter((name) => !heads.has(name))
+  checkFields(unknown.map(unknownField), expected, options)
+  throw wrongKind(apiVersion, typeof kind === 'string' ? kind : '', expected)
+}
+
+/** Of a custom resource the kind is a field like others. */
+function checkCustomKind(object: JsonObject, expected: ExpectedKind): void {
+  const { kind, metadata } = object
+  if (typeof kind !== 'string' || kind === expected.kind) return
+  const name = isObject(metadata) ? metadata['name'] : undefined
+  throw invalid({ group: expected.group, kind }, typeof name === 'string' ? name : '', [
+    invalidValue('kind', kind, `must be ${expected.kind}`),
+  ])
 }
 
 /** Brings an object that a patch made into the form of its kind. Throws Invalid for what does not fit, as upstream does for patches. */
@@ -146,8 +168,16 @@ function checkFields(
   for (const error of errors) options.warn(error)
 }
 
-function decode(body: RequestBody, expected: ExpectedKind, schema: TypeSchema | undefined): Decoded {
+const missingKind = "Object 'Kind' is missing in "
+
+function decode(body: RequestBody, expected: ExpectedKind, known: TypeSchema | 'custom' | undefined): Decoded {
+  const schema = known === 'custom' ? undefined : known
   const pick: SchemaPicker = (head) => {
+    if (known === 'custom') {
+      if (head.kind === '' && 'bytes' in body) throw badRequest(`${missingKind}'${body.bytes.toString('utf8')}'`)
+      if (head.apiVersion.split('/').length > 2) throw badRequest(`unexpected GroupVersion string: ${head.apiVersion}`)
+      return undefined
+    }
     const wanted = apiVersionOf(expected)
     // As upstream: what a body leaves out is taken from the path.
     const [version, kind] = [head.apiVersion === '' ? wanted : head.apiVersion, head.kind === '' ? expected.kind : head.kind]
@@ -205,6 +235,7 @@ function unrecognised(bytes: Buffer, message: string): string | undefined {
   if (head !== null) return `couldn't get version/kind; json parse error: ${head[1] ?? ''}${head[2] ?? ''}`
   if (message.startsWith("couldn't get version/kind; "))
     return bytes.length === 0 ? "couldn't get version/kind; json parse error: unexpected end of JSON input" : message
+  if (message.startsWith(missingKind)) return message
   if (message.startsWith(yamlProblem)) return message.slice(yamlProblem.length)
   return message.startsWith('unexpected GroupVersion string: ') ? message : undefined
 }

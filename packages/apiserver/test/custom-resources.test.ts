@@ -18,7 +18,25 @@ describe('custom resources', () => {
     )
     const list = (await api.send('GET', widgetsPath)).json() as { kind?: string; items?: KubernetesObject[] }
     expect(list.kind).toBe('WidgetList')
-    expect(list.items?.map(({ metadata }) => metadata.name)).toEqual(['a'])
+    // Unlike the items of other lists, they say what they are.
+    expect(list.items).toMatchObject([{ apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'a' } }])
+    expect(list).toMatchObject({ metadata: { continue: '' } })
+  })
+
+  it('must say what they are', async () => {
+    const api = await start()
+    await api.define(widgets())
+    const { kind: _, ...nameless } = widget('a', { size: 3 }) as Record<string, unknown>
+    expect((await api.send('POST', widgetsPath, nameless)).json()['message']).toMatch(
+      /^the object provided is unrecognized \(must be of type Widget\): Object 'Kind' is missing in '/,
+    )
+    expect((await api.send('POST', widgetsPath, { ...nameless, kind: 'Other' })).json()).toMatchObject({
+      code: 422,
+      message: 'Other.example.com "a" is invalid: kind: Invalid value: "Other": must be Widget',
+    })
+    const other = await api.send('POST', widgetsPath, { ...widget('a', { size: 3 }), apiVersion: 'example.com/v9' })
+    expect(other.json()).toMatchObject({ code: 400, reason: 'BadRequest' })
+    expect(other.headers['warning']).toBe('299 - "unknown field \\"spec\\""')
   })
 
   it('are validated in upstream’s words', async () => {

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { readYamlText } from './yaml.ts'
+import { parseYaml, readYamlText } from './yaml.ts'
+
+it('takes a point for text, and what has a digit for a number', () => {
+  expect(parseYaml('.: 1\na: .\nb: 1.\nc: .5\nd: -1.5\n')).toEqual({ '.': 1, a: '.', b: 1, c: 0.5, d: -1.5 })
+})
 
 describe('readYamlText()', () => {
   it.each([

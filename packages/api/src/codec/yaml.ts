@@ -1,13 +1,30 @@
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, stringify, type Document, type SchemaOptions } from 'yaml'
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  stringify,
+  type Document,
+  type ScalarTag,
+  type SchemaOptions,
+  type Tags,
+} from 'yaml'
 import { badRequest } from '../status.ts'
 import { isObject } from './decode-object.ts'
 import { decodeJson, decodeObject, headOf, type Decoded, type SchemaPicker } from './json.ts'
 
-/** YAML as Go's reader has it: version 1.1, but no times and no numbers to the base of 60 (`12:30` stays text). */
+const fraction = /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)$/
+
+const takesPoint = (tag: Tags[number]): tag is ScalarTag => typeof tag !== 'string' && 'test' in tag && tag.test instanceof RegExp && tag.test.test('.')
+
+/** YAML as Go's reader has it: version 1.1, but no times and no numbers to the base of 60 (`12:30` stays text), and a point alone is no number. */
 const customTags: Extract<SchemaOptions['customTags'], (...args: never) => unknown> = (tags) =>
-  tags.filter(
-    (tag) => typeof tag === 'string' || (tag.tag !== 'tag:yaml.org,2002:timestamp' && !('format' in tag && tag.format === 'TIME')),
-  )
+  tags
+    .filter((tag) => typeof tag === 'string' || (tag.tag !== 'tag:yaml.org,2002:timestamp' && !('format' in tag && tag.format === 'TIME')))
+    .map((tag) => (takesPoint(tag) ? { ...tag, test: fraction } : tag))
 
 /** What a document says. */
 export interface YamlText {

@@ -14,6 +14,7 @@ import type { WatchCache } from '../watch-cache/watch-cache.ts'
 import type { Converter } from './conversion/converter.ts'
 import { isConditionTrue, setCondition, statusOf, type WantedCondition } from './definition/conditions.ts'
 import { planStatus } from './definition/plan-status.ts'
+import { writeStatus } from './definition/write-status.ts'
 import { cleanupFinalizer } from './definition/strategy.ts'
 import { servedVersions } from './served-version.ts'
 
@@ -207,7 +208,8 @@ export class CustomResources {
             { namespace: '', name: key },
             (object) => {
               // Another has a round of its own.
-              if (object.metadata.resourceVersion === definition.metadata.resourceVersion) object.status = copyJson(planned)
+              if (object.metadata.resourceVersion !== definition.metadata.resourceVersion) return
+              writeStatus(object, core.clock.now(), () => void (object.status = copyJson(planned)))
             },
             { signal },
           )
@@ -266,8 +268,10 @@ export class CustomResources {
         customresourcedefinitions,
         { namespace: '', name },
         (object) => {
-          statusOf(object)
-          setCondition(object, { type: 'Terminating', ...condition }, formatTime(core.clock.now()))
+          writeStatus(object, core.clock.now(), () => {
+            statusOf(object)
+            setCondition(object, { type: 'Terminating', ...condition }, formatTime(core.clock.now()))
+          })
           if (isLast) object.metadata.finalizers = (object.metadata.finalizers ?? []).filter((other) => other !== cleanupFinalizer)
         },
         { signal },

@@ -192,7 +192,7 @@ function nested(object: KubernetesObject, where: string): { readonly value: unkn
   let value: unknown = object
   const names = where.replace(/^\./, '').split('.')
   for (const [index, name] of names.entries()) {
-    if (!isObject(value)) return { problem: wrongType(`.${names.slice(0, index).join('.')}`, value, 'map[string]interface{}') }
+    if (!isObject(value)) return { problem: wrongType(`.${names.slice(0, index + 1).join('.')}`, value, 'map[string]interface{}') }
     if (!Object.hasOwn(value, name)) return { value: undefined }
     value = value[name]
   }

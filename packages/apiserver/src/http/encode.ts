@@ -42,7 +42,8 @@ export function encodeObject(served: ServedResource, object: CachedObject, optio
 export async function encodeList(served: ServedResource, page: ListPage, options: EncodeOptions): Promise<readonly Buffer[]> {
   const metadata = {
     resourceVersion: formatResourceVersion(page.revision),
-    ...(page.continue === '' ? {} : { continue: page.continue }),
+    // As upstream, whose lists of custom resources always say it.
+    ...(page.continue === '' && (served.custom === undefined || options.representation !== 'object') ? {} : { continue: page.continue }),
     ...(page.remainingItemCount === undefined ? {} : { remainingItemCount: page.remainingItemCount }),
   }
   if (options.representation === 'table') {
@@ -86,9 +87,10 @@ async function joinInTurns(
 const [comma, brace] = [0x2c, 0x7b]
 const listEnd = Buffer.from(']}\n')
 
-/** `{…},{…}]}` and a line's end: the objects' bytes without their type heads. */
+/** `{…},{…}]}` and a line's end: the objects' bytes without their type heads, which upstream leaves to custom resources only. */
 function encodeItems(served: ServedResource, items: readonly CachedObject[]): Buffer {
-  const skipped = 1 + `"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"kind":${JSON.stringify(served.type.kind)},`.length
+  const head = `"apiVersion":${JSON.stringify(apiVersionOfServed(served))},"kind":${JSON.stringify(served.type.kind)},`
+  const skipped = served.custom === undefined ? 1 + head.length : 1
   const objects = items.map((object) => objectBytes(served, object))
   // Each object has a comma before it but the first one, and the brace again.
   const length = objects.reduce((sum, bytes) => sum + bytes.length - skipped + 2, listEnd.length - (items.length === 0 ? 0 : 1))

@@ -12,7 +12,15 @@ describe('values', () => {
   it.each<[string, Schema, unknown, string[]]>([
     ['a wrong type', { type: 'integer' }, 'x', ['f: Invalid value: "string": f in body must be of type integer: "string"']],
     ['a whole number that is written as a float', { type: 'integer' }, 2, []],
-    ['a fraction', { type: 'integer' }, 2.5, ['f: Invalid value: "number": f in body must be of type integer: "number"']],
+    [
+      'a fraction',
+      { type: 'integer' },
+      2.5,
+      [
+        'f: Invalid value: "number": f in body must be of type integer: "number"',
+        '<nil>: Invalid value: "": Checked value must be of type integer (default format) in f',
+      ],
+    ],
     ['a null', { type: 'string' }, null, ['f: Invalid value: "null": f in body must be of type string: "null"']],
     ['a null that is allowed', { type: 'string', nullable: true }, null, []],
     ['a number below', { type: 'number', minimum: 2 }, 1, ['f: Invalid value: 1: f in body should be greater than or equal to 2']],

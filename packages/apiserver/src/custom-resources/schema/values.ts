@@ -193,8 +193,11 @@ export class ValueValidator {
     const findings = new Findings()
     const { multipleOf, maximum, exclusiveMaximum = false, minimum, exclusiveMinimum = false } = this.#schema
     const [only] = this.#types.length === 1 ? this.#types : []
-    if (only === 'integer' && this.#format === 'int32' && (value > 2147483647 || value < -2147483648))
-      findings.add(composite(`Checked value must be of type integer with format int32 in ${at}`))
+    const most = this.#format === 'int32' ? 2147483647 : 2 ** 63
+    if (only === 'integer' && (!Number.isInteger(value) || value > most || value < -most - 1)) {
+      const format = this.#format === '' ? '(default format)' : `with format ${this.#format}`
+      findings.add(composite(`Checked value must be of type integer ${format} in ${at}`))
+    }
     if (only === 'number' && this.#format === 'float' && Math.abs(value) > 3.4028234663852886e38)
       findings.add(composite(`Checked value must be of type number with format float in ${at}`))
     if (multipleOf !== undefined) {
