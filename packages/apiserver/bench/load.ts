@@ -172,5 +172,5 @@ async function runWatch(clients: readonly ApiClient[], names: readonly string[],
   const expected = (ops - errors) * options.watchers
   for (const until = performance.now() + 10_000; lags.length < expected && performance.now() < until;) await sleep(10)
   for (const watcher of watchers) watcher.close()
-  return { workload: 'watch', ...summary(lags, begin), errors: errors + Math.max(0, expected - lags.length) }
+  return { ...summary(lags, begin), errors: errors + Math.max(0, expected - lags.length) }
 }

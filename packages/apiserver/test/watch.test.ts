@@ -56,7 +56,12 @@ describe('watch', () => {
     const { client } = await startServer()
     const maps = client.resource(configmaps)
     await maps.create(configMap('a'))
-    const options = { namespace: 'default', sendInitialEvents: true, allowWatchBookmarks: true, resourceVersionMatch: 'NotOlderThan' as const }
+    const options = {
+      namespace: 'default',
+      sendInitialEvents: true,
+      allowWatchBookmarks: true,
+      resourceVersionMatch: 'NotOlderThan' as const,
+    }
     const events = await take(maps.watch(options), 2)
     expect(events.map(({ type }) => type)).toEqual(['ADDED', 'BOOKMARK'])
     expect(events[1]?.object.metadata.annotations).toEqual({ 'k8s.io/initial-events-end': 'true' })
@@ -125,7 +130,10 @@ describe('watch', () => {
 
   it('ends when its time is up', async () => {
     const { client } = await startServer()
-    const events = await take(client.resource(configmaps).watch({ namespace: 'default', resourceVersion: '1', timeoutSeconds: 1 }), Number.POSITIVE_INFINITY)
+    const events = await take(
+      client.resource(configmaps).watch({ namespace: 'default', resourceVersion: '1', timeoutSeconds: 1 }),
+      Number.POSITIVE_INFINITY,
+    )
     expect(events).toEqual([])
   })
 
