@@ -17,7 +17,7 @@ export function createRequestHandler(front: HttpFront): RequestHandler {
   return {
     handle: (request, response) => void front.handle(request, response), // never rejects
     // One of its overloads: what is passed on is what was given.
-    inject: ((...given: Parameters<FastifyInstance['inject']>) => opened().inject(...given)) as FastifyInstance['inject'],
+    inject: (...given: Parameters<FastifyInstance['inject']>) => opened().inject(...given),
     close: async () => app?.close(),
   }
 }
