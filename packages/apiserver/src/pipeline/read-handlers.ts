@@ -70,7 +70,10 @@ export async function handleWatch(core: ApiCore, request: ResourceRequest): Prom
       revision: wanted > 0 ? wanted : core.feed.revision,
     }),
     sendsBookmarks,
-    timeoutMs: timeoutSeconds > 0 ? Math.min(timeoutSeconds * 1000, maxWatchTimeoutMs) : Math.min(core.minWatchTimeoutMs * (1 + core.random()), maxWatchTimeoutMs),
+    timeoutMs:
+      timeoutSeconds > 0
+        ? Math.min(timeoutSeconds * 1000, maxWatchTimeoutMs)
+        : Math.min(core.minWatchTimeoutMs * (1 + core.random()), maxWatchTimeoutMs),
   }
 }
 
