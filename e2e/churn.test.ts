@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { countEntries, isMoreOften, isOursOnly } from './churn/klog.ts'
+import { countEntries, isMoreOften, isOfDeleted, isOursOnly } from './churn/klog.ts'
 import { makePlan } from './churn/plan.ts'
 import { hasFailed, reportOf, type Run } from './churn/report.ts'
 
@@ -28,6 +28,24 @@ describe('what is logged', () => {
     const entries = countEntries({ ours: [error('"alone"'), ...often], original: [...often.slice(0, 10), error('"theirs"')] }, 'klog')
     expect(entries.filter(isOursOnly).map(({ text }) => text)).toEqual(['garbagecollector.go: "alone"'])
     expect(entries.filter(isMoreOften).map(({ text }) => text)).toEqual(['garbagecollector.go: "often"'])
+  })
+
+  it("is nobody's error when it is true of a thing that was just deleted", () => {
+    const deletions = new Map([['hpa-3', new Date(2026, 10, 24, 0, 12, 10).getTime()]])
+    const line = (name: string, time: string): string => error(`err="hpas \\"${name}\\" not found"`).replace('00:12:13', time)
+    expect(isOfDeleted(line('hpa-3', '00:12:13'), deletions)).toBe(true)
+    expect(isOfDeleted(line('hpa-3-5c6d', '00:12:10'), deletions)).toBe(true)
+    for (const [name, time] of [
+      ['hpa-3', '00:12:08'],
+      ['hpa-3', '00:12:21'],
+      ['hpa-31', '00:12:13'],
+      ['hpa-4', '00:12:13'],
+    ] as const)
+      expect(isOfDeleted(line(name, time), deletions)).toBe(false)
+    expect(isOfDeleted(error('"hpa-3" is invalid'), deletions)).toBe(false)
+    expect(isOfDeleted(error('sync ns-7/hpa-9: hpas "hpa-9" not found'), new Map([['ns-7', deletions.get('hpa-3') ?? 0]]))).toBe(true)
+    const sides = { ours: [line('hpa-3', '00:12:13'), line('hpa-4', '00:12:13')], original: [] }
+    expect(countEntries(sides, 'klog', { ours: deletions, original: new Map() })).toMatchObject([{ ours: 1, original: 0 }])
   })
 
   it('is an error for kubectl in whatever form it complains, but for warnings; and a panic for everybody', () => {

@@ -17,6 +17,9 @@ export interface EntryCount {
 // I1124 00:12:13.123456   4711 controller.go:123] message
 const header = /^([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^ \]]+?)(?::\d+)?\] (.*)$/s
 
+/** A name that the plan gives. */
+export const planName = /\b(?:ns|dep|sts|ds|rc|job|cj|cm|pod|quota|limits|sa|svc|svch|hpa|pdb|ing|own|ep|pv|tok|csr|pc|app|cr)-\d+/
+
 const replacements: readonly (readonly [RegExp, string])[] = [
   // A whole object, as Go prints it.
   [/&([A-Z]\w+)\{.*\}/gs, '&$1{}'],
@@ -25,7 +28,7 @@ const replacements: readonly (readonly [RegExp, string])[] = [
   [/(https?:\/\/)?127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?/g, '<server>'],
   [/\b\d{1,3}(\.\d{1,3}){3}(\/\d+)?\b/g, '<address>'],
   // A name of the plan, and what controllers made of it.
-  [/\b(ns|dep|sts|ds|rc|job|cj|cm|pod|quota|limits|sa|svc|svch|hpa|pdb|ing|own|ep|pv|tok|csr|pc|app|cr)-\d+(-[a-z0-9-]*)?/g, '<name>'],
+  [new RegExp(`${planName.source}(-[a-z0-9-]*)?`, 'g'), '<name>'],
   [/\bgadgets\d+(one)?\b/gi, '<gadgets>'],
   [/\bhollow-\d+/g, '<node>'],
   [/\b(default|kubernetes|kube-root-ca\.crt)-[a-z0-9]{5,}\b/g, '<$1>'],
@@ -48,14 +51,41 @@ export function normalise(text: string): string {
   return replacements.reduce((result, [pattern, by]) => result.replaceAll(pattern, by), text)
 }
 
-/** Both sides' entries, those of the severest and most frequent first. */
+/** When things were deleted, by name: milliseconds since 1970. */
+export type Deletions = ReadonlyMap<string, number>
+
+// How long after a deletion somebody may still be at work on what is gone.
+const goneMs = 10_000
+const goneName = new RegExp(`"(${planName.source})[^"]*\\\\?" not found`)
+const klogTime = /^E(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)/
+
+/**
+ * Whether a line says, in time, no more than that a thing is not found which was just deleted, by itself or with all of its namespace: who was at
+ * work on it says so or not, by chance.
+ */
+export function isOfDeleted(line: string, deletions: Deletions): boolean {
+  const [, name] = goneName.exec(line) ?? []
+  const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = (klogTime.exec(line) ?? []).slice(1).map(Number)
+  if (name === undefined || month === 0) return false
+  return [name, ...(line.match(/\bns-\d+/g) ?? [])].some((one) => {
+    const deleted = deletions.get(one)
+    if (deleted === undefined) return false
+    // Of the year in which it was deleted, and cut to seconds.
+    const at = new Date(new Date(deleted).getFullYear(), month - 1, day, hour, minute, second).getTime()
+    return at >= deleted - 1000 && at <= deleted + goneMs
+  })
+}
+
+/** Both sides' entries, those of the severest and most frequent first; without what {@link isOfDeleted}. */
 export function countEntries(
   sides: Readonly<Record<'ours' | 'original', Iterable<string>>>,
   format: 'klog' | 'plain',
+  deletions: Readonly<Record<'ours' | 'original', Deletions>> = { ours: new Map(), original: new Map() },
 ): readonly EntryCount[] {
   const counts = new Map<string, EntryCount>()
   for (const side of ['ours', 'original'] as const)
     for (const { severity, text, line } of entriesOf(sides[side], format)) {
+      if (isOfDeleted(line, deletions[side])) continue
       const key = `${severity} ${text}`
       const count = counts.get(key) ?? { severity, text, ours: 0, original: 0, example: line }
       count[side]++

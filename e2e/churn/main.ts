@@ -72,7 +72,7 @@ async function churn(): Promise<Run> {
     components.map(async (component) => {
       const format = component === 'kubectl' || component === 'hollow-nodes' ? 'plain' : 'klog'
       const lines = { ours: await ours.logOf(component), original: await original.logOf(component) }
-      return { component, entries: countEntries(lines, format) } as const
+      return { component, entries: countEntries(lines, format, { ours: ours.deletions, original: original.deletions }) } as const
     }),
   )
   return {

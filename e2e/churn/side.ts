@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createRestTransport, renderKubeconfig, type ApiRequest, type RestTransport, type RenderKubeconfigOptions } from '@k3s/client'
 import { issueCertificate, type KeyPair } from '@k3s/pki'
 import { freePorts } from '../src/free-ports.ts'
+import { planName, type Deletions } from './klog.ts'
 import { apiServerArguments, etcdArguments, writeServerFiles, type ServerFiles } from '../src/server-files.ts'
 
 /** Programs that take part. */
@@ -31,6 +32,7 @@ export class Side implements AsyncDisposable {
   readonly transport: RestTransport
   /** Lines of kubectl's standard error and of the hollow nodes. */
   readonly said: Readonly<Record<'kubectl' | 'hollow-nodes', string[]>> = { kubectl: [], 'hollow-nodes': [] }
+  readonly #deletions = new Map<string, number>()
   readonly #folder: string
   readonly #files: ServerFiles
   readonly #kubectl: string
@@ -61,6 +63,11 @@ export class Side implements AsyncDisposable {
   /** The answer's body. Throws a StatusError when it is refused. */
   async ask(method: ApiRequest['method'], path: string, body?: unknown, contentType?: string): Promise<Readonly<Record<string, unknown>>> {
     const [plain = '', query] = path.split('?')
+    if (method === 'DELETE') {
+      const last = plain.split('/').at(-1) ?? ''
+      // All of a kind in a namespace, else.
+      this.#noteDeletion(planName.test(last) ? last : plain)
+    }
     const answer = await this.transport.request({
       method,
       path: plain,
@@ -69,6 +76,15 @@ export class Side implements AsyncDisposable {
       query: query === undefined ? undefined : Object.fromEntries(new URLSearchParams(query)),
     })
     return answer.body as Readonly<Record<string, unknown>> // every answer that is asked for is an object
+  }
+
+  /** When what the plan made was deleted. */
+  get deletions(): Deletions {
+    return this.#deletions
+  }
+
+  #noteDeletion(text: string): void {
+    for (const [name] of text.matchAll(new RegExp(planName, 'g'))) this.#deletions.set(name, Date.now())
   }
 
   /** Polls until `probe` is not refused; throws its last reason after a minute. */
@@ -86,14 +102,15 @@ export class Side implements AsyncDisposable {
   }
 
   /** Runs kubectl as the administrator; what it complains about is kept. Throws when it fails. */
-  async runKubectl(args: readonly string[], input?: string): Promise<string> {
+  async runKubectl(args: readonly string[], input = ''): Promise<string> {
+    if (args.includes('delete')) this.#noteDeletion(input)
     const common = ['--kubeconfig=admin.kubeconfig', '--cache-dir=kubectl-cache']
     const child = spawn(this.#kubectl, [...common, ...args], { cwd: this.#folder, timeout: kubectlMs, stdio: ['pipe', 'pipe', 'pipe'] })
     const output = { out: '', error: '' }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.out += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.error += text))
     // A kubectl that ended before it read its input says itself why.
-    child.stdin.on('error', () => {}).end(input ?? '')
+    child.stdin.on('error', () => {}).end(input)
     const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
     const lines = output.error.split('\n').filter((line) => line !== '')
     this.said.kubectl.push(...lines)
