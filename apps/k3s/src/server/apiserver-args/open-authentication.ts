@@ -57,7 +57,7 @@ export async function openAuthentication(args: AuthenticationArgs, io: Authentic
     const hook = stack.use(await usingFile('authentication-token-webhook-config-file', file, () => openRemoteHook(file, { logger })))
     tokens.push(tokenWebhook({ hook, audiences, cacheTtlMs: webhook.cacheTtlMs, version: webhook.version }))
   }
-  return { tokens, allowAnonymous: configured === undefined ? (anonymous ?? true) : anonymousOf(configured) }
+  return { tokens, allowAnonymous: configured === undefined ? (anonymous ?? false) : anonymousOf(configured) }
 }
 
 function anonymousOf({ enabled, paths }: NonNullable<AuthenticationConfiguration['anonymous']>): OpenedAuthentication['allowAnonymous'] {
