@@ -30,7 +30,8 @@ const encodedWindow = 256
  */
 export class EventRing {
   readonly #options: EventRingOptions
-  #events: CacheEvent[] = []
+  /** Dropped ones are undefined until the array is cut. */
+  #events: (CacheEvent | undefined)[] = []
   /** Index in `#events` of the oldest event. */
   #first = 0
   /** Position of the oldest event. */
@@ -93,7 +94,7 @@ export class EventRing {
   #dropOldest(): void {
     const oldest = this.#events[this.#first]
     if (oldest === undefined) return
-    this.#first++
+    this.#events[this.#first++] = undefined
     this.#base++
     this.#bytes -= oldest.current.bytes.length
     this.#startRevision = Math.max(this.#startRevision, oldest.revision)
