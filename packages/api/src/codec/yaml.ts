@@ -18,7 +18,8 @@ import { decodeJson, decodeObject, headOf, type Decoded, type SchemaPicker } fro
 
 const fraction = /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)$/
 
-const takesPoint = (tag: Tags[number]): tag is ScalarTag => typeof tag !== 'string' && 'test' in tag && tag.test instanceof RegExp && tag.test.test('.')
+const takesPoint = (tag: Tags[number]): tag is ScalarTag =>
+  typeof tag !== 'string' && 'test' in tag && tag.test instanceof RegExp && tag.test.test('.')
 
 /** YAML as Go's reader has it: version 1.1, but no times and no numbers to the base of 60 (`12:30` stays text), and a point alone is no number. */
 const customTags: Extract<SchemaOptions['customTags'], (...args: never) => unknown> = (tags) =>

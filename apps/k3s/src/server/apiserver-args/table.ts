@@ -11,7 +11,12 @@ interface Argument {
 
 /** kube-apiserver's own arguments that mean something here: what `--kube-apiserver-arg=NAME=VALUE` takes. */
 export const apiServerArguments = [
-  { name: 'anonymous-auth', kind: 'boolean', default: 'false', help: 'Whether requests without credentials are heard, as system:anonymous' },
+  {
+    name: 'anonymous-auth',
+    kind: 'boolean',
+    default: 'false',
+    help: 'Whether requests without credentials are heard, as system:anonymous',
+  },
   { name: 'authentication-config', kind: 'text', help: 'File with an AuthenticationConfiguration; its issuers follow changes of the file' },
   { name: 'oidc-issuer-url', kind: 'text', help: 'Issuer whose ID tokens are believed; https' },
   { name: 'oidc-client-id', kind: 'text', help: 'Audience that those tokens must be for' },

@@ -79,7 +79,9 @@ async function handle(tokens: ServiceAccountTokens, request: SubresourceRequest)
   if (seconds < asked) request.scope.warn(`requested expiration of ${asked} seconds shortened to ${seconds} seconds`)
   const isExtended =
     tokens.extendsExpiration &&
-    bound.pod !== undefined && seconds === warnOnlySeconds && audiences.every((audience) => tokens.audiences.includes(audience))
+    bound.pod !== undefined &&
+    seconds === warnOnlySeconds &&
+    audiences.every((audience) => tokens.audiences.includes(audience))
   const token = await tokens.issue({
     account,
     audiences,
