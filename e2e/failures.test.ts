@@ -340,7 +340,13 @@ describe('mistakes and mishaps', () => {
       ],
       ['200,000 nested arrays', json, '['.repeat(200_000), '', [400, 'BadRequest', /json parse error/]],
       ['200,000 nested objects', json, '{"a":'.repeat(200_000), '', [400, 'BadRequest', /json parse error/]],
-      ['broken YAML', 'application/yaml', 'a: [', '', [400, 'BadRequest', /^error converting YAML to JSON: yaml: line 1: /]],
+      [
+        'broken YAML',
+        'application/yaml',
+        'a: [',
+        '',
+        [400, 'BadRequest', /^the object provided is unrecognized \(must be of type ConfigMap\): yaml: line 1: /],
+      ],
       [
         'a YAML bomb',
         'application/yaml',
@@ -349,7 +355,7 @@ describe('mistakes and mishaps', () => {
           .map((c, i) => `${c}: &${c} [${Array.from({ length: 9 }, () => `*${'abcdefghij'[i] ?? ''}`).join(',')}]`)
           .join('\n')}\n`,
         '',
-        [400, 'BadRequest', /^error converting YAML to JSON: yaml: /],
+        [400, 'BadRequest', /^the object provided is unrecognized \(must be of type ConfigMap\): yaml: /],
       ],
       [
         'no protobuf',
