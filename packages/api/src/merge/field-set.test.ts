@@ -28,11 +28,9 @@ const flat = (list: readonly (readonly string[])[]): string[] => [...new Set(lis
 
 describe('field sets', () => {
   it('take very many paths in time that grows with their number only', () => {
-    const started = performance.now()
+    // Minutes, more than a test may take, when each path looked at all before it.
     const all = setOf(Array.from({ length: 100_000 }, (_, index) => ['f:data', `f:k${index}`]))
     expect(Object.keys(all['f:data'] ?? {})).toHaveLength(100_000)
-    // Minutes when each path looked at all before it.
-    expect(performance.now() - started).toBeLessThan(2000)
   })
 
   it('hold exactly the paths that were added', () => {
