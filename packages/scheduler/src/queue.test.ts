@@ -4,7 +4,7 @@ import { testNode, testPod, testPodInfo } from '../test/cluster.ts'
 import type { ClusterEvent, Plugin } from './framework.ts'
 import { podInfoOf } from './pod-info.ts'
 import { schedulingGates } from './plugins/scheduling-gates.ts'
-import { SchedulingQueue } from './queue.ts'
+import { SchedulingQueue, type QueuedPod } from './queue.ts'
 
 const never = new AbortController().signal
 const event: ClusterEvent = { kind: 'nodeChanged', node: testNode('n') }
@@ -21,7 +21,7 @@ function make() {
   })
   const tryPop = async (): Promise<string | undefined> => {
     const abort = new AbortController()
-    const popped = queue.pop(abort.signal).then(
+    const popped = pop(queue, abort.signal).then(
       ({ pod }) => pod.uid,
       () => undefined,
     )
@@ -31,9 +31,36 @@ function make() {
   }
   return { clock, queue, tryPop }
 }
+async function pop(queue: SchedulingQueue, signal: AbortSignal = never): Promise<QueuedPod> {
+  for (;;) {
+    await queue.wait(signal)
+    const queued = queue.take()
+    if (queued !== undefined) return queued
+  }
+}
 const named = (name: string, priority = 0) => podInfoOf(testPod({ priority }, { name, uid: name }))
 
 describe('SchedulingQueue', () => {
+  it('keeps a pod that was told of until it is taken, so that an event about it meanwhile queues it no second time', async () => {
+    const { queue } = make()
+    const waiting = queue.wait(never)
+    queue.add(named('a'))
+    queue.add(named('a'))
+    expect(queue.update(testPod({}, { name: 'a', uid: 'a', labels: { app: 'x' } }))).toBe(true)
+    await waiting
+    expect(queue.take()?.pod.pod.metadata.labels).toEqual({ app: 'x' })
+    expect(queue.take()).toBeUndefined()
+  })
+
+  it('has nothing to take when the pod that was told of has left', async () => {
+    const { queue } = make()
+    const waiting = queue.wait(never)
+    queue.add(named('a'))
+    queue.delete('a')
+    await waiting
+    expect(queue.take()).toBeUndefined()
+  })
+
   it('gives pods of higher priority first, then those that wait longer', async () => {
     const { clock, queue } = make()
     for (const [name, priority] of [
@@ -46,13 +73,13 @@ describe('SchedulingQueue', () => {
       await clock.advance(1)
     }
     const order = []
-    for (let count = 0; count < 4; count++) order.push((await queue.pop(never)).pod.uid)
+    for (let count = 0; count < 4; count++) order.push((await pop(queue)).pod.uid)
     expect(order).toEqual(['b', 'd', 'a', 'c'])
   })
 
   it('gives a pod to a taker that waits', async () => {
     const { queue } = make()
-    const popping = queue.pop(never)
+    const popping = pop(queue)
     queue.add(named('a'))
     expect((await popping).pod.uid).toBe('a')
   })
@@ -66,7 +93,7 @@ describe('SchedulingQueue', () => {
   ])('retries a rejected pod when an event comes that %s', async (_case, plugins, expected) => {
     const { queue, tryPop } = make()
     queue.add(named('a'))
-    queue.reject(await queue.pop(never), new Set(plugins))
+    queue.reject(await pop(queue), new Set(plugins))
     expect(await tryPop()).toBeUndefined()
     queue.move(event)
     expect(await tryPop()).toBe(expected ? 'a' : undefined)
@@ -75,7 +102,7 @@ describe('SchedulingQueue', () => {
   it('tries others before a pod that backs off', async () => {
     const { queue, tryPop } = make()
     queue.add(named('rejected', 100))
-    queue.reject(await queue.pop(never), new Set(['cares']))
+    queue.reject(await pop(queue), new Set(['cares']))
     queue.move(event)
     queue.add(named('fresh'))
     expect(await tryPop()).toBe('fresh')
@@ -85,12 +112,12 @@ describe('SchedulingQueue', () => {
   it('doubles the back-off after errors from 1 to 10 seconds', async () => {
     const { clock, queue } = make()
     queue.add(named('a'))
-    let queued = await queue.pop(never)
+    let queued = await pop(queue)
     const waits: number[] = []
     for (let failure = 0; failure < 6; failure++) {
       queue.fail(queued)
       const before = clock.now()
-      const next = queue.pop(never).then((pod) => ({ pod, at: clock.now() }))
+      const next = pop(queue).then((pod) => ({ pod, at: clock.now() }))
       for (let step = 0; step < 24; step++) await clock.advance(500)
       const { pod, at } = await next
       queued = pod
@@ -102,7 +129,7 @@ describe('SchedulingQueue', () => {
   it('tries a rejected pod after five minutes, whatever happened', async () => {
     const { clock, queue, tryPop } = make()
     queue.add(named('a'))
-    queue.reject(await queue.pop(never), new Set(['caresNot']))
+    queue.reject(await pop(queue), new Set(['caresNot']))
     await clock.advance(299_000)
     expect(await tryPop()).toBeUndefined()
     await clock.advance(60_000)
@@ -113,7 +140,7 @@ describe('SchedulingQueue', () => {
     const { queue, tryPop } = make()
     const pod = testPod({}, { uid: 'a' })
     queue.add(podInfoOf(pod))
-    queue.reject(await queue.pop(never), new Set(['caresNot']))
+    queue.reject(await pop(queue), new Set(['caresNot']))
     queue.update({ ...pod, status: { phase: 'Pending', conditions: [] } })
     expect(await tryPop()).toBeUndefined()
     queue.update({ ...pod, metadata: { ...pod.metadata, labels: { x: 'y' } } })
@@ -133,7 +160,7 @@ describe('SchedulingQueue', () => {
   it('holds a pod while its victims are deleted, and remembers what happened meanwhile', async () => {
     const { queue, tryPop } = make()
     queue.add(named('a'))
-    queue.reject(await queue.pop(never), new Set(['cares']))
+    queue.reject(await pop(queue), new Set(['cares']))
     queue.hold('a')
     queue.move(event)
     expect(await tryPop()).toBeUndefined()
@@ -146,10 +173,10 @@ describe('SchedulingQueue', () => {
     queue.add(named('active'))
     queue.delete('active')
     queue.add(named('failed'))
-    queue.fail(await queue.pop(never))
+    queue.fail(await pop(queue))
     queue.delete('failed')
     queue.add(named('rejected'))
-    queue.reject(await queue.pop(never), new Set())
+    queue.reject(await pop(queue), new Set())
     queue.delete('rejected')
     queue.move(event)
     await clock.advance(400_000)

@@ -5,7 +5,7 @@ import type { ClusterEvent, Plugin } from './framework.ts'
 import { KeyedHeap } from './keyed-heap.ts'
 import { podInfoOf, type PodInfo } from './pod-info.ts'
 
-/** A pod that wants a node. Owned by the queue, or between `pop` and `reject`, `fail` or `delete` by who took it. */
+/** A pod that wants a node. Owned by the queue, or between `take` and `reject`, `fail` or `delete` by who took it. */
 export interface QueuedPod {
   pod: PodInfo
   /** When it entered the queue it is in, by the monotonic clock. */
@@ -44,7 +44,7 @@ const flushMs = 30_000
  * - *gated*: waits for a change of its own.
  *
  * ```
- * add → active → pop → reject → unschedulable → move(event) → backoff → active
+ * add → active → take → reject → unschedulable → move(event) → backoff → active
  *                    → fail → backoff
  * ```
  */
@@ -60,7 +60,7 @@ export class SchedulingQueue {
   readonly #gated = new Map<string, QueuedPod>()
   /** Pods whose preemption is being carried out; true when an event came for one meanwhile. */
   readonly #held = new Map<string, boolean>()
-  #taker: ((pod: QueuedPod) => void) | undefined
+  #waiter: (() => void) | undefined
   #timer: { readonly at: number; readonly stop: AbortController } | undefined
   #isClosed = false
 
@@ -112,21 +112,37 @@ export class SchedulingQueue {
     this.#settle()
   }
 
-  /** The next pod to try; waits for one. Rejects with the signal's reason on abort. For one taker at a time. */
-  pop(signal: AbortSignal): Promise<QueuedPod> {
+  /**
+   * Resolves when there is a pod to try; until {@link SchedulingQueue.take} it stays queued, and may change or leave. Rejects with the signal's reason
+   * on abort. For one waiter at a time.
+   */
+  wait(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
-        this.#taker = undefined
+        this.#waiter = undefined
         reject(signal.reason)
       }
-      this.#taker = (pod) => {
+      this.#waiter = () => {
         signal.removeEventListener('abort', onAbort)
-        resolve(pod)
+        resolve()
       }
       signal.addEventListener('abort', onAbort, { once: true })
       this.#settle()
     })
+  }
+
+  /**
+   * The next pod to try; undefined when there is none. What becomes of it must be decided in the same turn: an event about a pod that is neither
+   * queued nor placed would queue it a second time.
+   */
+  take(): QueuedPod | undefined {
+    this.#settle()
+    const next = this.#active.pop() ?? this.#backoff.pop()
+    if (next === undefined) return undefined
+    next.attempts++
+    this.#tellSizes()
+    return next
   }
 
   /** No node for the pod now; it waits for an event. */
@@ -207,7 +223,7 @@ export class SchedulingQueue {
     queued.notBefore = queued.since + Math.min(maxBackoffMs, initialBackoffMs * 2 ** (count - 1))
   }
 
-  /** Moves what is due, gives the taker a pod if there is one, and sets the timer for what is not due yet. */
+  /** Moves what is due, tells the waiter if there is a pod to try, and sets the timer for what is not due yet. */
   #settle(): void {
     if (this.#isClosed) return
     const now = this.#clock.monotonic()
@@ -216,20 +232,19 @@ export class SchedulingQueue {
         heap.pop()
         this.#active.push(first)
       }
-    const give = this.#taker
-    if (give !== undefined) {
-      const next = this.#active.pop() ?? this.#backoff.pop()
-      if (next !== undefined) {
-        this.#taker = undefined
-        next.attempts++
-        give(next)
-      }
+    if (this.#waiter !== undefined && this.#active.size + this.#backoff.size > 0) {
+      this.#waiter()
+      this.#waiter = undefined
     }
+    this.#tellSizes()
+    this.#arm(now)
+  }
+
+  #tellSizes(): void {
     this.#pending.set(this.#active.size, { queue: 'active' })
     this.#pending.set(this.#backoff.size + this.#errorBackoff.size, { queue: 'backoff' })
     this.#pending.set(this.#unschedulable.size, { queue: 'unschedulable' })
     this.#pending.set(this.#gated.size, { queue: 'gated' })
-    this.#arm(now)
   }
 
   #arm(now: number): void {

@@ -111,8 +111,9 @@ class Scheduler implements Service {
         // One turn of the event loop for each pod: a cycle blocks it for some microseconds a node.
         await setImmediate(undefined, { signal: stopped })
         while (this.#bindings >= maxBindings) await this.#bindingEnd.promise
-        const queued = await this.#queue.pop(stopped)
-        this.#scheduleOne(queued, stopped)
+        await this.#queue.wait(stopped)
+        const queued = this.#queue.take()
+        if (queued !== undefined) this.#scheduleOne(queued, stopped)
       }
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason
