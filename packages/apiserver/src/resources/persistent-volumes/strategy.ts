@@ -15,6 +15,7 @@ import { immutable, invalids, optionalOneOf, requiredString } from '../../valida
 import { dns1123Subdomain } from '../../validation/names.ts'
 import { canonicalizeResources } from '../shared/resource-list.ts'
 import { statusUpdate } from '../shared/status-rules.ts'
+import { requiredSourceFields } from '../shared/volume-sources.ts'
 
 const sources = [
   'hostPath',
@@ -66,23 +67,7 @@ function validateSources(spec: PersistentVolumeSpec): FieldError[] {
 }
 
 /** What sources that have no other rules must say. */
-const requiredFields: Readonly<Partial<Record<(typeof sources)[number], readonly string[]>>> = {
-  gcePersistentDisk: ['pdName'],
-  awsElasticBlockStore: ['volumeID'],
-  glusterfs: ['endpoints', 'path'],
-  rbd: ['monitors', 'image'],
-  cephfs: ['monitors'],
-  iscsi: ['targetPortal', 'iqn'],
-  cinder: ['volumeID'],
-  flexVolume: ['driver'],
-  azureFile: ['secretName', 'shareName'],
-  vsphereVolume: ['volumePath'],
-  photonPersistentDisk: ['pdID'],
-  portworxVolume: ['volumeID'],
-  azureDisk: ['diskName', 'diskURI'],
-  scaleIO: ['gateway', 'system', 'volumeName'],
-  storageos: ['volumeName'],
-}
+const requiredFields: Readonly<Partial<Record<(typeof sources)[number], readonly string[]>>> = requiredSourceFields
 
 function problemsOf(name: (typeof sources)[number], spec: PersistentVolumeSpec): FieldError[] {
   const { hostPath, nfs, local, csi } = spec

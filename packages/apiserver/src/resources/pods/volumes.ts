@@ -18,6 +18,7 @@ import { dns1123Label, dns1123Subdomain, qualifiedName } from '../../validation/
 import { validateAnnotations, validateLabels } from '../../validation/object-meta.ts'
 import { validateClaimSpec } from '../persistent-volume-claims/claim-spec.ts'
 import { signerName } from '../shared/signer-name.ts'
+import { requiredSourceFields } from '../shared/volume-sources.ts'
 import type { PodRules } from './rules.ts'
 
 const modeMessage = 'must be a number between 0 and 0777 (octal), both inclusive'
@@ -57,26 +58,12 @@ const volumeTypes = [
   'image',
 ] as const
 
-/** The fields of each kind of network volume that must not be empty; those drivers left Kubernetes, the API stays. */
+/** The fields of each kind of network volume that must not be empty. */
 const requiredFields: Readonly<Partial<Record<(typeof volumeTypes)[number], readonly string[]>>> = {
+  ...requiredSourceFields,
   gitRepo: ['repository'],
-  gcePersistentDisk: ['pdName'],
-  awsElasticBlockStore: ['volumeID'],
-  iscsi: ['targetPortal', 'iqn'],
-  glusterfs: ['endpoints', 'path'],
   persistentVolumeClaim: ['claimName'],
-  rbd: ['monitors', 'image'],
-  cinder: ['volumeID'],
-  cephfs: ['monitors'],
   quobyte: ['registry', 'volume'],
-  flexVolume: ['driver'],
-  azureFile: ['secretName', 'shareName'],
-  vsphereVolume: ['volumePath'],
-  photonPersistentDisk: ['pdID'],
-  portworxVolume: ['volumeID'],
-  azureDisk: ['diskName', 'diskURI'],
-  storageos: ['volumeName'],
-  scaleIO: ['gateway', 'system', 'volumeName'],
 }
 
 const hostPathTypes = ['', 'BlockDevice', 'CharDevice', 'Directory', 'DirectoryOrCreate', 'File', 'FileOrCreate', 'Socket']
