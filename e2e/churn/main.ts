@@ -109,6 +109,7 @@ async function main(): Promise<number> {
   return hasFailed(run) || interrupted.signal.aborted ? 1 : 0
 }
 
+// The code is what callers go by; programs that would not end are not waited for.
 process.exit(
   await main().catch((error: unknown) => {
     console.error(error instanceof Error ? error.message : error)

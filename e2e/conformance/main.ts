@@ -127,6 +127,7 @@ async function main(): Promise<number> {
   return outcomes.every(({ state }) => state === 'passed') ? 0 : 1
 }
 
+// The code is what callers go by; programs that would not end are not waited for.
 process.exit(
   await main().catch((error: unknown) => {
     console.error(error instanceof Error ? error.message : error)

@@ -5,6 +5,7 @@ const [directory = ''] = process.argv.slice(2)
 const first = await openDatastore(`sqlite://${directory}/a.db`)
 for (let at = 0; at < 20; at++) {
   await openDatastore(`sqlite://${directory}/a.db`).then(
+    // A code of its own: it opened, which the caller did not expect.
     () => process.exit(3),
     () => {}, // it is locked
   )
