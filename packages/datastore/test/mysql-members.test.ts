@@ -45,8 +45,8 @@ describe('members of one database', () => {
     // Connected when the first hint has come.
     await lags(a, b, 5)
     await lags(b, a, 5)
-    expect((await lags(a, b, 50))[45]).toBeLessThan(500)
-    expect((await lags(b, a, 50))[45]).toBeLessThan(500)
+    expect((await lags(a, b, 50))[25]).toBeLessThan(400)
+    expect((await lags(b, a, 50))[25]).toBeLessThan(400)
   })
 
   it('hear of them by asking where no hint comes through', async () => {
@@ -119,7 +119,7 @@ describe('members of one database', () => {
       // The greeting: a random challenge.
       expect(received).toBeLessThanOrEqual(36)
     }
-    expect((await lags(a, b, 20))[15]).toBeLessThan(500)
+    expect((await lags(a, b, 20))[10]).toBeLessThan(400)
   })
 
   it('cannot listen where that is not possible: InvalidArgument', async () => {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -59,11 +59,19 @@ export async function startMariadb({
   const program = '/usr/sbin/mariadbd'
   if (!existsSync(program)) throw new Error(`These tests need MariaDB (${program}): apt-get install mariadb-server`)
   const directory = given ?? mkdtempSync(join(tmpdir(), 'mariadb-'))
-  const [data, socket, log] = ['data', 'socket', 'log'].map((name) => join(directory, name)) as [string, string, string] // three names
+  const [data, socket, log, temporary] = ['data', 'socket', 'log', 'tmp'].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ] // four names
+  // A MariaDB that starts removes the temporary tables of all others that share its folder for them.
+  mkdirSync(temporary, { recursive: true })
+  const env = { ...process.env, TMPDIR: temporary }
   const installed = spawnSync(
     'mariadb-install-db',
     ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db', ...asRoot],
-    { encoding: 'utf8' },
+    { encoding: 'utf8', env },
   )
   if (installed.status !== 0) throw new Error(`MariaDB's data could not be made: ${installed.stderr}${installed.error?.message ?? ''}`)
   const accountsFile = join(directory, 'accounts.sql')
@@ -94,7 +102,7 @@ export async function startMariadb({
         ...args,
         ...prepared,
       ],
-      { stdio: ['ignore', output, output] },
+      { stdio: ['ignore', output, output], env },
     )
     closeSync(output)
     child = started
