@@ -5,8 +5,8 @@ import { builtInAdmission, type BuiltInAdmissionOptions } from './admission/buil
 import { extensionPlugins } from './admission/extensions.ts'
 import type { ApiServerOptions, ServerParts } from './api-server.ts'
 import { keepPolicyStatus } from './admission/policies/policy-status.ts'
-import type { Authenticator, Authorizer } from './auth/auth.ts'
-import { mastersAuthorizer, unionAuthorizer } from './auth/authorizers.ts'
+import type { Authenticator } from './auth/auth.ts'
+import { AuthorizerChain, type ChosenAuthorizers } from './auth/authorizer-chain.ts'
 import { bootstrapPolicy, type BootstrapPolicy } from './auth/bootstrap/policy.ts'
 import { reconcileBootstrapPolicy, type PolicyWriter } from './auth/bootstrap/reconcile.ts'
 import { NodeAuthorizer } from './auth/node/node-authorizer.ts'
@@ -39,6 +39,8 @@ export interface BuiltInPartsOptions extends Pick<BuiltInStrategyOptions, 'servi
   readonly tokens?: readonly TokenAuthenticator[] | undefined
   /** Other ways to authenticate. */
   readonly authenticators?: readonly Authenticator[] | undefined
+  /** Who decides what users may do, after the masters; default Node and RBAC. A function is asked at each request, and gives the same list until it changes. */
+  readonly authorizers?: ChosenAuthorizers | (() => ChosenAuthorizers) | undefined
   /** Which admission plugins act, and how those do that have settings. */
   readonly admission?: Pick<BuiltInAdmissionOptions, 'disabled' | 'enabled' | 'podSecurity' | 'tolerationSeconds'> | undefined
 }
@@ -63,7 +65,7 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
       const { tokenAuthenticators } = of(parts)
       return [...tokenAuthenticators.map(bearerAuthenticator), ...(options.authenticators ?? [])]
     },
-    authorizers: (parts) => of(parts).authorizers,
+    authorizers: (parts) => [of(parts).authorizer],
     admission: (parts) => {
       known = parts
       const { authorizer, rbac } = of(parts)
@@ -78,12 +80,12 @@ export function builtInParts(options: BuiltInPartsOptions): BuiltInParts {
     },
     heavyRules: { allowPrivileged: options.allowPrivileged },
     strategies: (parts) => {
-      const { authorizer, rbac, serviceAccountTokens, tokenAuthenticators } = of(parts)
+      const { authorizer, serviceAccountTokens, tokenAuthenticators } = of(parts)
       return builtInStrategies({
         ...options,
         operations: parts.operations,
         authorizer,
-        rules: rbac,
+        rules: authorizer,
         tokens: serviceAccountTokens,
         tokenAuthenticators,
         audiences: serviceAccountTokens.audiences,
@@ -138,20 +140,20 @@ interface BuiltIns {
   readonly serviceAccountTokens: ServiceAccountTokens
   readonly tokenAuthenticators: readonly TokenAuthenticator[]
   readonly rbac: RbacAuthorizer
-  readonly authorizers: readonly Authorizer[]
-  /** All of them as one: what reviews and admission ask. */
-  readonly authorizer: Authorizer
+  readonly authorizer: AuthorizerChain
 }
+
+const defaultAuthorizers: ChosenAuthorizers = ['Node', 'RBAC']
 
 function makeBuiltIns(options: BuiltInPartsOptions, { objects, operations, clock }: ServerParts): BuiltIns {
   const serviceAccountTokens = new ServiceAccountTokens({ ...options.serviceAccounts, objects, operations, clock })
   const rbac = new RbacAuthorizer(objects)
-  const authorizers = [mastersAuthorizer, new NodeAuthorizer(objects), rbac]
+  const { authorizers = defaultAuthorizers } = options
+  const choose = typeof authorizers === 'function' ? authorizers : () => authorizers
   return {
     serviceAccountTokens,
     tokenAuthenticators: [serviceAccountTokens, bootstrapTokenAuthenticator(objects, clock), ...(options.tokens ?? [])],
     rbac,
-    authorizers,
-    authorizer: unionAuthorizer(authorizers),
+    authorizer: new AuthorizerChain({ node: new NodeAuthorizer(objects), rbac }, choose),
   }
 }

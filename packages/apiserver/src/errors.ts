@@ -48,19 +48,37 @@ export function methodNotAllowed(): StatusError {
   return new StatusError('MethodNotAllowed', 'the server does not allow this method on the requested resource', { details: {} })
 }
 
-/** A path below nothing that is served: answered by upstream before it knows of Statuses, in plain text. */
-export class PathNotServed extends StatusError {
-  constructor() {
-    super('NotFound', 'the server could not find the requested resource', { details: {} })
-  }
+/** What upstream answers in plain text, not with a Status. */
+export class PlainTextError extends StatusError {
+  /** What goes over the wire, with its line end. */
+  readonly text: string
 
-  /** What goes over the wire instead of a Status. */
-  readonly text: string = '404 page not found\n'
+  constructor(status: StatusError, text: string) {
+    super(status.reason, status.message, { details: status.details, cause: status.cause })
+    this.text = text
+  }
+}
+
+/** Upstream's answer to a path below nothing that is served. */
+export const pathNotServed = (): PlainTextError => new PlainTextError(pathNotFound(), '404 page not found\n')
+
+const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' }
+
+/** Upstream's answer to a request that it could not begin to answer: nobody could say whether it is allowed, or note that it came. */
+export function notAnswered(uri: string, why: string): PlainTextError {
+  const text = `Internal Server Error: ${JSON.stringify(uri)}: ${why}`.replaceAll(/[&<>]/g, (character) => escapes[character] ?? '')
+  return new PlainTextError(internalError(why), `${text}\n`)
 }
 
 /** Upstream's answer to a path that nothing serves. */
 export function pathNotFound(): StatusError {
   return new StatusError('NotFound', 'the server could not find the requested resource', { details: {} })
+}
+
+/** As upstream joins messages: one by itself, several in brackets, each once. */
+export function joinErrors(messages: readonly string[]): string {
+  const [first = '', ...others] = new Set(messages)
+  return others.length === 0 ? first : `[${[first, ...others].join(', ')}]`
 }
 
 /** A failure that is not the client's fault. */

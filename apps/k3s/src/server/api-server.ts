@@ -36,6 +36,7 @@ export interface ControlPlaneApiOptions {
   readonly audit: AuditOptions | undefined
   /** Tokens besides those of service accounts, and what needs none. */
   readonly authentication: OpenedAuthentication
+  readonly authorizers: BuiltInPartsOptions['authorizers']
   readonly admission: BuiltInPartsOptions['admission']
   readonly serviceAccounts: BuiltInPartsOptions['serviceAccounts']
   readonly tls: ServerTls
@@ -70,6 +71,7 @@ export async function createControlPlaneApi(given: ControlPlaneApiOptions): Prom
     allowPrivileged: args.allowPrivileged,
     serviceAccounts: given.serviceAccounts,
     tokens: given.authentication.tokens,
+    authorizers: given.authorizers,
     admission: given.admission,
   })
   const server = await createApiServer({

@@ -20,6 +20,7 @@ import { kubernetesVersion } from '../version.ts'
 import { openAdmission } from './apiserver-args/open-admission.ts'
 import { openAudit } from './apiserver-args/open-audit.ts'
 import { openAuthentication } from './apiserver-args/open-authentication.ts'
+import { openAuthorization } from './apiserver-args/open-authorization.ts'
 import { openEncryptionConfig } from './apiserver-args/open-encryption.ts'
 import { openServiceAccounts } from './apiserver-args/open-service-accounts.ts'
 import { clientAs, createControlPlaneApi } from './api-server.ts'
@@ -111,6 +112,7 @@ export async function runServer(
       logger: part('authentication'),
       stack,
     }),
+    authorizers: await openAuthorization(args.authorization, { logger: part('authorization'), metrics, stack }),
     admission: await openAdmission(args.admission),
     serviceAccounts,
     tls,

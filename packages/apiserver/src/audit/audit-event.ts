@@ -8,6 +8,7 @@ import type { RequestInfo } from '../http/request-info.ts'
 import type { Answer } from '../pipeline/answer.ts'
 import type { ApiCall } from '../pipeline/api-call.ts'
 import { apiVersionOfServed, toServed } from '../registry/served-resource.ts'
+import type { Written } from './auditor.ts'
 import type { AuditDecision, AuditStage } from './policy.ts'
 
 export interface AuditEventOptions {
@@ -20,8 +21,8 @@ export interface AuditEventOptions {
   readonly decision: AuditDecision
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** Takes one event as JSON, without a line end. */
-  readonly emit: (event: string) => void
+  /** Takes one event as JSON, without a line end; false when a request must not go on without it. Never rejects. */
+  readonly emit: (event: string) => Written
 }
 
 // Upstream's bound on user agents.
@@ -38,18 +39,22 @@ export class AuditedRequest {
   #requestObject: unknown
   #isComplete = false
 
-  constructor(options: AuditEventOptions, first: AuditStage = 'RequestReceived', response?: Response) {
+  constructor(options: AuditEventOptions) {
     this.#options = options
     this.#received = options.now()
     this.#auditId = options.call.origin?.auditId ?? randomUUID()
     this.#annotations = Object.fromEntries(options.notes ?? [])
-    this.#emit(first, response)
+  }
+
+  /** The first event; false when the request must not go on. */
+  received(): Written {
+    return this.#emit('RequestReceived')
   }
 
   /** The whole story of a request whose credentials nobody knows. */
-  static refused(options: AuditEventOptions, refusal: unknown): void {
+  refused(refusal: unknown): Written {
     const status = toStatusError(refusal).toStatus()
-    void new AuditedRequest(options, 'ResponseStarted', { code: status.code ?? 401, status })
+    return this.#emit('ResponseStarted', { code: status.code ?? 401, status })
   }
 
   /** The request acts as somebody else from here on; `constraint` is the verb by which that is allowed, unless by the right to be them in all. */
@@ -75,19 +80,17 @@ export class AuditedRequest {
     if (!Object.hasOwn(this.#annotations, key)) this.#annotations[key] = value
   }
 
-  /** The request was answered; streams go on. */
-  answered(answer: Answer): void {
+  /** The request was answered; streams go on. The answer is to wait for what it gives. */
+  answered(answer: Answer): Written {
     switch (answer.type) {
       case 'watch':
-        this.#emit('ResponseStarted', { code: 200 })
-        answer.watch.onClose(() => this.#complete({ code: 200 }))
-        return
+        answer.watch.onClose(() => void this.#complete({ code: 200 }))
+        return this.#emit('ResponseStarted', { code: 200 })
       case 'connect': {
         const isUpgrade = this.#options.call.headers['upgrade'] !== undefined
         if (!isUpgrade) return this.#complete({ code: 200 })
-        this.#emit('ResponseStarted', { code: 101 })
-        this.#options.call.signal.addEventListener('abort', () => this.#complete({ code: 101 }), { once: true })
-        return
+        this.#options.call.signal.addEventListener('abort', () => void this.#complete({ code: 101 }), { once: true })
+        return this.#emit('ResponseStarted', { code: 101 })
       }
       case 'list':
         return this.#complete({ code: 200, object: () => listOf(answer) })
@@ -100,30 +103,30 @@ export class AuditedRequest {
     }
   }
 
-  failed(error: unknown): void {
+  /** The answer is to wait for what it gives. */
+  failed(error: unknown): Written {
     if (isUnforeseen(error)) {
       const message = `APIServer panic'd: ${error instanceof Error ? error.message : String(error)}`
-      this.#complete({ code: 500, status: { message, reason: 'InternalError' } }, 'Panic')
-      return
+      return this.#complete({ code: 500, status: { message, reason: 'InternalError' } }, 'Panic')
     }
     const status = toStatusError(error).toStatus()
-    this.#complete({ code: status.code ?? 500, status, object: () => status })
+    return this.#complete({ code: status.code ?? 500, status, object: () => status })
   }
 
-  #complete(response: Response, stage: AuditStage = 'ResponseComplete'): void {
-    if (this.#isComplete) return
+  #complete(response: Response, stage: AuditStage = 'ResponseComplete'): Written {
+    if (this.#isComplete) return true
     this.#isComplete = true
-    this.#emit(stage, response)
+    return this.#emit(stage, response)
   }
 
-  #emit(stage: AuditStage, response?: Response): void {
+  #emit(stage: AuditStage, response?: Response): Written {
     const { call, info, user, decision, now, emit } = this.#options
-    if (decision.omitStages.has(stage)) return
+    if (decision.omitStages.has(stage)) return true
     const { level } = decision
     const isDone = stage === 'ResponseComplete' || stage === 'Panic'
     const requestObject = isDone && level !== 'Metadata' ? this.#readObject() : undefined
     const responseObject = isDone && level === 'RequestResponse' ? response?.object?.() : undefined
-    emit(
+    return emit(
       JSON.stringify({
         kind: 'Event',
         apiVersion: 'audit.k8s.io/v1',

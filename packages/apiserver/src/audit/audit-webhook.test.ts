@@ -77,10 +77,10 @@ describe('AuditWebhook', () => {
 })
 
 describe('legacyFormat()', () => {
-  it('writes a line of text for each event', () => {
+  it('writes a line of text for each event', async () => {
     const lines: string[] = []
     const sink = legacyFormat({ write: (line) => lines.push(line) > 0 })
-    sink.write(
+    await sink.write(
       JSON.stringify({
         auditID: 'a',
         stage: 'ResponseComplete',

@@ -1,6 +1,6 @@
 import { noLogger, noMetrics, systemClock, type Clock, type Counter, type Logger, type MetricsRegistry } from '@k3s/lifecycle'
-import { withRetries, type RemoteHook } from '../remote-hooks/remote-hook.ts'
 import type { AuditSink } from './auditor.ts'
+import { sendEvents, type SendOptions } from './send-events.ts'
 
 /** How events are put together and how often they are sent. */
 export interface AuditBatches {
@@ -22,19 +22,12 @@ export const defaultAuditBatches: AuditBatches = {
   throttle: { perSecond: 10, burst: 15 },
 }
 
-export interface AuditWebhookOptions {
-  /** Closed with the sink. */
-  readonly hook: RemoteHook
+export interface AuditWebhookOptions extends SendOptions {
   readonly batches?: AuditBatches | undefined
-  /** Milliseconds before the first retry of a request; default ten seconds. */
-  readonly initialBackoffMs?: number | undefined
-  readonly clock?: Clock | undefined
-  readonly random?: (() => number) | undefined
   readonly logger?: Logger | undefined
   readonly metrics?: MetricsRegistry | undefined
 }
 
-const defaultInitialBackoffMs = 10_000
 // Unlike upstream, which has no bound: a server that does not answer fills the buffer, not the memory.
 const maxRequests = 16
 
@@ -123,17 +116,8 @@ export class AuditWebhook implements AuditSink, AsyncDisposable {
 
   /** Never rejects. */
   async #send(events: readonly string[]): Promise<void> {
-    const { hook, initialBackoffMs = defaultInitialBackoffMs, random = Math.random } = this.#options
-    const body = `{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[${events.join(',')}]}`
     try {
-      await withRetries(() => hook.post(body), {
-        initialDelayMs: initialBackoffMs,
-        clock: this.#clock,
-        random,
-        // As upstream: there is hardly a failure after which it is no use to try again.
-        shouldRetry: () => true,
-        signal: this.#closing.signal,
-      })
+      await sendEvents(events, this.#options, this.#closing.signal)
     } catch (error) {
       this.#lost.inc({ plugin: 'webhook' }, events.length)
       this.#logger.error({ err: error, events: events.length }, 'Audit events cannot be sent')

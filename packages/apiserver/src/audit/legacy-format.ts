@@ -22,7 +22,7 @@ interface User {
 
 /** Writes events to `sink` in upstream's old format: a line of text each, of a few of their fields. */
 export function legacyFormat(sink: AuditSink): AuditSink {
-  return { name: sink.name, write: (event) => sink.write(lineOf(JSON.parse(event) as Told)) } // made by AuditedRequest
+  return { name: sink.name, isStrict: sink.isStrict, write: (event) => sink.write(lineOf(JSON.parse(event) as Told)) } // made by AuditedRequest
 }
 
 const quote = (text: string): string => JSON.stringify(text)

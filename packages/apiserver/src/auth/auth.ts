@@ -47,9 +47,12 @@ export interface Decision {
   /** `noOpinion` from all authorizers is a denial. */
   readonly decision: 'allow' | 'deny' | 'noOpinion'
   readonly reason: string
+  /** Why somebody could not be asked. Unless the request is allowed, it fails with an internal error. */
+  readonly error?: string | undefined
 }
 
 export interface Authorizer {
   readonly name: string
-  authorize(attributes: AccessAttributes): Decision | Promise<Decision>
+  /** Never rejects. An abort ends the waiting for somebody else's answer. */
+  authorize(attributes: AccessAttributes, signal?: AbortSignal): Decision | Promise<Decision>
 }

@@ -196,7 +196,7 @@ export class HttpFront {
     } catch (error) {
       if (auditor !== undefined && hasReason(error, 'Unauthorized')) {
         const info = parseRequestInfo(call.method, call.path, call.query)
-        auditor.unauthenticated(call, info, error, notes)
+        await auditor.unauthenticated(call, info, error, notes)
       }
       throw error
     }

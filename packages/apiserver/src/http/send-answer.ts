@@ -11,7 +11,7 @@ import { encodeList, encodeObject, type EncodeOptions } from './encode.ts'
 import { negotiate, type Negotiated } from './negotiate.ts'
 import type { WatchDeliveries } from './watch-deliveries.ts'
 import { streamWatch, type WatchSink } from './watch-stream.ts'
-import { PathNotServed } from '../errors.ts'
+import { PlainTextError } from '../errors.ts'
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest
 export type HttpResponse = ServerResponse | Http2ServerResponse
@@ -84,7 +84,7 @@ export function sendError(
     response.destroy()
     return
   }
-  const isPlain = error instanceof PathNotServed
+  const isPlain = error instanceof PlainTextError
   const isYaml = !isPlain && /^application\/yaml\b/.test(request?.headers.accept ?? '')
   const body = Buffer.from(
     isPlain ? error.text : isYaml ? stringify(error.toStatus(), { version: '1.1' }) : `${JSON.stringify(error.toStatus())}\n`,

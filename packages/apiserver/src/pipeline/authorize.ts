@@ -1,29 +1,40 @@
 import { StatusError } from '@k3s/api'
 import type { AccessAttributes, Authorizer } from '../auth/auth.ts'
+import { decide, mastersGroup } from '../auth/authorizers.ts'
 
-const privilegedGroup = 'system:masters'
+/** Told how a request was decided, and why; nothing was when somebody could not be asked. */
+export type DecisionNote = (decision: 'allow' | 'forbid' | undefined, reason: string) => void
 
-/** Told how a request was decided, and why. */
-export type DecisionNote = (decision: 'allow' | 'forbid', reason: string) => void
+export interface AuthorizeOptions {
+  readonly note?: DecisionNote | undefined
+  /** Ends the waiting for others' answers. */
+  readonly signal?: AbortSignal | undefined
+  /** What to throw when somebody could not be asked and nobody decided; default: what is forbidden. */
+  readonly undecidedAs?: ((why: string) => StatusError) | undefined
+}
 
 /** Asks each authorizer in turn until one decides; `system:masters` may do everything. Throws Forbidden in upstream's words. */
-export async function authorize(authorizers: readonly Authorizer[], attributes: AccessAttributes, note?: DecisionNote): Promise<void> {
-  if (attributes.user.groups.includes(privilegedGroup)) {
+export async function authorize(
+  authorizers: readonly Authorizer[],
+  attributes: AccessAttributes,
+  { note, signal, undecidedAs }: AuthorizeOptions = {},
+): Promise<void> {
+  if (attributes.user.groups.includes(mastersGroup)) {
     note?.('allow', '')
     return
   }
-  const reasons: string[] = []
-  for (const authorizer of authorizers) {
-    const { decision, reason } = await authorizer.authorize(attributes)
-    if (decision === 'allow') {
-      note?.('allow', reason)
-      return
-    }
-    if (reason !== '') reasons.push(reason)
-    if (decision === 'deny') break
+  const answer = decide(authorizers, attributes, signal)
+  const { decision, reason, error } = answer instanceof Promise ? await answer : answer
+  if (decision === 'allow') {
+    note?.('allow', reason)
+    return
   }
-  note?.('forbid', reasons.join(', '))
-  throw forbiddenRequest(attributes, reasons.join(', '))
+  if (error !== undefined && undecidedAs !== undefined) {
+    note?.(undefined, 'internal error')
+    throw undecidedAs(error)
+  }
+  note?.('forbid', reason)
+  throw forbiddenRequest(attributes, reason)
 }
 
 /** `pods "a" is forbidden: User "x" cannot get resource "pods" in API group "" in the namespace "default"`. */

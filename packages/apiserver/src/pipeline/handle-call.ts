@@ -1,7 +1,8 @@
+import type { StatusError } from '@k3s/api'
 import type { Aggregator } from '../aggregation/aggregator.ts'
 import type { Auditor } from '../audit/auditor.ts'
 import type { AccessAttributes, Authorizer, UserInfo } from '../auth/auth.ts'
-import { PathNotServed, pathNotFound } from '../errors.ts'
+import { pathNotFound, pathNotServed, notAnswered } from '../errors.ts'
 import type { FlowControl } from '../flow-control/flow-control.ts'
 import type { MaxInFlight } from '../flow-control/max-in-flight.ts'
 import { parseRequestInfo, type RequestInfo } from '../http/request-info.ts'
@@ -49,7 +50,7 @@ export async function handleCall(
   { become, notes }: CallOptions = {},
 ): Promise<{ readonly answer: Answer; readonly info: RequestInfo; readonly user: UserInfo }> {
   const info = parseRequestInfo(call.method, call.path, call.query)
-  const story = pipeline.auditor?.begin(call, info, user, notes)
+  const story = pipeline.auditor === undefined ? undefined : await pipeline.auditor.begin(call, info, user, notes)
   if (story === undefined) {
     const actor = (await become?.(info))?.user ?? user
     return { answer: await handleParsed(pipeline, call, { info, user: actor }), info, user: actor }
@@ -59,14 +60,14 @@ export async function handleCall(
     if (acting !== undefined) story.impersonates(acting.user, acting.constraint)
     const actor = acting?.user ?? user
     const note: DecisionNote = (decision, reason) => {
-      story.annotate('authorization.k8s.io/decision', decision)
+      if (decision !== undefined) story.annotate('authorization.k8s.io/decision', decision)
       story.annotate('authorization.k8s.io/reason', reason)
     }
     const answer = await handleParsed(pipeline, story.call, { info, user: actor, note })
-    story.answered(answer)
+    await story.answered(answer)
     return { answer, info, user: actor }
   } catch (error) {
-    story.failed(error)
+    await story.failed(error)
     throw error
   }
 }
@@ -82,7 +83,8 @@ async function handleParsed(pipeline: CallPipeline, call: ApiCall, { info, user,
   const entry = pipeline.maxInFlight === undefined ? pipeline.flowControl.admit(info, user, call) : pipeline.maxInFlight.admit(info, user)
   const release = typeof entry === 'function' ? entry : await entry
   try {
-    await authorize(pipeline.authorizers, { ...attributesOf(info), user }, note)
+    const undecidedAs = (why: string): StatusError => notAnswered(call.origin?.uri ?? call.path, why)
+    await authorize(pipeline.authorizers, { ...attributesOf(info), user }, { note, undecidedAs, signal: call.signal })
     return await answerOf(pipeline, call, info, user)
   } finally {
     release()
@@ -109,7 +111,7 @@ async function answerOf(pipeline: CallPipeline, call: ApiCall, info: RequestInfo
     const answer = await handler(call, info)
     if (answer !== undefined) return answer
   }
-  throw isBelowServedGroup(pipeline, info) ? pathNotFound() : new PathNotServed()
+  throw isBelowServedGroup(pipeline, info) ? pathNotFound() : pathNotServed()
 }
 
 /** Where upstream answers with Statuses: below `/api` and the groups that are served. */

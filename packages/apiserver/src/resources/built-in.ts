@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '@k3s/api'
 import type { Authorizer } from '../auth/auth.ts'
-import type { RuleResolver } from '../auth/rbac/rbac-authorizer.ts'
+import type { RuleLister } from '../auth/authorizer-chain.ts'
 import type { ServiceAccountTokens } from '../auth/tokens/service-account-tokens.ts'
 import type { TokenAuthenticator } from '../auth/tokens/token-authenticator.ts'
 import type { ResourceOperations, ResourceStrategy } from '../registry/strategy.ts'
@@ -78,7 +78,7 @@ export interface BuiltInStrategyOptions {
   /** Answers access reviews, and says who may approve and sign certificates. */
   readonly authorizer?: Authorizer | undefined
   /** Answers rules reviews. */
-  readonly rules?: RuleResolver | undefined
+  readonly rules?: RuleLister | undefined
   /** Answers token requests. */
   readonly tokens?: ServiceAccountTokens | undefined
   /** Answer token reviews. */

@@ -6,9 +6,10 @@ describe('--kube-apiserver-arg', () => {
     const args = parseApiServerArgs([])
     expect(args).toMatchObject({
       authentication: { anonymous: undefined, oidc: undefined, webhook: { cacheTtlMs: 120_000, version: 'v1beta1' } },
+      authorization: { authorizers: ['Node', 'RBAC'] },
       serviceAccounts: { issuers: [], audiences: [], maxExpirationSeconds: undefined, extendsExpiration: true },
       admission: { enabled: [], disabled: [], tolerationSeconds: { notReady: 300, unreachable: 300 } },
-      audit: { log: { format: 'json' }, webhook: { batches: { bufferSize: 10_000, maxSize: 400, maxWaitMs: 30_000 } } },
+      audit: { log: { format: 'json' }, webhook: { mode: 'batch', batches: { bufferSize: 10_000, maxSize: 400, maxWaitMs: 30_000 } } },
       inFlight: { maxReads: 400, maxWrites: 200 },
       isFair: true,
       requestTimeoutMs: 60_000,
@@ -66,7 +67,12 @@ describe('--kube-apiserver-arg', () => {
     ['service-account-max-token-expiration=10m', '3600s to 4294967296s is needed'],
     ['enable-admission-plugins=Nothing', 'there is no such plugin; besides those that are on'],
     ['disable-admission-plugins=Nothing', 'there is no such plugin'],
-    ['authorization-mode=AlwaysAllow', 'Node,RBAC is what there is'],
+    ['authorization-mode=ABAC', 'AlwaysAllow, AlwaysDeny, Node, RBAC and Webhook can be used'],
+    ['authorization-mode=RBAC,RBAC', 'it is there twice'],
+    ['authorization-mode=', 'at least one is needed'],
+    ['authorization-mode=Webhook', 'it needs authorization-webhook-config-file'],
+    ['authorization-webhook-config-file=/a', 'it needs the authorization-mode Webhook'],
+    ['audit-webhook-mode=later', 'batch or blocking or blocking-strict is needed'],
     ['feature-gates=NoSuchGate=true', 'there is no feature gate "NoSuchGate"'],
     ['feature-gates=WatchList=false', 'the feature is always on here'],
     ['runtime-config=api/all=true', 'what is served cannot be changed'],
@@ -76,9 +82,36 @@ describe('--kube-apiserver-arg', () => {
     expect(() => parseApiServerArgs([arg])).toThrow(message)
   })
 
+  it('says who decides, in order', () => {
+    expect(
+      parseApiServerArgs([
+        'authorization-mode=Webhook,RBAC',
+        'authorization-webhook-config-file=/kc',
+        'authorization-webhook-cache-authorized-ttl=1m',
+      ]).authorization,
+    ).toEqual({
+      authorizers: [
+        {
+          name: 'default',
+          kubeconfigFile: '/kc',
+          timeoutMs: 30_000,
+          authorizedTtlMs: 60_000,
+          unauthorizedTtlMs: 30_000,
+          version: 'v1beta1',
+          failurePolicy: 'NoOpinion',
+        },
+        'RBAC',
+      ],
+    })
+    expect(parseApiServerArgs(['authorization-config=/a']).authorization).toEqual({ configFile: '/a' })
+    expect(() => parseApiServerArgs(['authorization-config=/a', 'authorization-mode=RBAC'])).toThrow('the file says it all')
+  })
+
   it('refuses what does not go together', () => {
     expect(() => parseApiServerArgs(['max-requests-inflight=0', 'max-mutating-requests-inflight=0'])).toThrow('must be more than 0')
     expect(() => parseApiServerArgs(['authentication-config=/a', 'oidc-client-id=c'])).toThrow('the file says it all')
+    // Settings of batches are of no account where there are none.
+    expect(parseApiServerArgs(['audit-webhook-mode=blocking', 'audit-webhook-batch-max-size=20000']).audit.webhook.mode).toBe('blocking')
     expect(() => parseApiServerArgs(['enable-admission-plugins=ResourceQuota', 'disable-admission-plugins=ResourceQuota'])).toThrow(
       'it is in disable-admission-plugins as well',
     )

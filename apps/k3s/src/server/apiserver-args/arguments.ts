@@ -1,5 +1,5 @@
-import type { AuditBatches, OidcFlags } from '@k3s/apiserver'
-import { admissionPluginNames, signingAlgorithms } from '@k3s/apiserver'
+import type { AuditBatches, ConfiguredAuthorizer, OidcFlags } from '@k3s/apiserver'
+import { admissionPluginNames, authorizerModes, signingAlgorithms } from '@k3s/apiserver'
 import { groupInfos } from '@k3s/api'
 import { UsageError } from '../../errors.ts'
 import { checkFeatureGates } from './feature-gates.ts'
@@ -10,6 +10,7 @@ export interface ApiServerArgs {
   readonly audit: AuditArgs
   readonly encryptionConfigFile: string | undefined
   readonly authentication: AuthenticationArgs
+  readonly authorization: AuthorizationArgs
   readonly serviceAccounts: ServiceAccountArgs
   readonly admission: AdmissionArgs
   readonly allowPrivileged: boolean
@@ -33,7 +34,13 @@ export interface AuditArgs {
     readonly maxBackups: number
     readonly maxSizeMb: number
   }
-  readonly webhook: { readonly configFile: string | undefined; readonly initialBackoffMs: number; readonly batches: AuditBatches }
+  readonly webhook: {
+    readonly configFile: string | undefined
+    readonly mode: 'batch' | 'blocking' | 'blocking-strict'
+    readonly initialBackoffMs: number
+    /** Of the mode `batch`. */
+    readonly batches: AuditBatches
+  }
 }
 
 export interface AuthenticationArgs {
@@ -44,6 +51,9 @@ export interface AuthenticationArgs {
   readonly tokenFile: string | undefined
   readonly webhook: { readonly configFile: string | undefined; readonly cacheTtlMs: number; readonly version: 'v1' | 'v1beta1' }
 }
+
+/** A file that says who decides, or who decides, in order. */
+export type AuthorizationArgs = { readonly configFile: string } | { readonly authorizers: readonly ConfiguredAuthorizer[] }
 
 export interface ServiceAccountArgs {
   readonly issuers: readonly string[]
@@ -75,7 +85,6 @@ export function parseApiServerArgs(args: readonly string[]): ApiServerArgs {
   const values = new ArgumentValues(args)
   checkFeatureGates(values.list('feature-gates'))
   checkRuntimeConfig(values.list('runtime-config'))
-  checkAuthorizationModes(values.list('authorization-mode'))
   const isFair = values.boolean('enable-priority-and-fairness')
   const inFlight = { maxReads: values.count('max-requests-inflight'), maxWrites: values.count('max-mutating-requests-inflight') }
   if (isFair && inFlight.maxReads + inFlight.maxWrites === 0)
@@ -84,6 +93,7 @@ export function parseApiServerArgs(args: readonly string[]): ApiServerArgs {
     audit: auditArgs(values),
     encryptionConfigFile: values.text('encryption-provider-config'),
     authentication: authenticationArgs(values),
+    authorization: authorizationArgs(values),
     serviceAccounts: serviceAccountArgs(values),
     admission: admissionArgs(values),
     allowPrivileged: values.boolean('allow-privileged'),
@@ -99,15 +109,15 @@ export function parseApiServerArgs(args: readonly string[]): ApiServerArgs {
 }
 
 function auditArgs(values: ArgumentValues): AuditArgs {
-  values.oneOf('audit-webhook-mode', ['batch'])
+  const mode = values.oneOf('audit-webhook-mode', ['batch', 'blocking', 'blocking-strict'])
   const isThrottled = values.boolean('audit-webhook-batch-throttle-enable')
   const perSecond = values.fraction('audit-webhook-batch-throttle-qps', 1e6)
   const burst = values.count('audit-webhook-batch-throttle-burst')
-  if (isThrottled && (perSecond === 0 || burst === 0))
+  if (mode === 'batch' && isThrottled && (perSecond === 0 || burst === 0))
     throw wrongArgument('audit-webhook-batch-throttle-qps', String(perSecond), 'rate and burst must be more than 0')
   const bufferSize = values.count('audit-webhook-batch-buffer-size', { min: 1 })
   const maxSize = values.count('audit-webhook-batch-max-size', { min: 1 })
-  if (maxSize > bufferSize)
+  if (mode === 'batch' && maxSize > bufferSize)
     throw wrongArgument(
       'audit-webhook-batch-max-size',
       String(maxSize),
@@ -124,6 +134,7 @@ function auditArgs(values: ArgumentValues): AuditArgs {
     },
     webhook: {
       configFile: values.text('audit-webhook-config-file'),
+      mode,
       initialBackoffMs: values.duration('audit-webhook-initial-backoff', { minMs: 1 }),
       batches: {
         bufferSize,
@@ -245,9 +256,48 @@ function admissionArgs(values: ArgumentValues): AdmissionArgs {
   }
 }
 
-function checkAuthorizationModes(modes: readonly string[]): void {
-  if (modes.toSorted().join(',') !== 'Node,RBAC')
-    throw wrongArgument('authorization-mode', modes.join(','), 'Node,RBAC is what there is, and both are always on')
+const authorizationNames = [
+  'authorization-mode',
+  'authorization-webhook-config-file',
+  'authorization-webhook-version',
+  'authorization-webhook-cache-authorized-ttl',
+  'authorization-webhook-cache-unauthorized-ttl',
+] as const
+
+// Upstream's, of webhooks that flags describe.
+const webhookName = 'default'
+const webhookTimeoutMs = 30_000
+
+function authorizationArgs(values: ArgumentValues): AuthorizationArgs {
+  const configFile = values.text('authorization-config')
+  const other = authorizationNames.find((name) => values.isGiven(name))
+  if (configFile !== undefined) {
+    if (other === undefined) return { configFile }
+    throw new UsageError(`Cannot use --kube-apiserver-arg=${other} with authorization-config: the file says it all`)
+  }
+  const name = 'authorization-mode'
+  const modes = values.list(name)
+  const kubeconfigFile = values.text('authorization-webhook-config-file')
+  if (kubeconfigFile !== undefined && !modes.includes('Webhook'))
+    throw wrongArgument('authorization-webhook-config-file', kubeconfigFile, 'it needs the authorization-mode Webhook')
+  if (modes.length === 0) throw wrongArgument(name, '', 'at least one is needed')
+  const authorizers = modes.map((mode, index): ConfiguredAuthorizer => {
+    if (modes.indexOf(mode) < index) throw wrongArgument(name, mode, 'it is there twice')
+    const known = authorizerModes.find((one) => one === mode)
+    if (known !== undefined) return known
+    if (mode !== 'Webhook') throw wrongArgument(name, mode, `${authorizerModes.join(', ')} and Webhook can be used`)
+    if (kubeconfigFile === undefined) throw wrongArgument(name, mode, 'it needs authorization-webhook-config-file')
+    return {
+      name: webhookName,
+      kubeconfigFile,
+      timeoutMs: webhookTimeoutMs,
+      authorizedTtlMs: values.duration('authorization-webhook-cache-authorized-ttl'),
+      unauthorizedTtlMs: values.duration('authorization-webhook-cache-unauthorized-ttl'),
+      version: values.oneOf('authorization-webhook-version', ['v1', 'v1beta1']),
+      failurePolicy: 'NoOpinion',
+    }
+  })
+  return { authorizers }
 }
 
 /** What is served cannot be changed, but it may be said. */

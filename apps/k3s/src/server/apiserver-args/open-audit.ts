@@ -1,4 +1,13 @@
-import { AuditFile, AuditWebhook, legacyFormat, openRemoteHook, parseAuditPolicy, type AuditOptions, type AuditSink } from '@k3s/apiserver'
+import {
+  AuditFile,
+  AuditWebhook,
+  BlockingAuditWebhook,
+  legacyFormat,
+  openRemoteHook,
+  parseAuditPolicy,
+  type AuditOptions,
+  type AuditSink,
+} from '@k3s/apiserver'
 import type { Logger, MetricsRegistry } from '@k3s/lifecycle'
 import type { AuditArgs } from './arguments.ts'
 import { readArgumentFile, usingFile } from './read-file.ts'
@@ -20,11 +29,15 @@ export async function openAudit({ policyFile, log, webhook }: AuditArgs, io: Aud
     const lines = log.path === '-' ? toStdout(io) : await toFile(log.path, log, io)
     sinks.push(log.format === 'legacy' ? legacyFormat(lines) : lines)
   }
-  const { configFile, initialBackoffMs, batches } = webhook
+  const { configFile, mode, initialBackoffMs, batches } = webhook
   if (configFile !== undefined) {
     const { logger, metrics, stack } = io
     const hook = await usingFile('audit-webhook-config-file', configFile, () => openRemoteHook(configFile, { logger }))
-    sinks.push(stack.use(new AuditWebhook({ hook, batches, initialBackoffMs, logger, metrics })))
+    const sink =
+      mode === 'batch'
+        ? new AuditWebhook({ hook, batches, initialBackoffMs, logger, metrics })
+        : new BlockingAuditWebhook({ hook, isStrict: mode === 'blocking-strict', initialBackoffMs, logger })
+    sinks.push(stack.use(sink))
   }
   return { policy, sinks }
 }

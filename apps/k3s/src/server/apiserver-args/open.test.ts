@@ -8,6 +8,7 @@ import { parseApiServerArgs } from './arguments.ts'
 import { openAdmission } from './open-admission.ts'
 import { openAudit } from './open-audit.ts'
 import { openAuthentication } from './open-authentication.ts'
+import { openAuthorization } from './open-authorization.ts'
 import { openEncryptionConfig } from './open-encryption.ts'
 import { openServiceAccounts } from './open-service-accounts.ts'
 
@@ -34,7 +35,7 @@ describe('openAudit()', () => {
     await expect(open('audit-log-path=-', `audit-policy-file=${write('bad', '{}')}`)).rejects.toThrow('must be a Policy of audit.k8s.io/v1')
     const policy = write('policy', '{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: Metadata}]}')
     const audit = await open('audit-log-path=-', `audit-policy-file=${policy}`)
-    audit?.sinks[0]?.write('{}')
+    await audit?.sinks[0]?.write('{}')
     expect(written).toEqual(['{}\n'])
     await expect(open(`audit-policy-file=${policy}`, 'audit-webhook-config-file=/none')).rejects.toThrow('Cannot use "/none"')
     const kubeconfig = write(
@@ -43,6 +44,12 @@ describe('openAudit()', () => {
     )
     const both = await open('audit-log-path=-', `audit-policy-file=${policy}`, `audit-webhook-config-file=${kubeconfig}`)
     expect(both?.sinks.map(({ name }) => name)).toEqual([undefined, 'buffered'])
+    const strict = await open(
+      `audit-policy-file=${policy}`,
+      `audit-webhook-config-file=${kubeconfig}`,
+      'audit-webhook-mode=blocking-strict',
+    )
+    expect(strict?.sinks).toMatchObject([{ name: 'webhook', isStrict: true }])
   })
 })
 
@@ -122,6 +129,74 @@ describe('openAuthentication()', () => {
     )
     await expect(open('oidc-issuer-url=https://own', 'oidc-client-id=c')).rejects.toThrow('it is the issuer of service account tokens')
     await expect(open('authentication-token-webhook-config-file=/none')).rejects.toThrow('Cannot use "/none"')
+  })
+})
+
+describe('openAuthorization()', () => {
+  const hook = JSON.stringify({
+    clusters: [{ name: 'a', cluster: { server: 'https://127.0.0.1:1/' } }],
+    contexts: [{ name: 'a', context: { cluster: 'a' } }],
+    'current-context': 'a',
+  })
+  const webhook = (name: string, kubeConfigFile: string): object => ({
+    type: 'Webhook',
+    name,
+    webhook: {
+      timeout: '1s',
+      subjectAccessReviewVersion: 'v1',
+      failurePolicy: 'Deny',
+      connectionInfo: { type: 'KubeConfigFile', kubeConfigFile },
+    },
+  })
+  const configuration = (...authorizers: readonly object[]): string =>
+    JSON.stringify({ apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AuthorizationConfiguration', authorizers })
+  const [node, rbac] = [
+    { type: 'Node', name: 'node' },
+    { type: 'RBAC', name: 'rbac' },
+  ]
+
+  const start = () => {
+    const stack = new AsyncDisposableStack()
+    onTestFinished(() => stack.disposeAsync())
+    const errors: string[] = []
+    const logger = { ...noLogger, error: (fields: object) => void errors.push(String('err' in fields ? fields.err : '')) }
+    const open = (...args: readonly string[]) =>
+      openAuthorization(parseApiServerArgs(args).authorization, { logger, metrics: noMetrics, stack })
+    const namesOf = async (...args: readonly string[]): Promise<() => readonly string[]> => {
+      const authorizers = await open(...args)
+      return () =>
+        (typeof authorizers === 'function' ? authorizers() : authorizers).map((one) => (typeof one === 'string' ? one : one.name))
+    }
+    return { open, namesOf, errors }
+  }
+
+  it('takes who decides from arguments, or from a file that it follows', async () => {
+    const { namesOf, errors } = start()
+    const write = folder()
+    const kubeconfig = write('kubeconfig', hook)
+    expect((await namesOf())()).toEqual(['Node', 'RBAC'])
+    expect((await namesOf('authorization-mode=Webhook,RBAC', `authorization-webhook-config-file=${kubeconfig}`))()).toEqual([
+      'Webhook',
+      'RBAC',
+    ])
+    const file = write('config', configuration(node, rbac))
+    const names = await namesOf(`authorization-config=${file}`)
+    expect(names()).toEqual(['Node', 'RBAC'])
+    write('config', configuration(rbac))
+    await vi.waitFor(() => expect(errors).toEqual(['TypeError: missing required types: [Node]']), reloaded)
+    write('config', configuration(node, webhook('one', kubeconfig), webhook('two', kubeconfig), rbac))
+    await vi.waitFor(() => expect(names()).toEqual(['Node', 'Webhook', 'Webhook', 'RBAC']), reloaded)
+  })
+
+  it('says what is wrong', async () => {
+    const { open } = start()
+    const write = folder()
+    await expect(open('authorization-config=/none')).rejects.toThrow('the file does not exist')
+    await expect(open(`authorization-config=${write('bad', configuration())}`)).rejects.toThrow(
+      'at least one authorization mode must be defined',
+    )
+    await expect(open(`authorization-config=${write('far', configuration(webhook('one', '/none')))}`)).rejects.toThrow('/none')
+    await expect(open('authorization-mode=Webhook', 'authorization-webhook-config-file=/none')).rejects.toThrow('Cannot use "/none"')
   })
 })
 

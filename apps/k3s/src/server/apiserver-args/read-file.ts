@@ -23,24 +23,29 @@ export async function usingFile<T>(name: ArgumentName, file: string, work: () =>
 // Upstream looks once a minute when it is not told of changes.
 const reloadIntervalMs = 5000
 
-/** Gives the text of a file to `use` whenever it changes. What `use` throws is logged, once for each text, and changes nothing. */
+/** Gives the text of a file to `use` whenever it changes. A failure of `use` is logged, once for each text, and changes nothing. */
 export function followFile(
   name: ArgumentName,
   file: string,
-  { use, logger, stack }: { readonly use: (text: string) => void; readonly logger: Logger; readonly stack: AsyncDisposableStack },
+  {
+    use,
+    logger,
+    stack,
+  }: { readonly use: (text: string) => void | Promise<void>; readonly logger: Logger; readonly stack: AsyncDisposableStack },
 ): void {
   let known = readArgumentFile(name, file)
-  const look = (): void => {
+  const look = async (): Promise<void> => {
     try {
       const text = readArgumentFile(name, file)
       if (text === known) return
       known = text
-      use(text)
+      await use(text)
       logger.info({ file, argument: name }, 'Configuration is read anew')
     } catch (error) {
       logger.error({ file, argument: name, err: error }, 'Configuration cannot be read anew; the old one stays')
     }
   }
-  const timer = setInterval(look, reloadIntervalMs).unref()
+  // It never rejects.
+  const timer = setInterval(() => void look(), reloadIntervalMs).unref()
   stack.defer(() => clearInterval(timer))
 }

@@ -1,5 +1,5 @@
 import type { AccessCheck, AccessChecker, AccessDecision } from '@k3s/cel'
-import type { AccessAttributes, Authorizer, UserInfo } from '../../auth/auth.ts'
+import type { AccessAttributes, Authorizer, Decision, UserInfo } from '../../auth/auth.ts'
 
 /** Thrown out of an evaluation that must wait: when `known` has resolved, it is to be done again. */
 export class PendingAccess extends Error {
@@ -37,10 +37,7 @@ function ask(authorizer: Authorizer, attributes: AccessAttributes): AccessDecisi
   }
 }
 
-const decisionOf = ({ decision, reason }: { readonly decision: string; readonly reason: string }): AccessDecision => ({
-  isAllowed: decision === 'allow',
-  reason,
-})
+const decisionOf = ({ decision, reason, error }: Decision): AccessDecision => ({ isAllowed: decision === 'allow', reason, error })
 
 const failed = (error: unknown): AccessDecision => ({
   isAllowed: false,

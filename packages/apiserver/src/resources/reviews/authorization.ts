@@ -14,8 +14,9 @@ import {
   type SubjectAccessReviewStatus,
 } from '@k3s/api/types/authorization/v1'
 import type { AccessAttributes, Authorizer, UserInfo } from '../../auth/auth.ts'
-import type { RuleResolver } from '../../auth/rbac/rbac-authorizer.ts'
+import type { RuleLister } from '../../auth/authorizer-chain.ts'
 import type { LabelSelectorRequirement, ObjectMeta } from '@k3s/api/types/meta/v1'
+import { joinErrors } from '../../errors.ts'
 import { equalJson } from '../../json.ts'
 import { forbiddenField, invalidValue, required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
@@ -140,12 +141,13 @@ function validateSubject(spec: SubjectAccessReviewSpec): FieldError[] {
   ]
 }
 
-async function decide(authorizer: Authorizer, attributes: AccessAttributes): Promise<SubjectAccessReviewStatus> {
-  const { decision, reason } = await authorizer.authorize(attributes)
+async function decide(authorizer: Authorizer, attributes: AccessAttributes, signal: AbortSignal): Promise<SubjectAccessReviewStatus> {
+  const { decision, reason, error } = await authorizer.authorize(attributes, signal)
   return {
     allowed: decision === 'allow',
     ...(decision === 'deny' ? { denied: true } : {}),
     ...(reason === '' ? {} : { reason }),
+    ...(error === undefined ? {} : { evaluationError: error }),
   }
 }
 
@@ -167,15 +169,15 @@ export interface AccessReviewStrategies {
 export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStrategies {
   const subject: ResourceStrategy<SubjectAccessReview> = {
     type: subjectaccessreviews,
-    async review(review) {
+    async review(review, _scope, signal) {
       const errors = [...validateSubject(review.spec), ...validateMetadata(review.metadata, false)]
       if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
-      return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec))) }
+      return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec)), signal) }
     },
   }
   const local: ResourceStrategy<LocalSubjectAccessReview> = {
     type: localsubjectaccessreviews,
-    async review(review, scope) {
+    async review(review, scope, signal) {
       const errors = [...validateSubject(review.spec), ...validateMetadata(review.metadata, true)]
       const namespace = review.spec.resourceAttributes?.namespace ?? ''
       if (review.spec.resourceAttributes !== undefined && namespace !== scope.namespace) {
@@ -187,28 +189,28 @@ export function accessReviewStrategies(authorizer: Authorizer): AccessReviewStra
         )
       }
       if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
-      return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec))) }
+      return { ...review, status: await decide(authorizer, attributesOf(review.spec, subjectOf(review.spec)), signal) }
     },
   }
   const self: ResourceStrategy<SelfSubjectAccessReview> = {
     type: selfsubjectaccessreviews,
-    async review(review, scope) {
+    async review(review, scope, signal) {
       const errors = [...validateOne(review.spec), ...validateSelectors(review.spec), ...validateMetadata(review.metadata, false)]
       if (errors.length > 0) throw invalid({ group, kind: '' }, '', errors)
-      return { ...review, status: await decide(authorizer, attributesOf(review.spec, scope.user)) }
+      return { ...review, status: await decide(authorizer, attributesOf(review.spec, scope.user), signal) }
     },
   }
   return { subject, local, self }
 }
 
 /** Lists what the asker may do in a namespace. */
-export function rulesReviewStrategy(resolver: RuleResolver): ResourceStrategy<SelfSubjectRulesReview> {
+export function rulesReviewStrategy(lister: RuleLister): ResourceStrategy<SelfSubjectRulesReview> {
   return {
     type: selfsubjectrulesreviews,
     async review(review, scope) {
       const namespace = review.spec.namespace ?? ''
       if (namespace === '') throw badRequest('no namespace on request')
-      const { rules, errors } = resolver.rulesFor(scope.user, namespace)
+      const { rules, errors, isIncomplete } = lister.rulesFor(scope.user, namespace)
       // As upstream: the answer does not repeat the question.
       return {
         ...review,
@@ -225,8 +227,8 @@ export function rulesReviewStrategy(resolver: RuleResolver): ResourceStrategy<Se
           nonResourceRules: rules
             .filter(({ nonResourceURLs }) => (nonResourceURLs ?? []).length > 0)
             .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
-          incomplete: errors.length > 0,
-          ...(errors.length === 0 ? {} : { evaluationError: errors.join(', ') }),
+          incomplete: isIncomplete,
+          ...(errors.length === 0 ? {} : { evaluationError: joinErrors(errors) }),
         },
       }
     },

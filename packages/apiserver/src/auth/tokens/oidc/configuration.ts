@@ -1,5 +1,5 @@
 import { parse } from 'yaml'
-import { isObject } from '../../../json.ts'
+import { Fields } from '../../document-fields.ts'
 
 /** One issuer of tokens and what its claims mean: an entry of upstream's AuthenticationConfiguration. */
 export interface JwtAuthenticatorConfig {
@@ -167,68 +167,4 @@ function sourceOf(source: Fields): ClaimSource {
   const [claim, expression] = [source.text('claim') ?? '', source.text('expression') ?? '']
   if ((claim === '') === (expression === '')) throw new TypeError(`${source.path}: exactly one of claim and expression is required`)
   return claim === '' ? { expression } : { claim, prefix: source.text('prefix') }
-}
-
-/** Fields of a document, read by their types. */
-class Fields {
-  readonly path: string
-  readonly #values: Readonly<Record<string, unknown>>
-
-  constructor(value: unknown, path: string) {
-    if (!isObject(value)) throw new TypeError(`${path === '' ? 'configuration' : path}: must be an object`)
-    this.path = path
-    this.#values = value
-  }
-
-  #at(name: string): string {
-    return this.path === '' ? name : `${this.path}.${name}`
-  }
-
-  value(name: string): unknown {
-    return Object.hasOwn(this.#values, name) ? this.#values[name] : undefined
-  }
-
-  text(name: string): string | undefined {
-    const value = this.value(name) ?? undefined
-    if (value === undefined || typeof value === 'string') return value
-    throw new TypeError(`${this.#at(name)}: must be a text`)
-  }
-
-  required(name: string): string {
-    const value = this.text(name)
-    if (value === undefined || value === '') throw new TypeError(`${this.#at(name)}: required`)
-    return value
-  }
-
-  member(name: string): Fields | undefined {
-    const value = this.value(name) ?? undefined
-    return value === undefined ? undefined : new Fields(value, this.#at(name))
-  }
-
-  needed(name: string): Fields {
-    return this.member(name) ?? new Fields({}, this.#at(name))
-  }
-
-  #items(name: string): readonly unknown[] {
-    const value = this.value(name) ?? []
-    if (!Array.isArray(value)) throw new TypeError(`${this.#at(name)}: must be a list`)
-    return value
-  }
-
-  list(name: string): readonly Fields[] {
-    return this.#items(name).map((item, index) => new Fields(item, `${this.#at(name)}[${index}]`))
-  }
-
-  texts(name: string): readonly string[] {
-    return this.#items(name).map((item, index) => {
-      if (typeof item !== 'string' || item === '') throw new TypeError(`${this.#at(name)}[${index}]: must be a text`)
-      return item
-    })
-  }
-
-  /** Refuses what is not known: a field that is misspelt would protect nothing. */
-  done(known: readonly string[]): void {
-    const odd = Object.keys(this.#values).find((name) => !known.includes(name))
-    if (odd !== undefined) throw new TypeError(`${this.#at(odd)}: unknown field`)
-  }
 }
