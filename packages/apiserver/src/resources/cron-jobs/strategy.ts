@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type CronJob, cronjobs } from '@k3s/api/types/batch/v1'
 import { append } from '@k3s/lifecycle'
 import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
@@ -79,10 +80,17 @@ export const cronJobStrategy: ResourceStrategy<CronJob> = {
   defaults,
   prepareForCreate(job) {
     job.status = {}
+    dropAlphaTemplateFields(job.spec.jobTemplate?.spec?.template)
   },
   validate,
   warningsOnCreate: warnings.onCreate,
-  update: { prepare: keepStatus, warnings: warnings.onUpdate },
+  update: {
+    prepare(job, previous) {
+      keepStatus(job, previous)
+      dropAlphaTemplateFields(job.spec.jobTemplate.spec?.template, previous.spec.jobTemplate.spec?.template)
+    },
+    warnings: warnings.onUpdate,
+  },
   status: statusUpdate(),
   columns: [
     nameColumn(),

@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type DaemonSet, type DaemonSetUpdateStrategy, daemonsets } from '@k3s/api/types/apps/v1'
 import { invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import { semanticEqual } from '../../validation/equality.ts'
@@ -70,6 +71,7 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
     set.metadata.annotations = { [templateGeneration]: '0', ...set.metadata.annotations }
   },
   prepareForCreate(set) {
+    dropAlphaTemplateFields(set.spec.template)
     set.metadata.annotations = { ...set.metadata.annotations, [templateGeneration]: '1' }
     set.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }
   },
@@ -87,6 +89,7 @@ export const daemonSetStrategy: ResourceStrategy<DaemonSet> = {
   update: {
     prepare(set, previous) {
       keepStatus(set, previous)
+      dropAlphaTemplateFields(set.spec.template, previous.spec.template)
       const last = Number(previous.metadata.annotations?.[templateGeneration] ?? 0)
       const isSame = semanticEqual(set.spec.template, previous.spec.template)
       set.metadata.annotations = { ...set.metadata.annotations, [templateGeneration]: String(isSame ? last : last + 1) }

@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type Deployment, type DeploymentStrategy, deployments } from '@k3s/api/types/apps/v1'
 import { forbiddenField, invalidValue, notSupported, required } from '../../validation/field-error.ts'
 import { semanticEqual } from '../../validation/equality.ts'
@@ -105,12 +106,16 @@ export const deploymentStrategy: ResourceStrategy<Deployment> = {
     !semanticEqual(object.spec, previous.spec) || !semanticEqual(object.metadata.annotations, previous.metadata.annotations),
   defaults,
   prepareForCreate(deployment) {
+    dropAlphaTemplateFields(deployment.spec.template)
     deployment.status = {}
   },
   validate: (deployment) => validate(deployment, templateRules),
   warningsOnCreate: warnings.onCreate,
   update: {
-    prepare: keepStatus,
+    prepare(deployment, previous) {
+      keepStatus(deployment, previous)
+      dropAlphaTemplateFields(deployment.spec.template, previous.spec.template)
+    },
     validate: (deployment, previous) => immutable('spec.selector', deployment.spec.selector, previous.spec.selector),
     warnings: warnings.onUpdate,
   },

@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type Job, type JobSpec, jobs } from '@k3s/api/types/batch/v1'
 import { append } from '@k3s/lifecycle'
 import { invalidValue, required } from '../../validation/field-error.ts'
@@ -146,11 +147,15 @@ export const jobStrategy: ResourceStrategy<Job> = {
   prepareForCreate(job) {
     if (job.spec.manualSelector !== true) generateSelector(job)
     job.status = {}
+    dropAlphaTemplateFields(job.spec.template)
   },
   validate,
   warningsOnCreate: warnings.onCreate,
   update: {
-    prepare: keepStatus,
+    prepare(job, previous) {
+      keepStatus(job, previous)
+      dropAlphaTemplateFields(job.spec.template, previous.spec.template)
+    },
     // Upstream judges the object, and then the object as part of the change.
     validate: (job, previous) => [...validateSpec(job), ...validateJobSpecUpdate(job.spec, previous.spec, isTemplateMutable(previous))],
     warnings: warnings.onUpdate,

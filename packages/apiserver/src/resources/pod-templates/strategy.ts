@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type PodTemplate, podtemplates } from '@k3s/api/types/core/v1'
 import type { ResourceStrategy } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
@@ -14,8 +15,12 @@ export const podTemplateStrategy: ResourceStrategy<PodTemplate> = {
   type: podtemplates,
   hasGeneration: true,
   defaults: ({ template }) => defaultTemplate(template),
+  prepareForCreate: ({ template }) => dropAlphaTemplateFields(template),
   warningsOnCreate: warnings.onCreate,
-  update: { warnings: warnings.onUpdate },
+  update: {
+    prepare: ({ template }, previous) => dropAlphaTemplateFields(template, previous.template),
+    warnings: warnings.onUpdate,
+  },
   validate: ({ template }) => validatePodTemplate(template ?? {}, 'template', templateRules),
   columns: [
     nameColumn(),

@@ -1,8 +1,9 @@
-import { type Container, type Pod, type PodCondition, type PodSpec, pods } from '@k3s/api/types/core/v1'
+import { type Container, type Pod, type PodCondition, pods } from '@k3s/api/types/core/v1'
 import type { RequestScope, ResourceStrategy } from '../../registry/strategy.ts'
 import { isNew, keepAllButSpec, keepStatus } from '../shared/status-rules.ts'
 import { dns1123Label } from '../../validation/names.ts'
 import { computeQosClass } from '../shared/resource-list.ts'
+import { dropAlphaFields, dropAlphaStatusFields } from './alpha-fields.ts'
 import { podBinding } from './binding.ts'
 import { podColumns } from './columns.ts'
 import { defaultPod } from './defaults.ts'
@@ -13,25 +14,8 @@ import { validateEphemeralUpdate, validatePodStatus, validatePodUpdate, validate
 import { validatePod, validatePodCreate } from './validation.ts'
 import { podWarnings } from './warnings.ts'
 
-/** Fields of alpha features stay only where they are. */
-function dropAlphaFields({ spec }: Pod, previous?: Pod): void {
-  if (previous?.spec.schedulingGroup === undefined) delete spec.schedulingGroup
-  const containers = ({ initContainers = [], containers: main, ephemeralContainers = [] }: PodSpec): readonly Container[] => [
-    ...initContainers,
-    ...main,
-    ...ephemeralContainers,
-  ]
-  if (previous !== undefined && containers(previous.spec).some(({ lifecycle }) => lifecycle?.stopSignal !== undefined)) return
-  for (const container of containers(spec)) {
-    if (container.lifecycle?.stopSignal === undefined) continue
-    const { stopSignal: _, ...lifecycle } = container.lifecycle
-    if (Object.keys(lifecycle).length === 0) delete container.lifecycle
-    else container.lifecycle = lifecycle
-  }
-}
-
 function prepareForCreate(pod: Pod, scope: RequestScope): void {
-  dropAlphaFields(pod)
+  dropAlphaFields(pod.spec)
   pod.status = { phase: 'Pending', qosClass: computeQosClass(pod) }
   if ((pod.spec.schedulingGates ?? []).length > 0) {
     pod.status.conditions = [
@@ -72,6 +56,7 @@ function prepareStatus(pod: Pod, previous: Pod): void {
   const status = (pod.status ??= {})
   status.qosClass ||= previous.status?.qosClass
   keepObservedGenerations(pod, previous)
+  dropAlphaStatusFields(status, previous.status)
 }
 
 /** Rules for pods. */
@@ -86,7 +71,7 @@ export function podStrategy(rules: PodRules): ResourceStrategy<Pod> {
     update: {
       prepare(pod, previous) {
         keepStatus(pod, previous)
-        dropAlphaFields(pod, previous)
+        dropAlphaFields(pod.spec, previous.spec)
       },
       validate: validatePodUpdate,
     },
@@ -131,6 +116,7 @@ function prepareEphemeral(pod: Pod, previous: Pod): void {
   const { ephemeralContainers } = pod.spec
   keepAllButSpec(pod, previous)
   pod.spec = { ...structuredClone(previous.spec), ephemeralContainers }
+  dropAlphaFields(pod.spec, previous.spec)
 }
 
 /** Only resources and resize policies change, container by container; a list of another length is left for validation to refuse. */

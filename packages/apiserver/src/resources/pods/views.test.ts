@@ -58,18 +58,3 @@ describe('addresses of pods', () => {
     expect(settled({ podIP: '10.42.0.9', podIPs: [{ ip: '10.42.0.1' }] })).toMatchObject({ podIPs: [{ ip: '10.42.0.9' }] })
   })
 })
-
-describe('fields of alpha features', () => {
-  it('are dropped unless they are there already', () => {
-    const alpha: Pod = {
-      metadata: { name: 'web' },
-      spec: { containers: [{ ...main, lifecycle: { stopSignal: 'SIGUSR1' } }], schedulingGroup: {} },
-    }
-    const created = structuredClone(alpha)
-    strategy.prepareForCreate?.(created, scopeOf())
-    expect(created.spec).toEqual({ containers: [main] })
-    const updated = structuredClone(alpha)
-    strategy.update?.prepare?.(updated, alpha, scopeOf())
-    expect(updated.spec).toEqual(alpha.spec)
-  })
-})

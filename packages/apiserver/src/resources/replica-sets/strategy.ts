@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type ReplicaSet, replicasets } from '@k3s/api/types/apps/v1'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
 import { templateRules } from '../pods/rules.ts'
@@ -39,12 +40,16 @@ export const replicaSetStrategy: ResourceStrategy<ReplicaSet> = {
     defaultTemplate(spec.template)
   },
   prepareForCreate(set) {
+    dropAlphaTemplateFields(set.spec.template)
     set.status = { replicas: 0 }
   },
   validate,
   warningsOnCreate: warnings.onCreate,
   update: {
-    prepare: keepStatus,
+    prepare(set, previous) {
+      keepStatus(set, previous)
+      dropAlphaTemplateFields(set.spec.template, previous.spec.template)
+    },
     validate: (set, previous) => immutable('spec.selector', set.spec.selector, previous.spec.selector),
     warnings: warnings.onUpdate,
   },

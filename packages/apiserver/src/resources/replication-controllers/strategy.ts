@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type ReplicationController, replicationcontrollers } from '@k3s/api/types/core/v1'
 import { required } from '../../validation/field-error.ts'
 import type { FieldError, ResourceStrategy } from '../../registry/strategy.ts'
@@ -44,10 +45,17 @@ export const replicationControllerStrategy: ResourceStrategy<ReplicationControll
   defaults,
   prepareForCreate(controller) {
     controller.status = { replicas: 0 }
+    dropAlphaTemplateFields(controller.spec.template)
   },
   validate,
   warningsOnCreate: warnings.onCreate,
-  update: { prepare: keepStatus, warnings: warnings.onUpdate },
+  update: {
+    prepare(controller, previous) {
+      keepStatus(controller, previous)
+      dropAlphaTemplateFields(controller.spec.template, previous.spec.template)
+    },
+    warnings: warnings.onUpdate,
+  },
   status: statusUpdate(({ status }) => [
     ...validateCounters(status, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration']),
     ...validateParts(status ?? { replicas: 0 }, { fullyLabeledReplicas: status?.fullyLabeledReplicas }),

@@ -1,3 +1,4 @@
+import { dropAlphaTemplateFields } from '../pods/alpha-fields.ts'
 import { type StatefulSet, statefulsets } from '@k3s/api/types/apps/v1'
 import type { PodTemplateSpec, Volume } from '@k3s/api/types/core/v1'
 import { append } from '@k3s/lifecycle'
@@ -148,12 +149,16 @@ export const statefulSetStrategy: ResourceStrategy<StatefulSet> = {
   validateName: dns1123Label,
   defaults,
   prepareForCreate(set) {
+    dropAlphaTemplateFields(set.spec.template)
     set.status = { replicas: 0, availableReplicas: 0 }
   },
   validate,
   warningsOnCreate: (set) => [...warnings.onCreate(set), ...historyWarnings(set)],
   update: {
-    prepare: keepStatus,
+    prepare(set, previous) {
+      keepStatus(set, previous)
+      dropAlphaTemplateFields(set.spec.template, previous.spec.template)
+    },
     validate: validateUpdate,
     warnings: (set, previous) => [...warnings.onUpdate(set, previous), ...historyWarnings(set)],
   },
