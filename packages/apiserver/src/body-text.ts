@@ -6,21 +6,26 @@ const maxDepth = 1000
 // The YAML reader needs up to 2 ms for a KiB and lets nobody else have a turn. JSON, which is YAML too, has no such bound: it is read a hundred times faster.
 const maxYamlBytes = 512 * 1024
 
-// What has more does not fit into the datastore, or is made of nothing but very short texts. Reading so many takes some 40 ms, in one turn of the event loop.
+// What has more does not fit into the datastore, or is made of nothing but very short texts. Judging so many takes seconds.
 const maxValues = 60_000
 
 const [comma, quote, backslash, openBrace, closeBrace, openBracket, closeBracket] = Buffer.from(',"\\{}[]')
 
-/** The text of a JSON body. Throws BadRequest when it is nested too deep, RequestEntityTooLarge when it has too many values. */
-export function jsonText(bytes: Buffer): string {
+/** Throws BadRequest for a body of JSON or YAML that is nested too deep, RequestEntityTooLarge when it has too many values. Looks at each byte once, and at no more than it must. */
+export function checkBody(bytes: Buffer): void {
   // Half of what is deep must close it again.
   if (bytes.length > maxDepth) checkShape(bytes)
+}
+
+/** The text of a JSON body. Throws what {@link checkBody} does. */
+export function jsonText(bytes: Buffer): string {
+  checkBody(bytes)
   return bytes.toString('utf8')
 }
 
-/** The text of a YAML body. Throws BadRequest when it is nested too deep, RequestEntityTooLarge when reading it would hold up everybody else. */
+/** The text of a YAML body. Throws what {@link checkBody} does, and RequestEntityTooLarge when reading it would take too long. */
 export function yamlText(bytes: Buffer): string {
-  if (bytes.length > maxDepth) checkShape(bytes)
+  checkBody(bytes)
   const text = bytes.toString('utf8')
   if (bytes.length > maxYamlBytes && parsedJson(text) === undefined)
     throw new StatusError('RequestEntityTooLarge', `Request entity too large: limit of YAML is ${maxYamlBytes}`, { details: {} })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { exactNumbers, stringifyExactly } from '../src/watch-cache/exact-numbers.ts'
+import { exactNumbers, exactReplacer } from '../src/watch-cache/exact-numbers.ts'
 import { admin } from './start-server.ts'
 import { startBuiltIn } from './start-cluster.ts'
 
@@ -42,7 +42,7 @@ describe('whole numbers of 64 bits', () => {
       '{"a":9007199254740993,"b":[-9223372036854775807, 9007199254740992],"c":"9007199254740995","d":1e30,"e":99999999999999999999}'
     const exact = exactNumbers(Buffer.from(text))
     expect([...exact.values()]).toEqual(['9007199254740993', '-9223372036854775807'])
-    expect(stringifyExactly({ a: 9007199254740992, b: -9223372036854775808, c: 1 }, exact)).toBe(
+    expect(JSON.stringify({ a: 9007199254740992, b: -9223372036854775808, c: 1 }, exactReplacer(exact))).toBe(
       '{"a":9007199254740993,"b":-9223372036854775807,"c":1}',
     )
     expect(exactNumbers(Buffer.from('{"a":1}'), undefined).size).toBe(0)

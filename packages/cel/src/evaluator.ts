@@ -31,26 +31,39 @@ export interface Program {
   readonly type: CelType
   /** Variables that it uses. */
   readonly variables: ReadonlySet<string>
-  /** Runs it, at most at the cost of `limit`. Throws nothing but what an authorizer throws, and bugs. Blocks as long as the cost says: about 0.1 µs for each unit. */
-  evaluate(variables: Readonly<Record<string, Value>>, limit: number): Outcome
+  /**
+   * Runs it, at most at the cost of `limit`. Throws nothing but what an authorizer throws, and bugs. Blocks as long as the cost says: about 0.1 µs for
+   * each unit, but for calls that go over more than they cost. `look` is called after each call and now and then: what it throws ends the run and comes out.
+   */
+  evaluate(variables: Readonly<Record<string, Value>>, limit: number, look?: () => void): Outcome
   /** The least and the most that it may cost. `sizeOf` tells how large a value at a path of a variable may be. */
   estimate(sizeOf: SizeHint): CostRange
 }
+
+const chargesBetweenLooks = 64
 
 /** What one run has used of its budget, and its variables. */
 class Run {
   cost = 0
   readonly slots: (Value | Failure | undefined)[]
   readonly #limit: number
+  readonly #look: (() => void) | undefined
+  #charges = 0
 
-  constructor(slots: (Value | Failure | undefined)[], limit: number) {
+  constructor(slots: (Value | Failure | undefined)[], limit: number, look: (() => void) | undefined) {
     this.slots = slots
     this.#limit = limit
+    this.#look = look
   }
 
   charge(cost: number): void {
     this.cost += cost
     if (this.cost > this.#limit) throw new BudgetExceeded('operation cancelled: actual cost limit exceeded')
+    if (this.#look !== undefined && ++this.#charges % chargesBetweenLooks === 0) this.#look()
+  }
+
+  look(): void {
+    this.#look?.()
   }
 }
 
@@ -71,10 +84,10 @@ export function evaluateProgram(checked: Checked): Program {
   return {
     type: checked.type,
     variables: checked.variables,
-    evaluate(variables, limit) {
+    evaluate(variables, limit, look) {
       const slots: (Value | Failure | undefined)[] = Array.from({ length: slotCount })
       for (const [name, slot] of globals) slots[slot] = Object.hasOwn(variables, name) ? variables[name] : undefined
-      const run = new Run(slots, limit)
+      const run = new Run(slots, limit, look)
       try {
         return { value: step(run), cost: run.cost }
       } catch (error) {
@@ -346,6 +359,7 @@ function overloaded(candidates: readonly Overload[], args: readonly Step[]): Ste
     if (found === undefined) throw noOverload()
     const result = found.run(values)
     run.charge(callCost(found, values, result))
+    run.look()
     return result
   }
 }

@@ -7,6 +7,7 @@ import { deleteObject } from '../registry/delete-object.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
 import { formatTime, writeScope } from '../registry/write-scope.ts'
 import { copyJson, isObject } from '../json.ts'
+import { heavyShaping } from '../off-loop/heavy-shaping.ts'
 import type { ApiCore } from '../pipeline/api-core.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
@@ -122,7 +123,7 @@ export class CustomResources {
       if (goesOn !== undefined) append(gone, goesOn.served)
       else if (known !== undefined) append(gone, this.#retire(known, known.uid !== uid))
       groups.add(definition.spec.group)
-      const next = this.#serve(definition, { uid, revision: object.revision, fingerprint, goesOn })
+      const next = this.#serve(object, definition, { uid, revision: object.revision, fingerprint, goesOn })
       this.#known.set(object.key, next)
       append(added, next.served)
     }
@@ -139,13 +140,16 @@ export class CustomResources {
   }
 
   #serve(
+    object: CachedObject,
     definition: CustomResourceDefinition,
     { uid, revision, fingerprint, goesOn }: Pick<Known, 'uid' | 'revision' | 'fingerprint'> & { readonly goesOn: Known | undefined },
   ): Known {
     const retire = goesOn?.retire ?? new AbortController()
     const known: Known = { uid, revision, fingerprint, served: [], stored: goesOn?.stored, retire }
+    const { heavy } = this.#options.core.registry
     known.served = servedVersions({
       definition,
+      offLoop: heavy === undefined ? undefined : heavyShaping(heavy, object),
       converter: this.#options.converterOf(definition),
       retired: retire.signal,
       openCache: (resource, signal) => {

@@ -10,6 +10,7 @@ import {
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from '@k3s/api/types/apiextensions/v1'
 import { invariant } from '@k3s/lifecycle'
 import { copyJson } from '../json.ts'
+import { isLarge, parseInTurns, stringifyInTurns } from '../off-loop/json-in-turns.ts'
 import type { CustomFacts, ResourceStorage, ScalePaths, ServedResource } from '../registry/served-resource.ts'
 import { compareVersions } from '../registry/versions/compare-versions.ts'
 import { storedResource, type StoredResource } from '../watch-cache/stored-resource.ts'
@@ -20,7 +21,8 @@ import { customStrategy } from './custom-strategy.ts'
 import { isConditionTrue } from './definition/conditions.ts'
 import { withPrunedDefaults } from './schema/defaults.ts'
 import type { JsonMap, Schema } from './schema/schema.ts'
-import { VersionView } from './version-view.ts'
+import { shapeResource } from './shape-resource.ts'
+import { VersionView, type OffLoopShaping } from './version-view.ts'
 
 const verbs = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch']
 const terminatingVerbs = ['delete', 'deletecollection', 'get', 'list', 'watch']
@@ -32,6 +34,8 @@ export interface ServedVersionsOptions {
   /** The one cache of all versions; filled when it is first asked for. */
   openCache(resource: StoredResource, signal: AbortSignal): Promise<WatchCache>
   readonly retired: AbortSignal
+  /** Does the work on large objects; absent: it is done here. */
+  readonly offLoop?: OffLoopShaping | undefined
 }
 
 /** What is served for a definition: one resource for each served version. Nothing is compiled or read before it is used. */
@@ -110,10 +114,19 @@ class LazyStorage {
         const plain = copyJson(object) as unknown as JsonMap // an API object is a JSON object
         const [converted] = await options.converter.convert([plain], own, signal)
         invariant(converted !== undefined, 'a converter answers for every object')
+        const how = { version: version.name, isStored: false }
+        if (options.offLoop !== undefined && isLarge(converted)) {
+          const shaped = await options.offLoop.shape(await stringifyInTurns(converted), how, signal)
+          const { metadata } = object
+          const large = (await parseInTurns(shaped)) as KubernetesObject // shaping answers with an object
+          if (metadata.resourceVersion !== undefined) large.metadata.resourceVersion = metadata.resourceVersion
+          return large
+        }
         const copy = copyJson(converted)
-        coerceResource(copy, shared.schemas.get(version.name), { isStored: false })
+        shapeResource(copy, shared.schemas, how)
         return copy as unknown as KubernetesObject // it has the metadata of the object it was made from
       },
+      shape: (object, how) => shapeResource(object, shared.schemas, how),
       retired,
       warning: deprecationWarning(definition, version),
       scale: scalePaths(version),
@@ -125,6 +138,7 @@ class LazyStorage {
         selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => jsonPath.replace(/^\./, '')),
       },
       isTerminating: isConditionTrue(definition, 'Terminating'),
+      definition: options.offLoop?.definition,
       isAnnounced: isConditionTrue(definition, 'Established'),
     }
     this.served = {
@@ -153,7 +167,7 @@ class LazyStorage {
 
   async #fill(signal: AbortSignal): Promise<void> {
     const shared = this.#shared
-    const { converter, definition } = this.#options
+    const { converter, definition, offLoop } = this.#options
     const cache = await this.#options.openCache(shared.stored, signal)
     const own = shared.own(this.#version.name)
     const schema = shared.schemas.get(this.#version.name)
@@ -173,7 +187,7 @@ class LazyStorage {
       garbageCollection: 'delete',
       judgesRequests: false,
       returnsDeleted: false,
-      view: new VersionView({ own, stored: shared.stored, schemas: shared.schemas, converter }),
+      view: new VersionView({ own, stored: shared.stored, schemas: shared.schemas, converter, offLoop }),
       mergeSchema: mergeSchemaOfCustom(this.#version.schema?.openAPIV3Schema),
       hasPlainStatus: this.#version.subresources?.status === undefined,
     }

@@ -1,23 +1,38 @@
 import { apiVersionOf, type KubernetesObject } from '@k3s/api'
 import { invariant } from '@k3s/lifecycle'
 import { copyJson, equalJson } from '../json.ts'
+import { isLarge, nextTurn, parseInTurns, stringifyInTurns } from '../off-loop/json-in-turns.ts'
+import type { HeavyDefinition } from '../off-loop/heavy-jobs.ts'
 import type { StorageView } from '../registry/served-resource.ts'
-import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { CachedObject, encodeStored, encodeStoredInTurns, longBytes } from '../watch-cache/cached-object.ts'
 import { exactNumbers, type ExactNumbers } from '../watch-cache/exact-numbers.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
-import { coerceResource } from './coerce.ts'
 import type { Converter } from './conversion/converter.ts'
-import { applyDefaults } from './schema/defaults.ts'
-import type { JsonMap, Schema } from './schema/schema.ts'
+import type { JsonMap } from './schema/schema.ts'
+import { shapeResource, type Schemas } from './shape-resource.ts'
+
+/** Does elsewhere what takes long with large objects. */
+export interface OffLoopShaping {
+  readonly definition: HeavyDefinition
+  /** The value of a stored object in another version, without asking a webhook; undefined when it is shown as it is stored. */
+  show(object: CachedObject, own: StoredResource, signal: AbortSignal): Promise<Buffer | undefined>
+  /** What {@link shapeResource} makes of a JSON object: the value to store, with `exact` numbers as they came. */
+  shape(
+    object: Uint8Array,
+    how: { readonly version: string; readonly isStored: boolean; readonly exact?: ExactNumbers | undefined },
+    signal: AbortSignal,
+  ): Promise<Buffer>
+}
 
 export interface VersionViewOptions {
   /** The served version. */
   readonly own: StoredResource
   /** The version that new values are stored in. */
   readonly stored: StoredResource
-  /** Schemas by version; their defaults are pruned. */
-  readonly schemas: ReadonlyMap<string, Schema | undefined>
+  readonly schemas: Schemas
   readonly converter: Converter
+  /** Absent: all is done here. */
+  readonly offLoop?: OffLoopShaping | undefined
 }
 
 /**
@@ -37,56 +52,100 @@ export class VersionView implements StorageView {
   at(object: CachedObject): CachedObject | undefined {
     const known = this.#shown.get(object.content)
     if (known !== undefined) return known.revision === object.revision ? known : known.atRevision(object.revision)
-    if (!this.#options.converter.isTrivial && apiVersionOf(object.resource.type) !== this.#apiVersion) return undefined
+    if (!this.#asksNobody(object) || this.#isLong(object)) return undefined
     const decoded = this.#decode(object)
     if (decoded['apiVersion'] !== this.#apiVersion) {
       decoded['apiVersion'] = this.#apiVersion
-      coerceResource(decoded, this.#schema, { isStored: false })
+      this.#shape(decoded, this.#options.own)
     }
     return this.#remember(object, decoded)
   }
 
   async prepare(objects: readonly CachedObject[], signal: AbortSignal): Promise<void> {
-    const missing = objects.filter((object) => this.at(object) === undefined)
-    if (missing.length === 0) return
-    const { converter } = this.#options
-    const converted = await converter.convert(
-      missing.map((object) => this.#decode(object)),
-      this.#apiVersion,
-      signal,
-    )
-    for (const [index, object] of missing.entries()) {
+    const asked: CachedObject[] = []
+    const pause = pauseByBytes()
+    for (const object of objects) {
+      if (this.#shown.has(object.content)) continue
+      if (!this.#asksNobody(object)) asked.push(object)
+      else if (this.at(object) === undefined) await this.#showElsewhere(object, signal)
+      else await pause(object)
+    }
+    if (asked.length === 0) return
+    const { converter, own } = this.#options
+    const decoded: JsonMap[] = []
+    for (const object of asked) {
+      decoded.push(await this.#decodeInTurns(object, signal))
+      await pause(object)
+    }
+    const converted = await converter.convert(decoded, this.#apiVersion, signal)
+    for (const [index, object] of asked.entries()) {
       const result = converted[index]
       invariant(result !== undefined, 'a converter answers for every object')
-      coerceResource(result, this.#schema, { isStored: false })
-      this.#remember(object, result)
+      const value = await this.#shapeElsewhere(result, { to: own, exact: exactNumbers(object.bytes), signal })
+      if (value === undefined) {
+        this.#shape(result, own)
+        this.#remember(object, result)
+      } else this.#shown.set(object.content, CachedObject.shown(own, object, value))
+      await pause(object)
     }
   }
 
   async encode(object: KubernetesObject, signal: AbortSignal, exact?: ExactNumbers): Promise<Buffer> {
-    const { own, stored, converter, schemas } = this.#options
-    if (own.type.version === stored.type.version) return encodeStored(stored, object, exact)
+    const { own, stored, converter } = this.#options
+    if (own.type.version === stored.type.version) return encodeStoredInTurns(stored, object, exact)
     const plain = copyJson({ ...object, apiVersion: this.#apiVersion, kind: own.type.kind }) as unknown as JsonMap // an API object is a JSON object
     const [converted] = await converter.convert([plain], apiVersionOf(stored.type), signal)
     invariant(converted !== undefined, 'a converter answers for every object')
+    const value = await this.#shapeElsewhere(converted, { to: stored, exact, signal })
+    if (value !== undefined) return value
     const copy = copyJson(converted)
-    coerceResource(copy, schemas.get(stored.type.version), { isStored: false })
+    this.#shape(copy, stored)
     return encodeStored(stored, copy as unknown as KubernetesObject, exact) // it has the metadata of the object it was made from
   }
 
-  get #schema(): Schema | undefined {
-    return this.#options.schemas.get(this.#options.own.type.version)
+  /** No webhook has to be asked to show it. */
+  #asksNobody({ resource }: CachedObject): boolean {
+    return this.#options.converter.isTrivial || apiVersionOf(resource.type) === this.#apiVersion
+  }
+
+  #isLong({ bytes }: CachedObject): boolean {
+    return this.#options.offLoop !== undefined && bytes.length > longBytes
+  }
+
+  #shape(object: JsonMap, { type }: StoredResource): void {
+    shapeResource(object, this.#options.schemas, { version: type.version, isStored: false })
   }
 
   /** What is stored, by the schema of the version it is stored in. */
   #decode(object: CachedObject): JsonMap {
-    const { version } = object.resource.type
-    const schema = this.#options.schemas.get(version)
     const decoded = object.parseCopy() as unknown as JsonMap // as above
-    if (!this.#options.schemas.has(version)) return decoded
-    coerceResource(decoded, schema, { isStored: true })
-    applyDefaults(decoded, schema)
+    shapeResource(decoded, this.#options.schemas, { version: object.resource.type.version, isStored: true })
     return decoded
+  }
+
+  async #decodeInTurns(object: CachedObject, signal: AbortSignal): Promise<JsonMap> {
+    const { offLoop } = this.#options
+    if (offLoop === undefined || !this.#isLong(object)) return this.#decode(object)
+    const { version } = object.resource.type
+    const value = await offLoop.shape(object.bytes, { version, isStored: true, exact: exactNumbers(object.bytes) }, signal)
+    const shaped = CachedObject.shown(object.resource, object, value)
+    return (await parseInTurns(shaped.bytes)) as JsonMap // shaping answers with an object
+  }
+
+  async #showElsewhere(object: CachedObject, signal: AbortSignal): Promise<void> {
+    const { offLoop, own } = this.#options
+    const value = await offLoop?.show(object, own, signal)
+    this.#shown.set(object.content, value === undefined ? object : CachedObject.shown(own, object, value))
+  }
+
+  /** The value to store of what a webhook made; undefined for what is small: that is done here. */
+  async #shapeElsewhere(
+    object: JsonMap,
+    { to, exact, signal }: { readonly to: StoredResource; readonly exact: ExactNumbers | undefined; readonly signal: AbortSignal },
+  ): Promise<Buffer | undefined> {
+    const { offLoop } = this.#options
+    if (offLoop === undefined || !isLarge(object)) return undefined
+    return offLoop.shape(await stringifyInTurns(object), { version: to.type.version, isStored: false, exact }, signal)
   }
 
   #remember(object: CachedObject, shown: JsonMap): CachedObject {
@@ -96,5 +155,16 @@ export class VersionView implements StorageView {
     const view = isSame ? object : CachedObject.shown(own, object, encoded())
     this.#shown.set(object.content, view)
     return view
+  }
+}
+
+/** Ends the turn when enough bytes of objects were gone over in it. */
+function pauseByBytes(): (object: CachedObject) => Promise<void> | undefined {
+  let seen = 0
+  return ({ bytes }) => {
+    seen += bytes.length
+    if (seen < longBytes) return undefined
+    seen = 0
+    return nextTurn()
   }
 }

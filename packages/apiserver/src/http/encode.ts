@@ -1,8 +1,9 @@
 import type { KubernetesObject, StatusError } from '@k3s/api'
+import { nextTurn, stringifyInTurns } from '../off-loop/json-in-turns.ts'
 import { apiVersionOfServed, toServed, toWire, type ServedResource } from '../registry/served-resource.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import { partialObject, renderTable, type IncludeObject } from '../table/table.ts'
-import type { CachedObject } from '../watch-cache/cached-object.ts'
+import { longBytes, type CachedObject } from '../watch-cache/cached-object.ts'
 import type { ListPage } from '../watch-cache/list-objects.ts'
 import type { WatchItem } from '../watch-cache/resource-watch.ts'
 import type { Representation } from './negotiate.ts'
@@ -30,12 +31,22 @@ export function objectBytes(served: ServedResource, object: CachedObject): Buffe
 
 /** One stored object as the client wants it. */
 export function encodeObject(served: ServedResource, object: CachedObject, options: EncodeOptions): Buffer {
-  if (options.representation === 'object') return objectBytes(served, object)
-  if (options.representation === 'partial') return Buffer.from(JSON.stringify(partialObject(served, toServed(served, object.object))))
+  return options.representation === 'object' ? objectBytes(served, object) : Buffer.from(JSON.stringify(shownAs(served, object, options)))
+}
+
+/** As {@link encodeObject}; what is made of a long object is made in several turns of the event loop. */
+export async function encodeInTurns(served: ServedResource, object: CachedObject, options: EncodeOptions): Promise<Buffer> {
+  const { representation } = options
+  if (object.bytes.length <= longBytes || (representation === 'object' && served.conversion === undefined))
+    return encodeObject(served, object, options)
+  await object.load()
+  return representation === 'object' ? objectBytes(served, object) : stringifyInTurns(shownAs(served, object, options))
+}
+
+function shownAs(served: ServedResource, object: CachedObject, options: EncodeOptions): object {
+  if (options.representation === 'partial') return partialObject(served, toServed(served, object.object))
   const { resourceVersion } = object.object.metadata
-  return Buffer.from(
-    JSON.stringify(renderTable(served, [object], { resourceVersion }, { ...options, nowMs: options.now(), withColumns: true })),
-  )
+  return renderTable(served, [object], { resourceVersion }, { ...options, nowMs: options.now(), withColumns: true })
 }
 
 /** A list, in pieces. */
@@ -59,14 +70,16 @@ export async function encodeList(served: ServedResource, page: ListPage, options
   const head = `{"kind":${JSON.stringify(`${served.type.kind}List`)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`
   let items = page.encoded?.get(apiVersion)
   if (items === undefined) {
+    if (served.conversion !== undefined) await convertInTurns(served, page.items)
     items = encodeItems(served, page.items)
     page.encoded?.set(apiVersion, items)
   }
   return [Buffer.from(head), items]
 }
 
-// Objects that are parsed and shown before others have a turn: a few milliseconds.
+// What is parsed and shown before others have a turn: a few milliseconds.
 const shownAtOnce = 100
+const bytesAtOnce = 2 * longBytes
 
 /** `head` is JSON that ends with an empty list: there what is made of the objects is put. */
 async function joinInTurns(
@@ -75,17 +88,50 @@ async function joinInTurns(
   show: (objects: readonly CachedObject[]) => readonly unknown[],
 ): Promise<readonly Buffer[]> {
   const parts: Buffer[] = [Buffer.from(head.slice(0, -2))]
-  for (let at = 0; at < objects.length; at += shownAtOnce) {
-    if (at > 0) await new Promise((resolve) => void setImmediate(resolve))
-    const members = JSON.stringify(show(objects.slice(at, at + shownAtOnce))).slice(1, -1)
-    parts.push(Buffer.from(at === 0 ? members : `,${members}`))
+  for (let at = 0, next = 0; at < objects.length; at = next) {
+    next = endOfTurn(objects, at)
+    if (at > 0) {
+      parts.push(separator)
+      await nextTurn()
+    }
+    const shown = objects.slice(at, next)
+    // One at most, which is shown in the turn that ends its parsing.
+    for (const object of shown) if (object.bytes.length > longBytes) await object.load()
+    const members = await stringifyInTurns(show(shown))
+    parts.push(members.subarray(1, -1))
   }
   parts.push(Buffer.from(']}'))
   return parts
 }
 
+/** Up to where objects are shown in one turn, beginning `at` one. */
+function endOfTurn(objects: readonly CachedObject[], at: number): number {
+  let bytes = 0
+  let next = at
+  while (next < objects.length && next - at < shownAtOnce) {
+    bytes += objects[next]?.bytes.length ?? 0
+    if (next > at && bytes > bytesAtOnce) break
+    next++
+  }
+  return next
+}
+
+const separator = Buffer.from(',')
 const [comma, brace] = [0x2c, 0x7b]
 const listEnd = Buffer.from(']}\n')
+
+/** Makes the bytes of objects in the served version, which are then kept. */
+async function convertInTurns(served: ServedResource, objects: readonly CachedObject[]): Promise<void> {
+  let bytes = 0
+  for (const object of objects) {
+    if (served.converted.has(object)) continue
+    objectBytes(served, object)
+    bytes += object.bytes.length
+    if (bytes < bytesAtOnce) continue
+    bytes = 0
+    await nextTurn()
+  }
+}
 
 /** `{…},{…}]}` and a line's end: the objects' bytes without their type heads, which upstream leaves to custom resources only. */
 function encodeItems(served: ServedResource, items: readonly CachedObject[]): Buffer {

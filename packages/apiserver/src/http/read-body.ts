@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { StatusError } from '@k3s/api'
-import { parsedJson, yamlText } from '../body-text.ts'
+import { checkBody, parsedJson } from '../body-text.ts'
 import { mediaTypeOf, type RequestBody } from '../codec.ts'
 import type { HttpRequest } from './send-answer.ts'
 import type { YamlReader } from './yaml-reader.ts'
@@ -15,17 +15,23 @@ export const tooLargeBody = (): StatusError =>
 // A few milliseconds of reading, which a thread of its own would not make shorter.
 const maxYamlHere = 2048
 
+// As much again, to see whether YAML is JSON.
+const maxJsonHere = 64 * 1024
+
 const yamlTypes = new Set(['application/yaml', 'application/apply-patch+yaml'])
 
-/** The whole body; undefined when it is empty. Throws RequestEntityTooLarge, and the signal's reason on an abort; the rest of the body is then left unread. Long YAML comes as JSON, made by `yaml`. */
+/** The whole body; undefined when it is empty. Throws RequestEntityTooLarge, and the signal's reason on an abort; the rest of the body is then left unread. Long YAML comes as JSON, made by `yaml`, which reads what may be either. */
 export async function readBody(request: HttpRequest, signal: AbortSignal, yaml: YamlReader): Promise<RequestBody | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLargeBody()
   const bytes = await collect(request, signal)
   if (bytes.length === 0) return undefined
   const contentType = request.headers['content-type'] ?? ''
   if (bytes.length <= maxYamlHere || !yamlTypes.has(mediaTypeOf(contentType))) return { bytes, contentType }
+  // Before anybody waits for it.
+  checkBody(bytes)
   // kubectl sends JSON as YAML.
-  if (parsedJson(yamlText(bytes)) !== undefined) return { bytes, contentType, fromYaml: { duplicates: [] } }
+  if (bytes.length <= maxJsonHere && parsedJson(bytes.toString('utf8')) !== undefined)
+    return { bytes, contentType, fromYaml: { duplicates: [] } }
   const { json, duplicates } = await yaml.read(bytes, signal)
   return { bytes: json, contentType, fromYaml: { duplicates } }
 }

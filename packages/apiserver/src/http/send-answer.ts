@@ -7,7 +7,7 @@ import { withNulls, type JsonObject, type StatusError } from '@k3s/api'
 import { stringify } from 'yaml'
 import type { Answer } from '../pipeline/answer.ts'
 import type { IncludeObject } from '../table/table.ts'
-import { encodeList, encodeObject, type EncodeOptions } from './encode.ts'
+import { encodeInTurns, encodeList, type EncodeOptions } from './encode.ts'
 import { negotiate, type Negotiated } from './negotiate.ts'
 import type { WatchDeliveries } from './watch-deliveries.ts'
 import { streamWatch, type WatchSink } from './watch-stream.ts'
@@ -42,7 +42,9 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
   switch (answer.type) {
     case 'stored': {
       const negotiated = negotiate(accept, { transformable: true })
-      await sendBody(context, answer.code, negotiated, [encodeObject(answer.served, answer.object, encodeOptions(context, negotiated))])
+      await sendBody(context, answer.code, negotiated, [
+        await encodeInTurns(answer.served, answer.object, encodeOptions(context, negotiated)),
+      ])
       return
     }
     case 'object': {

@@ -1,13 +1,17 @@
 /** The code of the threads that read YAML and work on large objects for an API server. Not to be imported; `JobThread` starts it. */
 import { parentPort } from 'node:worker_threads'
 import { badRequest, isStatusError, readYamlText } from '@k3s/api'
+import { parsedJson, yamlText } from '../body-text.ts'
 import type { HeavyJobs } from '../off-loop/heavy-jobs.ts'
 import type { Job, JobAnswer } from '../off-loop/job-thread.ts'
 import type { YamlOutput } from './yaml-reader.ts'
 
 function readYaml(bytes: Uint8Array): YamlOutput {
   try {
-    const { value, duplicates } = readYamlText(Buffer.from(bytes).toString('utf8'))
+    const text = yamlText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+    // kubectl sends JSON as YAML.
+    if (parsedJson(text) !== undefined) return { json: bytes, duplicates: [] }
+    const { value, duplicates } = readYamlText(text)
     return { json: Buffer.from(JSON.stringify(value ?? null)), duplicates }
   } catch (error) {
     // Aliases make of a small document one that is longer than any text may be.

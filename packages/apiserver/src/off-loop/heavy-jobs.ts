@@ -1,4 +1,4 @@
-import { loadDescriptions, type KubernetesObject, type ResourceType } from '@k3s/api'
+import { apiVersionOf, loadDescriptions, type KubernetesObject, type ResourceType } from '@k3s/api'
 import type { CustomResourceDefinition } from '@k3s/api/types/apiextensions/v1'
 import { apiServiceStrategy } from '../aggregation/api-service-strategy.ts'
 import type { UserInfo } from '../auth/auth.ts'
@@ -19,7 +19,9 @@ import { preparedView, type ResourceStorage, type ServedResource } from '../regi
 import type { ObjectReader, RequestScope, ResourceStrategy } from '../registry/strategy.ts'
 import { beginUpdate, finishUpdate, isSameObject, type Admitted } from '../registry/update-object.ts'
 import { builtInStrategies, type BuiltInStrategyOptions } from '../resources/built-in.ts'
+import { EvaluateJobs, type EvaluateInput, type EvaluateOutput } from './evaluate-job.ts'
 import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import type { ExactNumbers } from '../watch-cache/exact-numbers.ts'
 import { WatchCache } from '../watch-cache/watch-cache.ts'
 
 /** Jobs for large objects: each is one step of a write that needs nothing but its input. Inputs and outputs are data that can be copied between threads. */
@@ -27,7 +29,7 @@ import { WatchCache } from '../watch-cache/watch-cache.ts'
 /** Which built-in rules a server has. */
 export type HeavyRules = Pick<BuiltInStrategyOptions, 'allowPrivileged'>
 
-/** A definition of custom resources, whose conversion asks nobody. `key` changes with it. */
+/** A definition of custom resources. `key` changes with it. Objects come in the version that they are worked on in, unless their conversion asks nobody. */
 export interface HeavyDefinition {
   readonly key: string
   readonly bytes: Uint8Array
@@ -96,6 +98,20 @@ export interface HeavyInputs {
   readonly openApiV2: { readonly parts: Uint8Array; readonly descriptions: string | undefined; readonly isProtobuf: boolean }
   /** Answers with the next status of a definition. */
   readonly planStatus: { readonly definition: Uint8Array; readonly others: Uint8Array; readonly now: string }
+  /** Of a custom resource: answers with the value of what is stored in the version of `type`, without asking a webhook; `isUnchanged` when it is the same. */
+  readonly show: { readonly type: ResourceType; readonly current: Seen }
+  /** Of a custom resource: answers with the value of an object in the form of a version's schema. */
+  readonly shape: {
+    readonly type: ResourceType
+    readonly version: string
+    readonly isStored: boolean
+    readonly object: Uint8Array
+    readonly exact: ExactNumbers | undefined
+  }
+  /** An expression of a policy or a webhook; of a patch with the resource of what is patched, unless it is served no more. */
+  readonly evaluate: Omit<EvaluateInput, 'patch'> & {
+    readonly patch: (NonNullable<EvaluateInput['patch']> & { readonly type: ResourceType | undefined }) | undefined
+  }
   readonly beginCreate: { readonly type: ResourceType; readonly object: Uint8Array; readonly tracked: Tracked }
   readonly finishCreate: {
     readonly type: ResourceType
@@ -131,9 +147,14 @@ export interface HeavyOutput {
   /** JSON of what was asked for; `null` for nothing. */
   readonly json: Uint8Array
   readonly warnings: readonly string[]
-  /** Of `finishUpdate`: the object is what it was. */
+  /** Of `finishUpdate` and `show`: the object is what it was. */
   readonly isUnchanged?: boolean | undefined
-  /** Of the last step of a write: the value to store. */
+  /** Of `evaluate`; when it patched an object, that is what `json` has. */
+  readonly evaluated?:
+    | Omit<Extract<EvaluateOutput, { readonly outcome: unknown }>, 'object'>
+    | Extract<EvaluateOutput, { readonly pending: unknown }>
+    | undefined
+  /** Of the last step of a write, `show` and `shape`: the value to store. */
   readonly value?: Uint8Array | undefined
 }
 
@@ -157,6 +178,7 @@ const maxDefinitions = 32
 export class HeavyJobs {
   readonly #tables = new Map<string, ResourceTable>()
   readonly #definitions = new Map<string, readonly ServedResource[]>()
+  readonly #expressions = new EvaluateJobs()
 
   /** Throws StatusErrors. */
   run(kind: string, input: unknown): HeavyOutput | Promise<HeavyOutput> {
@@ -170,6 +192,9 @@ export class HeavyJobs {
       openApiV2: documentMade,
       patch,
       apply,
+      show,
+      shape,
+      evaluate: (asked, find) => this.#evaluate(asked, find),
       beginCreate: createBegun,
       finishCreate: createFinished,
       beginUpdate: updateBegun,
@@ -177,6 +202,15 @@ export class HeavyJobs {
     }
     const job = jobs[kind as HeavyKind] as Job<unknown> // as above
     return job(rest, (type) => (definition === undefined ? this.#builtIn(type, rules) : this.#custom(type, definition)))
+  }
+
+  async #evaluate(input: HeavyInputs['evaluate'], find: Find): Promise<HeavyOutput> {
+    const type = input.patch?.type
+    const { served } = type === undefined ? {} : await find(type)
+    const evaluated = this.#expressions.run(input, served)
+    if ('pending' in evaluated) return { json: nothing, warnings: [], evaluated }
+    const { object, ...rest } = evaluated
+    return { json: object === undefined ? nothing : encode(object), warnings: [], evaluated: rest }
   }
 
   async #builtIn(type: ResourceType, rules: HeavyRules): Promise<Found> {
@@ -221,6 +255,8 @@ export class HeavyJobs {
   }
 }
 
+const nothing = Buffer.from('null')
+
 /** What defaults made longer than any request may be could not be stored, and reading it again would take as long. */
 function encode(value: unknown): Uint8Array {
   const json = Buffer.from(JSON.stringify(value))
@@ -234,10 +270,14 @@ function bodyOf({ bytes, contentType, fromYaml }: WireBody): RequestBody & { rea
   return { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), contentType, fromYaml }
 }
 
-function seenOf({ resource, view }: ResourceStorage, { apiVersion, key, revision, bytes }: Seen): KubernetesObject {
+function cachedOf({ resource }: ResourceStorage, { apiVersion, key, revision, bytes }: Seen): CachedObject {
   const stored = resource.inVersion?.(apiVersion) ?? resource
-  const cached = new CachedObject(stored, key, revision, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-  return (view === undefined ? cached : preparedView(view, cached)).object
+  return new CachedObject(stored, key, revision, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+}
+
+function seenOf(storage: ResourceStorage, seen: Seen): KubernetesObject {
+  const cached = cachedOf(storage, seen)
+  return (storage.view === undefined ? cached : preparedView(storage.view, cached)).object
 }
 
 function trackingOf(served: ServedResource, subresource: string, tracked: Tracked): FieldTracking | undefined {
@@ -305,6 +345,22 @@ async function apply(input: HeavyInputs['apply'], find: Find): Promise<HeavyOutp
     { fieldManager: input.fieldManager, force: input.force, fieldValidation: input.fieldValidation, now: new Date(input.nowMs) },
   )
   return { json: encode(object), warnings }
+}
+
+async function show({ type, current }: HeavyInputs['show'], find: Find): Promise<HeavyOutput> {
+  const { storage } = await find(type)
+  const cached = cachedOf(storage, current)
+  const shown = storage.view === undefined ? cached : preparedView(storage.view, cached)
+  // What has no revision has no resourceVersion, either.
+  return { json: nothing, warnings: [], isUnchanged: shown === cached, value: current.revision === 0 ? shown.bytes : shown.value }
+}
+
+async function shape({ type, version, isStored, object: bytes, exact }: HeavyInputs['shape'], find: Find): Promise<HeavyOutput> {
+  const { served, storage } = await find(type)
+  const object = parse(bytes)
+  served.custom?.shape(object as unknown as Record<string, unknown>, { version, isStored }) // an object is a map of its fields
+  const stored = storage.resource.inVersion?.(apiVersionOf({ group: type.group, version })) ?? storage.resource
+  return { json: nothing, warnings: [], value: encodeStored(stored, object, exact) }
 }
 
 async function createBegun({ type, object: bytes, tracked }: HeavyInputs['beginCreate'], find: Find): Promise<HeavyOutput> {

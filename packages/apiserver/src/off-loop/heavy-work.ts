@@ -15,21 +15,17 @@ import type {
 } from './heavy-jobs.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import { JobThread, type JobThreadOptions } from './job-thread.ts'
-
-interface DefinitionFacts {
-  /** Objects are judged by expressions. */
-  readonly isRuled: boolean
-  /** A webhook converts objects. */
-  readonly isAsking: boolean
-}
+import { nextTurn, parseInTurns } from './json-in-turns.ts'
 
 export interface HeavyWorkOptions extends Pick<JobThreadOptions, 'workerUrl' | 'idleMs' | 'maxMs'> {
   readonly rules: HeavyRules
 }
 
-// A rule takes up to 20 µs for a value: what is below both is judged at once within some 50 ms, and nearly everything is.
+// A rule takes up to 20 µs for a value: what is below both is judged at once within some 30 ms, and nearly everything is.
 const minBytes = 16 * 1024
-const minValues = 2000
+const minValues = 1500
+// Whatever it is: a rule that goes over a text several times takes some 20 ns for a byte.
+const minLongBytes = 256 * 1024
 // An expression may ask each item of a list about each other: so long may what it is asked of be.
 const minRuledBytes = 4096
 // Kinds whose text is compiled: by the length of it.
@@ -40,13 +36,13 @@ const defaultMaxMs = 20_000
 
 /**
  * Does the steps of a write whose cost grows with the object in a thread of its own, when the object is large: there they hold up nobody else.
- * What is left for this thread is reading and writing the JSON of one object, each in a turn of its own.
+ * What is left for this thread is reading and writing the JSON of objects, in turns.
  */
 export class HeavyWork {
   readonly #thread: JobThread
   readonly #rules: HeavyRules
-  /** By the bytes of definitions. */
-  readonly #facts = new WeakMap<Uint8Array, DefinitionFacts>()
+  /** By the bytes of definitions: whether objects are judged by expressions. */
+  readonly #ruled = new WeakMap<Uint8Array, boolean>()
 
   constructor({ rules, ...options }: HeavyWorkOptions) {
     this.#rules = rules
@@ -60,7 +56,8 @@ export class HeavyWork {
 
   /** Whether work on an object with this JSON, of this resource, is for the thread. */
   isHeavy(json: Uint8Array, { resource }: { readonly resource: string }, definition?: HeavyDefinition): boolean {
-    if (definition !== undefined && json.length >= minRuledBytes && this.#factsOf(definition.bytes).isRuled) return true
+    if (definition !== undefined && json.length >= minRuledBytes && this.#isRuled(definition.bytes)) return true
+    if (json.length >= minLongBytes) return true
     return json.length >= minBytes && (compiled.has(resource) || countValues(json, minValues) >= minValues)
   }
 
@@ -71,20 +68,19 @@ export class HeavyWork {
     return (isProtobuf && body.bytes.length >= minBytes) || this.isHeavy(body.bytes, type, definition) ? body : undefined
   }
 
-  /** A definition for the thread; undefined for one whose objects a webhook converts. */
-  definitionOf({ key, revision, bytes }: CachedObject): HeavyDefinition | undefined {
-    return this.#factsOf(bytes).isAsking ? undefined : { key: `${key} ${revision}`, bytes }
+  /** A definition for the thread. */
+  definitionOf({ key, revision, bytes }: CachedObject): HeavyDefinition {
+    return { key: `${key} ${revision}`, bytes }
   }
 
   /** Found in the text, once: parsing a definition takes longer than most writes of its objects. */
-  #factsOf(definition: Uint8Array): DefinitionFacts {
-    let facts = this.#facts.get(definition)
-    if (facts === undefined) {
-      const text = Buffer.from(definition.buffer, definition.byteOffset, definition.byteLength)
-      facts = { isRuled: text.includes('"x-kubernetes-validations"'), isAsking: text.includes('"strategy":"Webhook"') }
-      this.#facts.set(definition, facts)
+  #isRuled(definition: Uint8Array): boolean {
+    let isRuled = this.#ruled.get(definition)
+    if (isRuled === undefined) {
+      isRuled = Buffer.from(definition.buffer, definition.byteOffset, definition.byteLength).includes('"x-kubernetes-validations"')
+      this.#ruled.set(definition, isRuled)
     }
-    return facts
+    return isRuled
   }
 
   /** Does one step. Rejects with what the step throws, and when too much waits. */
@@ -106,26 +102,9 @@ export class HeavyWork {
   }
 }
 
-/** What is longer than this, in bytes of JSON, is worked on in several turns where that costs nothing else. */
-export const longBytes: number = 64 * 1024
-
-/** Lets everybody else have a turn. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve))
-}
-
-/** The JSON of a value, in a turn of its own. */
-export async function encodeLarge(value: unknown): Promise<Uint8Array> {
-  await nextTurn()
-  const json = Buffer.from(JSON.stringify(value))
-  await nextTurn()
-  return json
-}
-
-/** The object that a job answered with, in a turn of its own. */
+/** The object that a job answered with, read in turns. */
 export async function readLarge(json: Uint8Array): Promise<KubernetesObject> {
-  await nextTurn()
-  const object: unknown = JSON.parse(Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString('utf8'))
+  const object = await parseInTurns(json)
   if (typeof object !== 'object' || object === null) throw badRequest('the body of the request must be an object')
   await nextTurn()
   return object as KubernetesObject // jobs answer with objects

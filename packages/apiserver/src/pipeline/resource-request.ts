@@ -78,6 +78,7 @@ export function scopeOf(
     requested: request.served.type,
     query: request.call.query,
     annotate: request.call.annotate,
+    work: core.registry.heavy,
   })
 }
 

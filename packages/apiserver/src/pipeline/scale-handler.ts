@@ -26,7 +26,7 @@ import type { Answer } from './answer.ts'
 import type { ApiCore } from './api-core.ts'
 import { applyPatch, namedVersion, type PatchDocument } from './apply-patch.ts'
 import { appliedScale, updatedScale } from './scale-ownership.ts'
-import { decodeRequest } from './heavy-request.ts'
+import { decodeRequest, heavyWriteOf } from './heavy-request.ts'
 import { readPatchOf } from './patch-handler.ts'
 import { parseWriteOptions, scopeOf, storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
@@ -46,7 +46,7 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
     await core.feed.waitForNewest(call.signal)
     const object = storage.cache.objects.get(relativeKey(storage.resource, info.namespace, info.name))
     if (object === undefined) throw notFound(served.type, info.name)
-    const { object: shown } = await viewOf(storage, object, call.signal)
+    const shown = await (await viewOf(storage, object, call.signal)).load()
     const paths = served.custom?.scale
     if (paths !== undefined && valueAt(shown, paths.spec) === undefined)
       throw internalError(`the spec replicas field "${pathText(paths.spec)}" does not exist`)
@@ -70,8 +70,9 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
       show: (object) => scaleOf(object, paths),
       putBack: (shown, object) => setReplicas(object, (shown as Scale).spec?.replicas ?? 0, paths), // made by `show`
     },
-    produce: (current) => {
-      const object = current.parseCopy()
+    heavy: heavyWriteOf(core, request, options, undefined)?.untracked,
+    produce: async (current) => {
+      const object = await current.copyInTurns()
       const { metadata } = object
       const present = scaleOf(object, paths)
       present.metadata.managedFields = scaleOwners(metadata.managedFields, replicasPaths)
@@ -99,7 +100,7 @@ export async function handleScale(core: ApiCore, request: ResourceRequest): Prom
       return object
     },
   })
-  return { type: 'object', code: 200, object: scaleOf(result.object.object, paths) }
+  return { type: 'object', code: 200, object: scaleOf(await result.object.load(), paths) }
 }
 
 function checkName({ metadata }: Scale, { info }: ResourceRequest): void {

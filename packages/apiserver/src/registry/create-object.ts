@@ -6,7 +6,7 @@ import { invalids } from '../validation/fields.ts'
 import { pathSegment } from '../validation/names.ts'
 import { validateObjectMeta } from '../validation/object-meta.ts'
 import { exactNumbers } from '../watch-cache/exact-numbers.ts'
-import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { CachedObject, encodeStored, encodeStoredInTurns } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { hereOrThere, HeavySteps, type HeavyWrite } from './heavy-write.ts'
 import { generateName, maxGenerateNameRetries } from './generate-name.ts'
@@ -110,7 +110,7 @@ export async function createObject(context: RegistryContext, request: CreateRequ
   try {
     for (let retries = 0; ; retries++) {
       try {
-        return await writeNew(context, { storage, object, scope, value, source: request.source })
+        return await writeNew(context, { storage, object, scope, value, source: request.source, isLarge: heavy !== undefined })
       } catch (error) {
         const isTaken = isDatastoreError(error) && error.code === 'KeyExists'
         if (!isTaken) throw toStatusError(error, { ...subject, name: object.metadata.name })
@@ -154,7 +154,7 @@ function creationProblems(object: KubernetesObject, strategy: ResourceStrategy, 
     : validateObjectMeta(metadata, { namespaced, validateName: pathSegment, allowsAnyFinalizer: true })
 }
 
-/** `value`: what is to be stored, when it is there already. */
+/** `value`: what is to be stored, when it is there already. `isLarge`: making it is work for several turns. */
 async function writeNew(
   context: RegistryContext,
   {
@@ -163,13 +163,18 @@ async function writeNew(
     scope,
     source,
     value: made,
-  }: Pick<CreateRequest, 'storage' | 'object' | 'scope' | 'source'> & { readonly value: Buffer | undefined },
+    isLarge,
+  }: Pick<CreateRequest, 'storage' | 'object' | 'scope' | 'source'> & { readonly value: Buffer | undefined; readonly isLarge: boolean },
 ): Promise<CachedObject> {
   const { resource, cache } = storage
   const key = relativeKey(resource, object.metadata.namespace ?? '', object.metadata.name)
   const value =
     made ??
-    (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal, exactNumbers(source)))
+    (storage.view !== undefined
+      ? await storage.view.encode(object, scope.signal, exactNumbers(source))
+      : isLarge
+        ? await encodeStoredInTurns(resource, object)
+        : encodeStored(resource, object))
   if (scope.dryRun) {
     const { item } = await context.datastore.get(Buffer.from(resource.prefix + key), { signal: scope.signal })
     if (item !== undefined) throw nameTaken(undefined, scope.requested ?? resource.type, object.metadata.name, false, item.value)

@@ -1,7 +1,8 @@
 import type { KubernetesObject, ResourceType } from '@k3s/api'
 import { TooCostly } from '../custom-resources/schema/rules.ts'
 import type { HeavyDefinition, HeavyInputs, Tracked } from '../off-loop/heavy-jobs.ts'
-import { encodeLarge, readLarge, replaceFields, scopeFacts, seenFacts, type HeavyWork } from '../off-loop/heavy-work.ts'
+import { readLarge, replaceFields, scopeFacts, seenFacts, type HeavyWork } from '../off-loop/heavy-work.ts'
+import { stringifyInTurns } from '../off-loop/json-in-turns.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { WriteScope } from './write-scope.ts'
 
@@ -65,10 +66,11 @@ export class HeavySteps {
     object: KubernetesObject,
     rest: Omit<HeavyInputs[Kind], 'object'>,
   ): Promise<Finished> {
-    const input = { ...rest, object: await encodeLarge(object) } as HeavyInputs[Kind] // all but the object is in `rest`
-    const { json, warnings, isUnchanged, value } = await this.#write.work.run(kind, input, this.#scope.signal, this.#write.definition)
+    const json: Uint8Array = await stringifyInTurns(object)
+    const input = { ...rest, object: json } as HeavyInputs[Kind] // all but the object is in `rest`
+    const { warnings, isUnchanged, value, ...done } = await this.#write.work.run(kind, input, this.#scope.signal, this.#write.definition)
     for (const warning of warnings) this.#scope.warn(warning)
-    replaceFields(object, await readLarge(json))
+    replaceFields(object, await readLarge(done.json))
     return { isUnchanged, value: value === undefined ? undefined : Buffer.from(value.buffer, value.byteOffset, value.byteLength) }
   }
 }

@@ -10,6 +10,7 @@ import {
   type TypeSchema,
 } from '@k3s/api'
 import { invariant } from '@k3s/lifecycle'
+import type { HeavyDefinition } from '../off-loop/heavy-jobs.ts'
 import type { PublishedSchema } from '../custom-resources/open-api.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { ExactNumbers } from '../watch-cache/exact-numbers.ts'
@@ -27,9 +28,9 @@ export interface VersionConversion {
 
 /** How a version of a custom resource sees what is stored, which may be in any version and older than its schema. */
 export interface StorageView {
-  /** The object in this version; undefined when it has to be prepared first. */
+  /** The object in this version; undefined when it has to be prepared first: it is long, or a webhook converts it. */
   at(object: CachedObject): CachedObject | undefined
-  /** Makes `at` answer for these objects. Throws what keeps them from being converted. */
+  /** Makes `at` answer for these objects, in several turns of the event loop when they are many or large. Throws what keeps them from being converted. */
   prepare(objects: readonly CachedObject[], signal: AbortSignal): Promise<void>
   /** The value to store for an object of this version, with `exact` numbers as they came. */
   encode(object: KubernetesObject, signal: AbortSignal, exact?: ExactNumbers): Promise<Buffer>
@@ -82,8 +83,7 @@ export async function viewsOf(
   signal: AbortSignal,
 ): Promise<readonly CachedObject[]> {
   if (view === undefined) return objects
-  const missing = objects.filter((object) => view.at(object) === undefined)
-  if (missing.length > 0) await view.prepare(missing, signal)
+  await view.prepare(objects, signal)
   return objects.map((object) => preparedView(view, object))
 }
 
@@ -118,6 +118,8 @@ export interface CustomFacts {
   open(signal: AbortSignal): Promise<void>
   /** Brings a decoded object into the form of its schema, in place: metadata, unknown fields, nulls. Answers with the paths of unknown fields. Throws BadRequest. */
   coerce(object: Record<string, unknown>): readonly string[]
+  /** Brings an object into the form of a version's schema, in place; one that was stored gets its defaults, too. Throws BadRequest. */
+  shape(object: Record<string, unknown>, how: { readonly version: string; readonly isStored: boolean }): void
   /** The object in this version; a new one when it is in another. Throws what keeps it from being converted. */
   convert(object: KubernetesObject, signal: AbortSignal): Promise<KubernetesObject>
   /** Aborts when this version is served no more, or by another definition: watches end. */
@@ -131,6 +133,8 @@ export interface CustomFacts {
   readonly isTerminating: boolean
   /** For OpenAPI documents. */
   readonly published: PublishedSchema
+  /** For work on its objects elsewhere; absent: there is no such place. */
+  readonly definition?: HeavyDefinition | undefined
   /** Part of discovery: its definition is established. */
   readonly isAnnounced: boolean
 }

@@ -1,3 +1,4 @@
+import type { HeavyWork } from '../off-loop/heavy-work.ts'
 import type { KubernetesObject, ResourceType } from '@k3s/api'
 import type { StatusCause } from '@k3s/api/types/meta/v1'
 import type { UserInfo } from '../auth/auth.ts'
@@ -27,6 +28,8 @@ export interface RequestScope {
   readonly query?: URLSearchParams | undefined
   /** Most that expressions of a definition may cost before they throw `TooCostly`; absent: upstream's budget. */
   readonly maxRuleCost?: number | undefined
+  /** Does elsewhere what takes long; absent: all is done here. */
+  readonly work?: HeavyWork | undefined
   /** Aborts with the request. */
   readonly signal?: AbortSignal | undefined
 }

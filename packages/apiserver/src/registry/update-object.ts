@@ -4,7 +4,7 @@ import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { staleObjectMessage, toStatusError } from '../errors.ts'
 import { copyJson, equalJson } from '../json.ts'
-import { longBytes, nextTurn } from '../off-loop/heavy-work.ts'
+import { nextTurn } from '../off-loop/json-in-turns.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import { invalidValue } from '../validation/field-error.ts'
 import { pathSegment } from '../validation/names.ts'
@@ -15,7 +15,7 @@ import {
   validateObjectMetaUpdate,
 } from '../validation/object-meta.ts'
 import { exactNumbers } from '../watch-cache/exact-numbers.ts'
-import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { CachedObject, encodeStored, encodeStoredInTurns, longBytes } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject, nameRule, type WriteRules } from './create-object.ts'
 import { hereOrThere, HeavySteps, type Finished, type HeavyWrite } from './heavy-write.ts'
@@ -119,15 +119,16 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   const { strategy, resource } = storage
   const { type } = resource
   const seen = await viewOf(storage, current, scope.signal)
-  const previous = seen.object
+  // Who waits lets others in: only for what is long.
+  const previous = seen.bytes.length > longBytes ? await seen.load() : seen.object
   const object = await request.produce(seen)
   object.apiVersion = previous.apiVersion
   object.kind = previous.kind
   checkPreconditions(request, object, previous)
   // The datastore gives the version; the object carries the one it is based on through admission, as upstream does.
   object.metadata.resourceVersion = formatResourceVersion(current.revision)
-  const heavy = request.heavy?.isHeavy(current) === true ? new HeavySteps(request.heavy, scope) : undefined
-  const finished = scope.skipsRules === true ? undefined : await applyRules(context, request, { object, previous, current, heavy })
+  const heavy = request.heavy?.isHeavy(seen) === true ? new HeavySteps(request.heavy, scope) : undefined
+  const finished = scope.skipsRules === true ? undefined : await applyRules(context, request, { object, previous, current: seen, heavy })
   // Comparing and writing a long object is each work for a turn.
   const isLong = current.bytes.length > longBytes
   if (isLong) await nextTurn()
@@ -144,7 +145,11 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   try {
     const value =
       finished?.value ??
-      (storage.view === undefined ? encodeStored(resource, object) : await storage.view.encode(object, scope.signal, exact))
+      (storage.view !== undefined
+        ? await storage.view.encode(object, scope.signal, exact)
+        : isLong
+          ? await encodeStoredInTurns(resource, object)
+          : encodeStored(resource, object))
     if (isUnchanged && !isStale && value.equals(current.value)) return { object: seen, isCreated: false, isDeleted: false }
     if (scope.dryRun)
       return { object: await viewOf(storage, dryRunUpdate(storage, current, value), scope.signal), isCreated: false, isDeleted: false }
@@ -204,6 +209,7 @@ async function applyRules(
   }: {
     readonly object: KubernetesObject
     readonly previous: KubernetesObject
+    /** In the version of the storage. */
     readonly current: CachedObject
     readonly heavy: HeavySteps | undefined
   },

@@ -1,6 +1,7 @@
 import type { ResourceType } from '@k3s/api'
 import type { Clock } from '@k3s/lifecycle'
 import type { UserInfo } from '../auth/auth.ts'
+import type { HeavyWork } from '../off-loop/heavy-work.ts'
 import type { ObjectReader, RequestScope } from './strategy.ts'
 
 /** A request that writes: what rules may know of it, and what the registry needs besides. */
@@ -31,6 +32,7 @@ export interface ScopeOptions {
   readonly requested?: ResourceType | undefined
   readonly query?: URLSearchParams | undefined
   readonly annotate?: ((key: string, value: string) => void) | undefined
+  readonly work?: HeavyWork | undefined
   readonly skipsAdmission?: boolean | undefined
   readonly skipsRules?: boolean | undefined
 }
@@ -48,6 +50,7 @@ export function writeScope(options: ScopeOptions): WriteScope {
     requested: options.requested,
     query: options.query,
     ...(options.annotate === undefined ? {} : { annotate: options.annotate }),
+    work: options.work,
     skipsAdmission: options.skipsAdmission,
     skipsRules: options.skipsRules,
   }

@@ -1,7 +1,17 @@
-import { apiVersionOf, clearNulls, decodeProtobuf, schemaOf, withNulls, type JsonObject, type KubernetesObject } from '@k3s/api'
+import {
+  apiVersionOf,
+  clearNulls,
+  decodeProtobuf,
+  schemaOf,
+  withNulls,
+  type JsonObject,
+  type KubernetesObject,
+  type TypeSchema,
+} from '@k3s/api'
 import { deepFreeze } from '../deep-freeze.ts'
+import { parseInTurns, stringifyInTurns } from '../off-loop/json-in-turns.ts'
 import { formatResourceVersion } from '../resource-version.ts'
-import { stringifyExactly, type ExactNumbers } from './exact-numbers.ts'
+import { exactReplacer, type ExactNumbers } from './exact-numbers.ts'
 import type { StoredResource } from './stored-resource.ts'
 
 /** `"resourceVersion":"12",`: stands right behind `"metadata":{`. */
@@ -78,9 +88,20 @@ export class CachedObject {
     return object
   }
 
+  /** As `object`; what is long is parsed in several turns of the event loop. In the turn that ends it, `object` is there. */
+  async load(): Promise<KubernetesObject> {
+    if (this.bytes.length <= longBytes || this.#parsed?.deref() !== undefined) return this.object
+    const { schema } = this.resource
+    const object = (await parseInTurns(this.bytes, { freezes: !hasNulls(schema, this.bytes) })) as KubernetesObject // as in `parse`
+    if (hasNulls(schema, this.bytes)) clearNulls(object as unknown as JsonObject, schema) // an API object is a JSON object
+    this.adopt(object)
+    return this.object
+  }
+
   /** Its labels, frozen; remembered from the first time on. */
   get labels(): Readonly<Record<string, string>> {
-    return (this.#labels ??= this.object.metadata.labels ?? noLabels)
+    // What was taken over is not frozen for it: that takes longer than the rest.
+    return (this.#labels ??= deepFreeze((this.#parsed?.deref() ?? this.object).metadata.labels ?? noLabels))
   }
 
   /** Takes over a parsed form that equals the bytes, so that it is not parsed again. Nobody may change it any more. */
@@ -97,6 +118,14 @@ export class CachedObject {
   /** A copy that its receiver may change. */
   parseCopy(): KubernetesObject {
     return parse(this.resource, this.bytes)
+  }
+
+  /** As {@link parseCopy}; what is long is parsed in several turns of the event loop. */
+  async copyInTurns(): Promise<KubernetesObject> {
+    if (this.bytes.length <= longBytes) return this.parseCopy()
+    const object = (await parseInTurns(this.bytes)) as KubernetesObject // as in `parse`
+    if (hasNulls(this.resource.schema, this.bytes)) clearNulls(object as unknown as JsonObject, this.resource.schema) // an API object is a JSON object
+    return object
   }
 
   /** What stands between commas in a list; the brace before it is the caller's. */
@@ -131,6 +160,9 @@ function withSlot(stored: Buffer, headLength: number, slot: string): Buffer {
   return bytes
 }
 
+// Of JSON: longer objects are worked on in several turns of the event loop where that costs nothing else.
+export const longBytes: number = 64 * 1024
+
 const protobufMagic = Buffer.from('k8s\0', 'latin1')
 const noLabels: Readonly<Record<string, string>> = Object.freeze({})
 
@@ -146,21 +178,31 @@ function storedVersion(value: Uint8Array): string {
 
 /** The value to store for an object, with `exact` numbers as they came: canonical JSON, without resourceVersion, kind and version first and then metadata. */
 export function encodeStored(resource: StoredResource, object: KubernetesObject, exact?: ExactNumbers): Buffer {
-  const head = {
-    apiVersion: apiVersionOf(resource.type),
-    kind: resource.type.kind,
-    metadata: { ...object.metadata, resourceVersion: undefined },
-  }
-  const { schema } = resource
+  return Buffer.from(JSON.stringify(storedForm(resource, object), replacerOf(exact)), 'utf8')
+}
+
+/** As {@link encodeStored}; what is large is written in several turns of the event loop and must not change meanwhile. */
+export function encodeStoredInTurns(resource: StoredResource, object: KubernetesObject, exact?: ExactNumbers): Promise<Buffer> {
+  return stringifyInTurns(storedForm(resource, object), replacerOf(exact))
+}
+
+const replacerOf = (exact: ExactNumbers | undefined): ReturnType<typeof exactReplacer> | undefined =>
+  exact === undefined || exact.size === 0 ? undefined : exactReplacer(exact)
+
+function storedForm({ type, schema }: StoredResource, object: KubernetesObject): object {
+  const head = { apiVersion: apiVersionOf(type), kind: type.kind, metadata: { ...object.metadata, resourceVersion: undefined } }
   const written: object = schema === undefined ? object : withNulls(object as unknown as JsonObject, schema) // API objects are JSON objects
   // The first mention of a property gives its place, the last one its value.
-  const whole = { ...head, ...written, ...head }
-  return Buffer.from(exact === undefined || exact.size === 0 ? JSON.stringify(whole) : stringifyExactly(whole, exact), 'utf8')
+  return { ...head, ...written, ...head }
+}
+
+function hasNulls(schema: StoredResource['schema'], bytes: Buffer): schema is TypeSchema {
+  return schema !== undefined && bytes.includes(':null')
 }
 
 function parse({ schema }: StoredResource, bytes: Buffer): KubernetesObject {
   const object: unknown = JSON.parse(bytes.toString('utf8'))
-  if (schema !== undefined && bytes.includes(':null')) clearNulls(object as JsonObject, schema) // as above
+  if (hasNulls(schema, bytes)) clearNulls(object as JsonObject, schema) // as above
   return object as KubernetesObject // the bytes were encoded from an object of this resource
 }
 

@@ -29,12 +29,12 @@ export function exactNumbers(...texts: readonly (Uint8Array | undefined)[]): Exa
   return found ?? none
 }
 
-/** JSON of a value, with these numbers as they were. */
-export function stringifyExactly(value: object, exact: ExactNumbers): string {
+/** For `JSON.stringify`: writes these numbers as they were. */
+export function exactReplacer(exact: ExactNumbers): (key: string, value: unknown) => unknown {
   // Of ECMAScript's proposal, which TypeScript does not know yet.
   const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
-  return JSON.stringify(value, (_key, inner: unknown) => {
+  return (_key, inner) => {
     const digits = typeof inner === 'number' ? exact.get(inner) : undefined
     return digits === undefined ? inner : rawJSON(digits)
-  })
+  }
 }

@@ -131,10 +131,7 @@ async function fromCache(
     return { ...page(selection, items, revision, cache.objects.count(keyPrefix, from) - items.length), encoded }
   }
   const candidates = cache.objects.slice(keyPrefix, from)
-  if (view !== undefined) {
-    const missing = candidates.filter((object) => view.at(object) === undefined)
-    if (missing.length > 0) await view.prepare(missing, signal)
-  }
+  await view?.prepare(candidates, signal)
   const most = limit === 0 ? candidates.length : limit
   const { items, looked } = await selectInTurns(candidates, { selection, limit: most, signal })
   if (limit === 0) return { items, revision, continue: '', remainingItemCount: undefined }

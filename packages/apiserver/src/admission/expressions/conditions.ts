@@ -1,4 +1,5 @@
 import { simple, type Environment } from '@k3s/cel'
+import type { Pace } from '../../off-loop/pace.ts'
 import { conditionBudget, Evaluation, OutOfBudget, type Inputs } from './evaluation.ts'
 import { compileExpression, type Expression } from './expression.ts'
 import type { ComposedVariables } from './variables.ts'
@@ -6,11 +7,17 @@ import type { ComposedVariables } from './variables.ts'
 const bool = [simple('bool')]
 
 /** Compiles the conditions of a webhook or a policy. */
-export function compileConditions(
+export async function compileConditions(
   conditions: readonly { readonly expression: string }[] | undefined,
   environment: Environment,
-): readonly Expression[] {
-  return (conditions ?? []).map(({ expression }) => compileExpression(environment, expression, bool))
+  pace: Pace,
+): Promise<readonly Expression[]> {
+  const compiled: Expression[] = []
+  for (const { expression } of conditions ?? []) {
+    compiled.push(compileExpression(environment, expression, bool))
+    await pace.step()
+  }
+  return compiled
 }
 
 /** Whether all conditions hold, or why that cannot be said. One that is false decides, whatever is wrong with others; `Ignore` takes an error for false. */

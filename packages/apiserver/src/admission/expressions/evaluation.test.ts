@@ -1,6 +1,9 @@
 import { simple } from '@k3s/cel'
-import { describe, expect, it } from 'vitest'
+import type { Namespace } from '@k3s/api/types/core/v1'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { AccessAttributes, Authorizer } from '../../auth/auth.ts'
+import { HeavyWork } from '../../off-loop/heavy-work.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import type { Attributes } from '../matching/attributes.ts'
 import { accessChecker } from './access.ts'
 import { meetsConditions } from './conditions.ts'
@@ -99,6 +102,68 @@ describe('Evaluation', () => {
     })
     const poor = new Evaluation(inputs, { budget: first - 1, variables: composed })
     await expect(poor.evaluate(compileExpression(known, 'variables.four == 4'))).rejects.toThrow(OutOfBudget)
+  })
+})
+
+describe('Evaluation of what takes longer than a turn', () => {
+  const work = new HeavyWork({ rules: {} })
+  afterAll(() => work.close())
+  const elsewhere = (): Partial<Inputs> => ({ work, pace: new Pace(0) })
+
+  it.each([
+    ["object.metadata.labels.a == 'b' && oldObject == null && params == null && request.operation == 'CREATE'", true],
+    ["namespaceObject.metadata.name == 'a' && namespaceObject.spec.finalizers == ['f']", true],
+    ['object.metadata.labels.map(k, object.metadata.labels[k])[0]', 'b'],
+    ['object.spec.replicas', "expression 'object.spec.replicas' resulted in error: no such key: spec"],
+    ['[1, 2, 3].map(x, [1, 2, 3].map(y, x * y)).size() == 3', true],
+  ])('%s', async (source, expected) => {
+    const namespace: Namespace = { metadata: { name: 'a' }, spec: { finalizers: ['f'] } }
+    expect(await run(source, { ...elsewhere(), namespace })).toEqual(expected)
+  })
+
+  it('stops at the cost of one expression, and at the budget of all', async () => {
+    const many = `[${Array.from({ length: 101 }, (_, at) => at).join(',')}]`
+    const costly = `${many}.all(a, ${many}.all(b, ${many}.all(c, a + b + c >= 0)))`
+    expect(await run(costly, elsewhere())).toBe(`expression '${costly}' resulted in error: operation cancelled: actual cost limit exceeded`)
+    const poor = new Evaluation({ ...inputs, ...elsewhere() }, { budget: 700 })
+    await expect(poor.evaluate(compileExpression(environment, `${many}.all(a, a >= 0)`))).resolves.toEqual({ value: true })
+    await expect(poor.evaluate(compileExpression(environment, `${many}.all(a, a >= 0)`))).rejects.toThrow(OutOfBudget)
+  })
+
+  it('asks the authorizer for each thing once', async () => {
+    const asked: string[] = []
+    const slow: Authorizer = {
+      name: 'slow',
+      authorize: async ({ verb }) => {
+        asked.push(verb)
+        await Promise.resolve()
+        return { decision: verb === 'get' ? 'allow' : 'noOpinion', reason: 'r' }
+      },
+    }
+    const source = "authorizer.requestResource.check('get').allowed() && !authorizer.group('').resource('pods').check('list').allowed()"
+    expect(await run(source, { ...elsewhere(), access: accessChecker(slow, user) })).toBe(true)
+    expect(asked).toEqual(['get', 'list'])
+  })
+
+  it('evaluates variables, and charges for each once', async () => {
+    const composed = composeVariables(
+      [
+        { name: 'bad', expression: 'object.none' },
+        { name: 'two', expression: '1 + 1' },
+        { name: 'four', expression: 'variables.two * 2' },
+        { name: 'broken', expression: 'nothing' },
+      ],
+      (variables) => admissionEnvironment({ hasParams: false, hasAuthorizer: true, variables }),
+    )
+    const known = admissionEnvironment({ hasParams: false, hasAuthorizer: false, variables: composed.types })
+    const sources = ['variables.four == 4', 'variables.four == 4', 'variables.bad == 1', 'variables.broken == 1']
+    const evaluated = async (more: Partial<Inputs>): Promise<readonly unknown[]> => {
+      const evaluation = new Evaluation({ ...inputs, ...more }, { budget: 1000, variables: { ...composed, hasParams: false } })
+      const results: unknown[] = []
+      for (const source of sources) results.push(await evaluation.evaluate(compileExpression(known, source)), evaluation.left)
+      return results
+    }
+    expect(await evaluated(elsewhere())).toEqual(await evaluated({}))
   })
 })
 

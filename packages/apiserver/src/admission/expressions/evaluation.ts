@@ -1,19 +1,22 @@
-import { setImmediate } from 'node:timers/promises'
-import { authorizerValue, EvaluationError, resourceCheckValue, type AccessChecker, type ObjectValue, type Value } from '@k3s/cel'
-import type { KubernetesObject } from '@k3s/api'
+import type { AccessChecker, AccessDecision, Value } from '@k3s/cel'
+import type { KubernetesObject, ResourceType } from '@k3s/api'
 import type { Namespace } from '@k3s/api/types/core/v1'
+import { invariant } from '@k3s/lifecycle'
+import type { HeavyDefinition, HeavyInputs, HeavyOutput } from '../../off-loop/heavy-jobs.ts'
+import { readLarge, type HeavyWork } from '../../off-loop/heavy-work.ts'
+import { stringifyInTurns } from '../../off-loop/json-in-turns.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import type { Attributes } from '../matching/attributes.ts'
 import type { VersionedObjects } from '../matching/object-versions.ts'
+import type { GroupVersionKind } from '../matching/catalog.ts'
 import type { Match } from '../matching/rules.ts'
 import { PendingAccess } from './access.ts'
+import { Evaluator } from './evaluator.ts'
 import type { Expression } from './expression.ts'
-import { dynamicValue } from './values.ts'
+import { factsOf, targetOf, valuesOf } from './facts.ts'
 import type { ComposedVariables } from './variables.ts'
 
-// Upstream's budgets: of one expression (about a tenth of a second), of all of one kind of a policy, and of the conditions of a webhook or policy.
-const maxCallCost = 1_000_000
-// About ten milliseconds.
-const longCost = 100_000
+// Upstream's budgets: of all expressions of one kind of a policy, and of the conditions of a webhook or policy.
 export const policyBudget = 10_000_000
 export const conditionBudget = 2_500_000
 
@@ -27,9 +30,22 @@ export interface Inputs {
   readonly namespace?: Namespace | undefined
   /** Absent: expressions know no authorizer. */
   readonly access?: AccessChecker | undefined
+  /** Of the request; absent: the evaluation has one of its own. */
+  readonly pace?: Pace | undefined
+  /** Where expressions are evaluated that take longer than a turn; absent: here, however long they take. */
+  readonly work?: HeavyWork | undefined
 }
 
 export type Result = { readonly value: Value } | { readonly error: string }
+
+/** How what a patch's expression makes is put into the object. */
+export interface Patching {
+  readonly patchType: 'ApplyConfiguration' | 'JSONPatch'
+  readonly kind: GroupVersionKind
+  /** The resource of the kind, and its definition when it is a custom one; undefined when it is served no more. */
+  readonly type: ResourceType | undefined
+  readonly definition: HeavyDefinition | undefined
+}
 
 /** The budget is used up: nothing that comes after is evaluated. */
 export class OutOfBudget extends Error {
@@ -39,17 +55,31 @@ export class OutOfBudget extends Error {
   }
 }
 
-/** Evaluates expressions about one request, one after the other, with a budget for all of them. Variables are evaluated when they are first needed. */
+/** This turn of the event loop has been long enough: the expression is evaluated elsewhere. */
+class TurnOver extends Error {
+  override readonly name = 'TurnOver'
+}
+
+type Asked = Omit<HeavyInputs['evaluate'], 'facts' | 'decisions'>
+type Evaluated = Extract<NonNullable<HeavyOutput['evaluated']>, { readonly outcome: unknown }> & Pick<HeavyOutput, 'json'>
+
+/** Evaluates expressions about one request, one after the other, with a budget for all of them. Others have their turns in between. */
 export class Evaluation {
-  readonly #values: Record<string, Value>
+  readonly #inputs: Inputs
+  readonly #variables: ComposedVariables | undefined
+  readonly #evaluator: Evaluator
+  readonly #pace: Pace
+  /** What the authorizer said, for the thread. */
+  readonly #decisions = new Map<string, AccessDecision>()
   #left: number
-  /** Spent on variables by the expression that is being evaluated. */
-  #variableCost = 0
+  #facts: Promise<Uint8Array> | undefined
 
   constructor(inputs: Inputs, options: { readonly budget: number; readonly variables?: ComposedVariables | undefined }) {
+    this.#inputs = inputs
     this.#left = options.budget
-    this.#values = valuesOf(inputs)
-    if (options.variables !== undefined) this.#values['variables'] = this.#lazy(options.variables)
+    this.#variables = options.variables
+    this.#pace = inputs.pace ?? new Pace()
+    this.#evaluator = new Evaluator(valuesOf(factsOf(inputs), inputs.access, targetOf(inputs.attributes)), options.variables)
   }
 
   /** What is left of the budget. */
@@ -58,98 +88,81 @@ export class Evaluation {
   }
 
   /** Throws OutOfBudget. */
-  async evaluate({ source, program, problem }: Expression): Promise<Result> {
+  async evaluate(expression: Expression): Promise<Result> {
+    const here = await this.evaluateHere(expression)
+    if (here !== undefined) return here
+    const { outcome, cost } = await this.#ask({ source: expression.source, patch: undefined }, undefined)
+    return this.#paid(expression, outcome, cost)
+  }
+
+  /** As {@link evaluate}; undefined when it takes longer than a turn and there is where to go on. */
+  async evaluateHere(expression: Expression): Promise<Result | undefined> {
+    const { program, problem } = expression
     if (program === undefined) return { error: `compilation error: ${problem ?? ''}` }
+    const look = (): void => {
+      if (this.#pace.isTooLong) throw new TurnOver()
+    }
     for (;;) {
+      await this.#pace.step()
       try {
-        const outcome = program.evaluate(this.#values, maxCallCost)
-        const cost = this.#variableCost + outcome.cost
-        this.#variableCost = 0
-        this.#spend(cost)
-        // Others have their turn before the next expression.
-        if (cost > longCost) await setImmediate()
-        return 'error' in outcome ? { error: `expression '${source}' resulted in error: ${outcome.error}` } : { value: outcome.value }
+        const { outcome, cost } = this.#evaluator.run(program, this.#inputs.work === undefined ? undefined : look)
+        return this.#paid(expression, 'error' in outcome ? { error: outcome.error } : { value: outcome.value }, cost)
       } catch (error) {
+        if (error instanceof TurnOver) return undefined
         if (!(error instanceof PendingAccess)) throw error
         await error.known
       }
     }
   }
 
-  #spend(cost: number): void {
+  /** The object as the patch that an expression makes leaves it; all of it is done elsewhere. Throws OutOfBudget, and what is wrong with the patch. */
+  async patchElsewhere(expression: Expression, { definition, ...patch }: Patching): Promise<KubernetesObject | { readonly error: string }> {
+    const { outcome, cost, json } = await this.#ask({ source: expression.source, patch }, definition)
+    const result = this.#paid(expression, outcome, cost)
+    return 'error' in result ? result : readLarge(json)
+  }
+
+  /** Asks the thread, and the authorizer in between: the thread has none. */
+  async #ask(what: Pick<Asked, 'source' | 'patch'>, definition: HeavyDefinition | undefined): Promise<Evaluated> {
+    const { attributes, access, work } = this.#inputs
+    invariant(work !== undefined, 'a turn ends where there is somebody to go on')
+    const { expressions = [], hasParams = true } = this.#variables ?? {}
+    const asked: Asked = {
+      ...what,
+      hasParams,
+      variables: [...expressions].map(([name, { source }]) => ({ name, expression: source })),
+      charged: [...this.#evaluator.charged],
+      target: access === undefined ? undefined : targetOf(attributes),
+    }
+    const signal = attributes.signal ?? new AbortController().signal
+    const facts = await (this.#facts ??= stringifyInTurns(factsOf(this.#inputs)))
+    for (;;) {
+      const { evaluated, json } = await work.run('evaluate', { ...asked, facts, decisions: [...this.#decisions] }, signal, definition)
+      invariant(evaluated !== undefined, 'expressions have outcomes')
+      if ('outcome' in evaluated) {
+        this.#evaluator.charge(evaluated.charged)
+        return { ...evaluated, json }
+      }
+      const { pending } = evaluated
+      invariant(access !== undefined, 'without an authorizer nothing is asked of it')
+      this.#decisions.set(JSON.stringify(pending), await decided(() => access(pending)))
+    }
+  }
+
+  #paid({ source }: Expression, outcome: Result, cost: number): Result {
     if (cost > this.#left) throw new OutOfBudget()
     this.#left -= cost
+    return 'error' in outcome ? { error: `expression '${source}' resulted in error: ${outcome.error}` } : outcome
   }
+}
 
-  #lazy({ expressions }: ComposedVariables): ObjectValue {
-    const known = new Map<string, Result>()
-    const compute = (name: string, { program, problem }: Expression): Result => {
-      if (program === undefined) return { error: `composited variable "${name}" fails to compile: ${problem ?? ''}` }
-      const outcome = program.evaluate(this.#values, maxCallCost)
-      this.#variableCost += outcome.cost
-      return 'error' in outcome ? { error: `composited variable "${name}" fails to evaluate: ${outcome.error}` } : { value: outcome.value }
-    }
-    return {
-      isObject: true,
-      typeName: 'kubernetes.variables',
-      field: (name) => {
-        const expression = expressions.get(name)
-        if (expression === undefined) return undefined
-        let result = known.get(name)
-        if (result === undefined) known.set(name, (result = compute(name, expression)))
-        if ('error' in result) throw new EvaluationError(result.error)
-        return result.value
-      },
-      fieldNames: () => [...expressions.keys()],
+async function decided(ask: () => AccessDecision): Promise<AccessDecision> {
+  for (;;) {
+    try {
+      return ask()
+    } catch (error) {
+      if (!(error instanceof PendingAccess)) throw error
+      await error.known
     }
   }
-}
-
-function valuesOf({ attributes, match, objects, params, namespace, access }: Inputs): Record<string, Value> {
-  const { resource, subresource, name } = attributes
-  const values: Record<string, Value> = {
-    object: dynamicValue(objects.object),
-    oldObject: dynamicValue(objects.oldObject),
-    params: dynamicValue(params),
-    request: dynamicValue(requestOf(attributes, match)),
-    namespaceObject: dynamicValue(shownNamespace(namespace)),
-  }
-  if (access !== undefined) {
-    values['authorizer'] = authorizerValue(access)
-    const target = { group: resource.group, resource: resource.resource, subresource, namespace: attributes.namespace, name }
-    values['authorizer.requestResource'] = resourceCheckValue(access, target)
-  }
-  return values
-}
-
-/** The parts of an AdmissionReview's request but for its objects. What is empty is left out, where upstream leaves it out. */
-export function requestOf(attributes: Attributes, { resource, kind }: Match): Record<string, unknown> {
-  const { subresource, user, namespace, name } = attributes
-  const unlessEmpty = (field: string, value: string): Record<string, string> => (value === '' ? {} : { [field]: value })
-  return {
-    kind,
-    resource,
-    ...unlessEmpty('subResource', subresource),
-    requestKind: attributes.kind,
-    requestResource: attributes.resource,
-    ...unlessEmpty('requestSubResource', subresource),
-    ...unlessEmpty('name', name),
-    ...unlessEmpty('namespace', namespace),
-    operation: attributes.operation,
-    userInfo: {
-      ...unlessEmpty('username', user.name),
-      ...unlessEmpty('uid', user.uid ?? ''),
-      ...(user.groups.length === 0 ? {} : { groups: user.groups }),
-      ...(Object.keys(user.extra ?? {}).length === 0 ? {} : { extra: user.extra }),
-    },
-    dryRun: attributes.isDryRun,
-    options: attributes.options ?? null,
-  }
-}
-
-function shownNamespace(namespace: Namespace | undefined): unknown {
-  if (namespace === undefined) return null
-  const { metadata, spec, status } = namespace
-  const { ownerReferences: _owners, managedFields: _managed, ...shown } = metadata
-  return { metadata: shown, spec, status }
 }

@@ -1,9 +1,10 @@
-import { simple, type Environment } from '@k3s/cel'
+import { simple, type CelType, type Environment } from '@k3s/cel'
 import type { MutatingAdmissionPolicy, ValidatingAdmissionPolicy } from '@k3s/api/types/admissionregistration/v1'
 import { compileConditions } from '../expressions/conditions.ts'
 import { admissionEnvironment, type EnvironmentChoice } from '../expressions/environment.ts'
 import { compileExpression, type Expression } from '../expressions/expression.ts'
-import { composeVariables, type ComposedVariables, type NamedExpression } from '../expressions/variables.ts'
+import { composeInTurns, type ComposedVariables, type NamedExpression } from '../expressions/variables.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import { applyConfigurationTypes, jsonPatchTypes } from './patch-types.ts'
 
 const bool = [simple('bool')]
@@ -41,11 +42,19 @@ class PolicyCompiler {
   readonly #choice: Pick<EnvironmentChoice, 'hasParams'>
   readonly variables: ComposedVariables
 
-  constructor(spec: { readonly paramKind?: unknown; readonly variables?: readonly NamedExpression[] | undefined }) {
-    this.#choice = { hasParams: spec.paramKind !== undefined }
-    this.variables = composeVariables(spec.variables ?? [], (types) =>
-      admissionEnvironment({ ...this.#choice, hasAuthorizer: true, variables: types }),
-    )
+  static async of(
+    { paramKind, variables = [] }: { readonly paramKind?: unknown; readonly variables?: readonly NamedExpression[] | undefined },
+    pace: Pace,
+  ): Promise<PolicyCompiler> {
+    const hasParams = paramKind !== undefined
+    const environmentWith = (types: ReadonlyMap<string, CelType>): Environment =>
+      admissionEnvironment({ hasParams, hasAuthorizer: true, variables: types })
+    return new PolicyCompiler({ ...(await composeInTurns(variables, environmentWith, pace)), hasParams })
+  }
+
+  private constructor(variables: ComposedVariables & { readonly hasParams: boolean }) {
+    this.#choice = { hasParams: variables.hasParams }
+    this.variables = variables
   }
 
   environment(choice: Omit<EnvironmentChoice, 'hasParams' | 'variables'>): Environment {
@@ -53,39 +62,44 @@ class PolicyCompiler {
   }
 }
 
-/** Compiles a policy. What cannot be compiled fails when it is evaluated. */
-export function compileValidatingPolicy({ spec }: ValidatingAdmissionPolicy): CompiledValidatingPolicy {
-  const compiler = new PolicyCompiler(spec)
+/** Compiles a policy, in several turns of the event loop when it is long. What cannot be compiled fails when it is evaluated. */
+export async function compileValidatingPolicy({ spec }: ValidatingAdmissionPolicy): Promise<CompiledValidatingPolicy> {
+  const pace = new Pace()
+  const compiler = await PolicyCompiler.of(spec, pace)
   const environment = compiler.environment({ hasAuthorizer: true })
   const messages = compiler.environment({ hasAuthorizer: false })
-  return {
-    variables: compiler.variables,
-    conditions: compileConditions(spec.matchConditions, environment),
-    validations: (spec.validations ?? []).map(({ expression, messageExpression = '' }) => ({
-      rule: compileExpression(environment, expression, bool),
-      message: messageExpression === '' ? undefined : compileExpression(messages, messageExpression, text),
-    })),
-    annotations: (spec.auditAnnotations ?? []).map(({ key, valueExpression }) => ({
-      key,
-      value: compileExpression(environment, valueExpression, textOrNull),
-    })),
+  const conditions = await compileConditions(spec.matchConditions, environment, pace)
+  const validations: CompiledValidation[] = []
+  for (const { expression, messageExpression = '' } of spec.validations ?? []) {
+    const message = messageExpression === '' ? undefined : compileExpression(messages, messageExpression, text)
+    validations.push({ rule: compileExpression(environment, expression, bool), message })
+    await pace.step()
   }
+  const annotations: { readonly key: string; readonly value: Expression }[] = []
+  for (const { key, valueExpression } of spec.auditAnnotations ?? []) {
+    annotations.push({ key, value: compileExpression(environment, valueExpression, textOrNull) })
+    await pace.step()
+  }
+  return { variables: compiler.variables, conditions, validations, annotations }
 }
 
 /** As {@link compileValidatingPolicy}. */
-export function compileMutatingPolicy({ spec }: MutatingAdmissionPolicy): CompiledMutatingPolicy {
-  const compiler = new PolicyCompiler(spec)
+export async function compileMutatingPolicy({ spec }: MutatingAdmissionPolicy): Promise<CompiledMutatingPolicy> {
+  const pace = new Pace()
+  const compiler = await PolicyCompiler.of(spec, pace)
   const patching = compiler.environment({ hasAuthorizer: true, makesPatches: true })
-  return {
-    variables: compiler.variables,
-    conditions: compileConditions(spec.matchConditions, compiler.environment({ hasAuthorizer: true })),
-    mutations: (spec.mutations ?? []).map(({ patchType, applyConfiguration, jsonPatch }) =>
+  const conditions = await compileConditions(spec.matchConditions, compiler.environment({ hasAuthorizer: true }), pace)
+  const mutations: CompiledMutation[] = []
+  for (const { patchType, applyConfiguration, jsonPatch } of spec.mutations ?? []) {
+    mutations.push(
       patchType === 'JSONPatch'
         ? { patchType, patch: compileExpression(patching, jsonPatch?.expression ?? '', jsonPatchTypes) }
         : {
             patchType: 'ApplyConfiguration',
             patch: compileExpression(patching, applyConfiguration?.expression ?? '', applyConfigurationTypes),
           },
-    ),
+    )
+    await pace.step()
   }
+  return { variables: compiler.variables, conditions, mutations }
 }

@@ -16,6 +16,9 @@ import { attributesOf, type Attributes } from '../matching/attributes.ts'
 import { objectsIn, writeBack } from '../matching/object-versions.ts'
 import type { Match } from '../matching/rules.ts'
 import { AgainSet } from '../webhooks/again-set.ts'
+import { isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
+import { plainType } from '../../off-loop/heavy-work.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import { compileMutatingPolicy, type CompiledMutatingPolicy, type CompiledMutation } from './compile-policy.ts'
 import { bindingMatches, isExempt, matchOf, namespaceOf } from './matching.ts'
 import { collectParams, paramResource } from './params.ts'
@@ -60,6 +63,7 @@ class Mutation {
   readonly #attributes: Attributes
   readonly #reinvocation: Reinvocation | undefined
   readonly #access: AccessChecker
+  readonly #pace = new Pace()
   readonly #problems: Problem[] = []
 
   constructor(options: PolicyOptions, attributes: Attributes, reinvocation: Reinvocation | undefined) {
@@ -72,7 +76,10 @@ class Mutation {
   async run(policies: readonly Bound[]): Promise<void> {
     const { request } = this.#attributes
     const invocations: Invocation[] = []
-    for (const bound of policies) append(invocations, await this.#invocationsOf(bound))
+    for (const bound of policies) {
+      await this.#pace.step()
+      append(invocations, await this.#invocationsOf(bound))
+    }
     if (invocations.length > 0) {
       const isAgain = this.#reinvocation?.isAgain === true
       const again = this.#reinvocation?.note('MutatingAdmissionPolicy', () => new AgainSet()) ?? new AgainSet()
@@ -98,9 +105,10 @@ class Mutation {
           if (!bindingMatches(spec.matchResources, attributes, catalog)) continue
           const { namespace, signal } = attributes
           const params = await collectParams(served, spec.paramRef, { namespace, signal })
+          const ready = await compiled()
           append(
             found,
-            params.map((one) => ({ policy, binding: metadata.name, compiled: compiled(), match, params: one })),
+            params.map((one) => ({ policy, binding: metadata.name, compiled: ready, match, params: one })),
           )
         } catch (error) {
           this.#note(policy, metadata.name, `failed to configure binding: ${textOf(error)}`)
@@ -117,14 +125,17 @@ class Mutation {
     const { request } = attributes
     const { catalog } = this.#options
     const objects = await objectsIn(match, request, catalog)
-    const inputs: Inputs = { attributes, match, objects, params, namespace: namespaceOf(attributes), access: this.#access }
+    const [namespace, access, pace, { work }] = [namespaceOf(attributes), this.#access, this.#pace, request.scope]
+    const inputs: Inputs = { attributes, match, objects, params, namespace, access, pace, work }
     const { conditions, variables } = compiled
     const { failurePolicy } = policy.spec
     const holds = await meetsConditions(conditions, inputs, { failurePolicy, variables })
     if (typeof holds === 'object') return this.#note(policy, binding, holds.error, 'Invalid')
     const key = [policy.metadata.name, binding, params?.metadata.namespace ?? '', params?.metadata.name ?? ''].join('/')
     if (!holds || (isAgain && !again.includes(key))) return
+    const isLong = isLarge(request.object)
     const before = request.object === undefined ? undefined : copyJson(request.object)
+    if (isLong) await nextTurn()
     for (const mutation of compiled.mutations) {
       if (request.object === undefined) break
       try {
@@ -134,6 +145,7 @@ class Mutation {
         this.#note(policy, binding, textOf(error), 'Invalid')
       }
     }
+    if (isLong) await nextTurn()
     if (!equalJson(before, request.object)) {
       again.changed()
       this.#reinvocation?.want()
@@ -146,12 +158,20 @@ class Mutation {
     const { match, objects } = inputs
     if (patch.program === undefined) throw new Error(patch.problem)
     if (objects.object === undefined) return
-    const result = await new Evaluation(inputs, { budget: policyBudget, variables }).evaluate(patch)
-    if ('error' in result) throw new Error(result.error)
     const served = catalog.find(match.resource)
     await served?.custom?.open(inputs.attributes.signal ?? new AbortController().signal)
-    const target = { object: objects.object, kind: match.kind, served }
-    const changed = patchType === 'JSONPatch' ? applyPatchList(result.value, target) : applyConfiguration(result.value, target)
+    const evaluation = new Evaluation(inputs, { budget: policyBudget, variables })
+    const { kind } = match
+    // What takes long to patch is patched where it takes nobody's time.
+    const result = inputs.work !== undefined && isLarge(objects.object) ? undefined : await evaluation.evaluateHere(patch)
+    if (result !== undefined && 'error' in result) throw new Error(result.error)
+    const target = { object: objects.object, kind, served }
+    let changed: KubernetesObject | { readonly error: string }
+    if (result === undefined) {
+      const type = served?.storage === undefined ? undefined : plainType(served.type)
+      changed = await evaluation.patchElsewhere(patch, { patchType, kind, type, definition: served?.custom?.definition })
+      if ('error' in changed) throw new Error(changed.error)
+    } else changed = patchType === 'JSONPatch' ? applyPatchList(result.value, target) : applyConfiguration(result.value, target)
     await writeBack(match, changed, inputs.attributes.request, catalog)
   }
 

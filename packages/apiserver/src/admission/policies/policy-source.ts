@@ -25,7 +25,7 @@ export interface BoundPolicy<P, B, C> {
   readonly policy: P
   readonly bindings: readonly B[]
   /** Compiled when it is first needed, and as long as the policy does not change. */
-  readonly compiled: () => C
+  readonly compiled: () => Promise<C>
 }
 
 const byName = (a: KubernetesObject, b: KubernetesObject): number => (a.metadata.name < b.metadata.name ? -1 : 1)
@@ -34,12 +34,12 @@ const byName = (a: KubernetesObject, b: KubernetesObject): number => (a.metadata
 export class PolicySource<P extends Policy, B extends Binding, C> {
   readonly #policies: ResourceType<P>
   readonly #bindings: ResourceType<B>
-  readonly #compile: (policy: P) => C
-  readonly #compiled = new WeakMap<P, C>()
+  readonly #compile: (policy: P) => Promise<C>
+  readonly #compiled = new WeakMap<P, Promise<C>>()
   // Held here, so that the reader goes on to answer with the same lists.
   #known: { readonly bindings: readonly B[]; readonly policies: readonly P[]; readonly bound: readonly BoundPolicy<P, B, C>[] } | undefined
 
-  constructor(types: { readonly policies: ResourceType<P>; readonly bindings: ResourceType<B> }, compile: (policy: P) => C) {
+  constructor(types: { readonly policies: ResourceType<P>; readonly bindings: ResourceType<B> }, compile: (policy: P) => Promise<C>) {
     this.#policies = types.policies
     this.#bindings = types.bindings
     this.#compile = compile
@@ -60,7 +60,7 @@ export class PolicySource<P extends Policy, B extends Binding, C> {
     return bound
   }
 
-  #compiledOf(policy: P): C {
+  #compiledOf(policy: P): Promise<C> {
     let compiled = this.#compiled.get(policy)
     if (compiled === undefined) this.#compiled.set(policy, (compiled = this.#compile(policy)))
     return compiled

@@ -52,7 +52,7 @@ export async function keepPolicyStatus(options: PolicyStatusOptions, signal: Abo
 
 async function writeStatus({ catalog, client }: PolicyStatusOptions, policy: ValidatingAdmissionPolicy): Promise<void> {
   const { name, generation } = policy.metadata
-  const warnings = checkTypes(policy, catalog)
+  const warnings = await checkTypes(policy, catalog)
   const status = { observedGeneration: generation, typeChecking: warnings.length === 0 ? {} : { expressionWarnings: warnings } }
   const body = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy', metadata: { name }, status }
   try {

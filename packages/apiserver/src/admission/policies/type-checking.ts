@@ -3,7 +3,8 @@ import type { CelType, Environment } from '@k3s/cel'
 import type { ServedResource } from '../../registry/served-resource.ts'
 import { admissionEnvironment } from '../expressions/environment.ts'
 import { compileExpression } from '../expressions/expression.ts'
-import { composeVariables } from '../expressions/variables.ts'
+import { composeInTurns } from '../expressions/variables.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import type { Catalog } from '../matching/catalog.ts'
 import { formatKind } from '../matching/rules.ts'
 import { knownTypeOf } from './known-types.ts'
@@ -13,31 +14,36 @@ import { paramResource } from './params.ts'
 const maxTypes = 10
 const head = 'compilation failed: '
 
-/** What is suspicious about the expressions of a policy, by the types of what it is about. A policy about everything is not checked. */
-export function checkTypes({ spec }: ValidatingAdmissionPolicy, catalog: Catalog): readonly ExpressionWarning[] {
+/** What is suspicious about the expressions of a policy, by the types of what it is about; in several turns of the event loop when they are many. A policy about everything is not checked. */
+export async function checkTypes({ spec }: ValidatingAdmissionPolicy, catalog: Catalog): Promise<readonly ExpressionWarning[]> {
+  const pace = new Pace()
   const params = paramTypeOf(spec.paramKind, catalog)
-  const checked = typesOf(spec.matchConstraints?.resourceRules ?? [], catalog).flatMap((served) => {
+  const checked: { readonly name: string; readonly environment: Environment }[] = []
+  for (const served of typesOf(spec.matchConstraints?.resourceRules ?? [], catalog)) {
+    await pace.step()
     const object = knownTypeOf(served)
-    if (object === undefined) return []
+    if (object === undefined) continue
     const environmentWith = (variables: ReadonlyMap<string, CelType>): Environment =>
       admissionEnvironment({ hasParams: spec.paramKind !== undefined, hasAuthorizer: true, variables, types: { object, params } })
-    const { types } = composeVariables(spec.variables ?? [], environmentWith)
-    return [{ name: formatKind(served.type), environment: environmentWith(types) }]
-  })
-  const check = (expression: string, fieldRef: string): ExpressionWarning[] => {
-    const problems = checked.flatMap(({ name, environment }) => {
-      const { problem } = compileExpression(environment, expression)
-      return problem === undefined ? [] : [`${name}: ${problem.startsWith(head) ? problem.slice(head.length) : problem}\n`]
-    })
-    return problems.length === 0 ? [] : [{ fieldRef, warning: problems.join('\n') }]
+    const { types } = await composeInTurns(spec.variables ?? [], environmentWith, pace)
+    checked.push({ name: formatKind(served.type), environment: environmentWith(types) })
   }
-  return (spec.validations ?? []).flatMap(({ expression, messageExpression = '' }, index) => {
+  const warnings: ExpressionWarning[] = []
+  const check = async (expression: string, fieldRef: string): Promise<void> => {
+    const problems: string[] = []
+    for (const { name, environment } of checked) {
+      const { problem } = compileExpression(environment, expression)
+      if (problem !== undefined) problems.push(`${name}: ${problem.startsWith(head) ? problem.slice(head.length) : problem}\n`)
+      await pace.step()
+    }
+    if (problems.length > 0) warnings.push({ fieldRef, warning: problems.join('\n') })
+  }
+  for (const [index, { expression, messageExpression = '' }] of (spec.validations ?? []).entries()) {
     const field = `spec.validations[${index}]`
-    return [
-      ...check(expression, `${field}.expression`),
-      ...(messageExpression === '' ? [] : check(messageExpression, `${field}.messageExpression`)),
-    ]
-  })
+    await check(expression, `${field}.expression`)
+    if (messageExpression !== '') await check(messageExpression, `${field}.messageExpression`)
+  }
+  return warnings
 }
 
 function paramTypeOf(kind: ValidatingAdmissionPolicy['spec']['paramKind'], catalog: Catalog): CelType | undefined {

@@ -13,6 +13,7 @@ import { objectsIn } from '../matching/object-versions.ts'
 import type { Match } from '../matching/rules.ts'
 import { compileValidatingPolicy, type CompiledValidatingPolicy } from './compile-policy.ts'
 import { bindingMatches, isExempt, matchOf, namespaceOf } from './matching.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import { collectParams, paramResource } from './params.ts'
 import type { PolicyOptions } from './policy-options.ts'
 import { PolicySource, type BoundPolicy } from './policy-source.ts'
@@ -53,6 +54,7 @@ class Judgement {
   readonly #attributes: Attributes
   readonly #denied: Denied[] = []
   readonly #access: NonNullable<Inputs['access']>
+  readonly #pace = new Pace()
 
   constructor(options: PolicyOptions, attributes: Attributes) {
     this.#options = options
@@ -62,6 +64,7 @@ class Judgement {
 
   async run(policies: readonly Bound[]): Promise<void> {
     for (const bound of policies) {
+      await this.#pace.step()
       const match = this.#try(bound.policy, undefined, () => this.#match(bound))
       if (match !== undefined) await this.#runPolicy(bound, match)
     }
@@ -113,10 +116,11 @@ class Judgement {
         continue
       }
       if (objects === undefined) continue
-      const namespace = namespaceOf(attributes)
+      const [namespace, access, pace, { work }] = [namespaceOf(attributes), this.#access, this.#pace, scope]
+      const shared = { attributes, match, namespace, access, pace, work }
       for (const one of params) {
-        const inputs: Inputs = { attributes, match, objects, params: one, namespace, access: this.#access }
-        const judged = await judge(policy, compiled(), inputs)
+        const inputs: Inputs = { ...shared, objects, params: one }
+        const judged = await judge(policy, await compiled(), inputs)
         for (const [index, denial] of judged.denials.entries()) if (denial !== undefined) this.#deny(policy, binding, denial, index)
         for (const { key, value } of judged.annotations) annotations.set(key, (annotations.get(key) ?? new Set()).add(cut(value)))
         for (const message of judged.failedAnnotations)

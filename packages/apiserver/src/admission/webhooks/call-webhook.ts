@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { badRequest, isStatusError } from '@k3s/api'
 import { jsonText } from '../../body-text.ts'
 import { isObject } from '../../json.ts'
+import { stringifyInTurns } from '../../off-loop/json-in-turns.ts'
 import type { Attributes } from '../matching/attributes.ts'
 import { CallError } from './call-error.ts'
 import { readReview, rejection, reviewRequest, reviewVersionOf, type ReviewAnswer } from './review.ts'
@@ -28,7 +29,7 @@ export async function callWebhook(
   if (version === undefined)
     throw new CallError(name, 'could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)')
   const uid = randomUUID()
-  const body = JSON.stringify(reviewRequest(attributes, match, { uid, version, objects }))
+  const body = await stringifyInTurns(reviewRequest(attributes, match, { uid, version, objects }))
   const { scope } = attributes.request
   const answer = await ask(client, body, name, { webhook, outer: scope.signal })
   const review = parse(answer, name)
@@ -71,7 +72,7 @@ function parse(answer: string, name: string): unknown {
 
 async function ask(
   client: WebhookClient,
-  body: string,
+  body: Buffer,
   name: string,
   { webhook, outer }: { readonly webhook: Invocation['hook']['webhook']; readonly outer: AbortSignal | undefined },
 ): Promise<string> {

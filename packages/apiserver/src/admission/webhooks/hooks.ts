@@ -5,6 +5,7 @@ import {
   type ValidatingWebhook,
   validatingwebhookconfigurations,
 } from '@k3s/api/types/admissionregistration/v1'
+import type { Pace } from '../../off-loop/pace.ts'
 import type { ObjectReader } from '../../registry/strategy.ts'
 import { compileConditions } from '../expressions/conditions.ts'
 import { admissionEnvironment } from '../expressions/environment.ts'
@@ -19,7 +20,7 @@ export interface Hook {
   /** Names it among all. */
   readonly id: string
   /** Compiled when it is first needed. */
-  readonly conditions: () => readonly Expression[]
+  readonly conditions: (pace: Pace) => Promise<readonly Expression[]>
 }
 
 interface Configuration extends KubernetesObject {
@@ -28,7 +29,7 @@ interface Configuration extends KubernetesObject {
 
 /** The webhooks in the order in which they are asked: by the names of their configurations, then as these have them. */
 export function hooksOf(configurations: readonly Configuration[]): readonly Hook[] {
-  const environment = lazy(() => admissionEnvironment({ hasParams: false, hasAuthorizer: true }))
+  const environment = admissionEnvironment({ hasParams: false, hasAuthorizer: true })
   return configurations
     .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
     .flatMap(({ metadata, webhooks = [] }) =>
@@ -38,15 +39,15 @@ export function hooksOf(configurations: readonly Configuration[]): readonly Hook
           webhook,
           configuration: metadata.name,
           id: `${metadata.name}/${webhook.name}/${earlier}`,
-          conditions: lazy(() => compileConditions(webhook.matchConditions, environment())),
+          conditions: once((pace) => compileConditions(webhook.matchConditions, environment, pace)),
         }
       }),
     )
 }
 
-function lazy<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined
-  return () => (made ??= { value: make() }).value
+function once<T>(make: (pace: Pace) => Promise<T>): (pace: Pace) => Promise<T> {
+  let made: Promise<T> | undefined
+  return (pace) => (made ??= make(pace))
 }
 
 /** Reads the webhooks from the server's own cache. What was made of a list is kept as long as the reader answers with the same list. */

@@ -8,6 +8,7 @@ import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { attributesOf, isConfiguration, type Attributes } from '../matching/attributes.ts'
 import type { Catalog, GroupVersionKind } from '../matching/catalog.ts'
 import { writeBack } from '../matching/object-versions.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import { AgainSet } from './again-set.ts'
 import { CallError, endOf } from './call-error.ts'
 import { callWebhook } from './call-webhook.ts'
@@ -47,8 +48,9 @@ async function dispatch(
   const again = reinvocation?.note('MutatingAdmissionWebhook', () => new AgainSet()) ?? new AgainSet()
   if (isAgain) again.compare(request.object)
   const access = accessChecker(authorizer, attributes.user)
+  const pace = new Pace()
   for (const [index, hook] of hooks.entries()) {
-    const invocation = await invocationOf(hook, attributes, { catalog, access })
+    const invocation = await invocationOf(hook, attributes, { catalog, access, pace })
     if (invocation === undefined || (isAgain && !again.includes(hook.id))) continue
     const place = `round_${isAgain ? 1 : 0}_index_${index}`
     const isChanged = await askOne(options, attributes, invocation, place)

@@ -1,6 +1,6 @@
 import { StatusError, type StatusReason } from '@k3s/api'
 import { isObject } from '../../json.ts'
-import { requestOf } from '../expressions/evaluation.ts'
+import { requestOf } from '../expressions/facts.ts'
 import type { Attributes } from '../matching/attributes.ts'
 import type { VersionedObjects } from '../matching/object-versions.ts'
 import { formatKind, type Match } from '../matching/rules.ts'

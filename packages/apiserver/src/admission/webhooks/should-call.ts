@@ -6,6 +6,7 @@ import type { Catalog } from '../matching/catalog.ts'
 import { objectsIn, type VersionedObjects } from '../matching/object-versions.ts'
 import { matchRules, type Match } from '../matching/rules.ts'
 import { selectsNamespace, selectsObject } from '../matching/selectors.ts'
+import type { Pace } from '../../off-loop/pace.ts'
 import type { Hook } from './hooks.ts'
 
 /** A webhook that is to be asked, and with what. */
@@ -19,15 +20,17 @@ export interface Invocation {
 export async function invocationOf(
   hook: Hook,
   attributes: Attributes,
-  { catalog, access }: { readonly catalog: Catalog; readonly access: AccessChecker },
+  { catalog, access, pace }: { readonly catalog: Catalog; readonly access: AccessChecker; readonly pace: Pace },
 ): Promise<Invocation | undefined> {
   const { webhook } = hook
+  const { work } = attributes.request.scope
+  await pace.step()
   const match = matchRules(webhook.rules ?? [], webhook.matchPolicy, attributes, catalog)
   if (match === undefined || !selectsObject(webhook.objectSelector, attributes)) return undefined
   if (!selectsNamespace(webhook.namespaceSelector, attributes)) return undefined
   const objects = await objectsIn(match, attributes.request, catalog)
   const { failurePolicy } = webhook
-  const holds = await meetsConditions(hook.conditions(), { attributes, match, objects, access }, { failurePolicy })
+  const holds = await meetsConditions(await hook.conditions(pace), { attributes, match, objects, access, pace, work }, { failurePolicy })
   if (typeof holds === 'object') throw forbidden(attributes.resource, attributes.name, holds.error)
   return holds ? { hook, match, objects } : undefined
 }

@@ -2,6 +2,7 @@ import { accessChecker } from '../expressions/access.ts'
 import { internalError } from '../../errors.ts'
 import type { AdmissionPlugin } from '../admission.ts'
 import { attributesOf, isConfiguration, type Attributes } from '../matching/attributes.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import { CallError, endOf } from './call-error.ts'
 import { callWebhook } from './call-webhook.ts'
 import { HookSource, type Hook } from './hooks.ts'
@@ -28,9 +29,10 @@ export function validatingWebhooks(options: WebhookOptions): AdmissionPlugin {
 async function dispatch(options: WebhookOptions, hooks: readonly Hook[], attributes: Attributes): Promise<void> {
   const { catalog, authorizer } = options
   const access = accessChecker(authorizer, attributes.user)
+  const pace = new Pace()
   const invocations: Invocation[] = []
   for (const hook of hooks) {
-    const invocation = await invocationOf(hook, attributes, { catalog, access })
+    const invocation = await invocationOf(hook, attributes, { catalog, access, pace })
     if (invocation !== undefined) invocations.push(invocation)
   }
   const outcomes = await Promise.allSettled(

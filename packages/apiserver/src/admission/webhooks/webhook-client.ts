@@ -36,13 +36,13 @@ export class WebhookClient {
    * POSTs a JSON text and resolves with the text of the answer. Rejects with an Error in the words of Go's client: when the webhook cannot be reached or
    * trusted, does not answer in time, answers with anything but success or with more than 8 MiB. Redirects are followed as Go's client follows them. `outer` ends the call, too.
    */
-  async post(config: WebhookClientConfig, body: string, { timeoutMs, outer }: PostOptions): Promise<string> {
+  async post(config: WebhookClientConfig, body: Buffer, { timeoutMs, outer }: PostOptions): Promise<string> {
     const timeout = AbortSignal.timeout(timeoutMs)
     const signal = outer === undefined ? timeout : AbortSignal.any([outer, timeout])
     let { url, agent, shownHost } = this.#endpointOf(config)
     let target = new URL(url)
     target.searchParams.set('timeout', `${Math.ceil(timeoutMs / 1000)}s`)
-    let asked: string | undefined = body
+    let asked: Buffer | undefined = body
     try {
       for (let redirects = 0; ; redirects++) {
         const answer = await exchange(target, agent, asked, signal)
@@ -149,9 +149,9 @@ interface Redirect {
 }
 
 /** One request: a POST, or without a body a GET. */
-function exchange(url: URL, agent: Agent, body: string | undefined, signal: AbortSignal): Promise<string | Redirect> {
+function exchange(url: URL, agent: Agent, body: Buffer | undefined, signal: AbortSignal): Promise<string | Redirect> {
   return new Promise((resolve, reject) => {
-    const content = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+    const content = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }
     const headers = { accept: 'application/json, */*', 'user-agent': 'kube-apiserver-admission', ...content }
     const request = httpsRequest(url, { method: body === undefined ? 'GET' : 'POST', agent, signal, headers }, (response) => {
       const chunks: Buffer[] = []

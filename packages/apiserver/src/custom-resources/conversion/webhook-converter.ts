@@ -6,6 +6,7 @@ import { connect as tlsConnect } from 'node:tls'
 import type { CustomResourceDefinition, WebhookClientConfig } from '@k3s/api/types/apiextensions/v1'
 import { internalError } from '../../errors.ts'
 import { copyJson, equalJson, isObject } from '../../json.ts'
+import { nextTurn, parseInTurns, stringifyInTurns } from '../../off-loop/json-in-turns.ts'
 import { validateAnnotations, validateLabels } from '../../validation/object-meta.ts'
 import type { JsonMap } from '../schema/schema.ts'
 import type { Converter } from './converter.ts'
@@ -20,6 +21,8 @@ export interface WebhookDialer {
 const timeoutMs = 30_000
 // A webhook may answer with more than it was asked, but not without bounds.
 const maxAnswerBytes = 64 * 1024 * 1024
+// Objects that get their metadata back before others have a turn.
+const mergedAtOnce = 100
 
 /** Asks a webhook to convert objects; follows upstream's `apiextensions.k8s.io` ConversionReview. */
 export function webhookConverter(definition: CustomResourceDefinition, dialer: WebhookDialer): Converter {
@@ -41,18 +44,22 @@ export function webhookConverter(definition: CustomResourceDefinition, dialer: W
         apiVersion: `apiextensions.k8s.io/${version}`,
         request: { uid, desiredAPIVersion: apiVersion, objects: needed },
       }
-      const answer = await ask(config, dialer, JSON.stringify(review), signal).catch((error: unknown) => {
+      const answer = await ask(config, dialer, await stringifyInTurns(review), signal).catch((error: unknown) => {
         throw internalError(`conversion webhook for ${from} failed: ${error instanceof Error ? error.message : String(error)}`, error)
       })
-      const converted = readReview(answer, { uid, version, from, count: needed.length })
+      const converted = await readReview(answer, { uid, version, from, count: needed.length })
       let next = 0
-      return objects.map((object) => {
-        if (object['apiVersion'] === apiVersion) return object
-        const index = next++
-        const result = converted[index]
-        if (!isObject(result)) throw failure(from, `returned invalid converted object at index ${index}: it is no object`)
-        return merged(object, result, { apiVersion, kind, from, index })
-      })
+      const results: JsonMap[] = []
+      for (const object of objects) {
+        const index = next
+        if (object['apiVersion'] !== apiVersion) {
+          const result = converted[next++]
+          if (!isObject(result)) throw failure(from, `returned invalid converted object at index ${index}: it is no object`)
+          results.push(merged(object, result, { apiVersion, kind, from, index }))
+        } else results.push(object)
+        if (results.length % mergedAtOnce === 0) await nextTurn()
+      }
+      return results
     },
   }
 }
@@ -66,10 +73,10 @@ interface ReviewContext {
   readonly count: number
 }
 
-function readReview(text: string, { uid, version, from, count }: ReviewContext): readonly unknown[] {
+async function readReview(text: Buffer, { uid, version, from, count }: ReviewContext): Promise<readonly unknown[]> {
   let review: unknown
   try {
-    review = JSON.parse(text)
+    review = await parseInTurns(text)
   } catch (error) {
     throw internalError(`conversion webhook for ${from} failed: ${error instanceof Error ? error.message : String(error)}`, error)
   }
@@ -128,7 +135,7 @@ function merged(
 }
 
 /** One POST; rejects on anything but 200. */
-async function ask(config: WebhookClientConfig, dialer: WebhookDialer, body: string, outer: AbortSignal): Promise<string> {
+async function ask(config: WebhookClientConfig, dialer: WebhookDialer, body: Buffer, outer: AbortSignal): Promise<Buffer> {
   const signal = AbortSignal.any([outer, AbortSignal.timeout(timeoutMs)])
   const ca = config.caBundle === undefined || config.caBundle === '' ? undefined : Buffer.from(config.caBundle, 'base64').toString('utf8')
   const { service } = config
@@ -152,7 +159,7 @@ async function ask(config: WebhookClientConfig, dialer: WebhookDialer, body: str
         agent: false,
         ...(ca === undefined ? {} : { ca }),
         ...name,
-        headers: { 'content-type': 'application/json', accept: 'application/json', 'content-length': Buffer.byteLength(body) },
+        headers: { 'content-type': 'application/json', accept: 'application/json', 'content-length': body.length },
         ...(socket === undefined
           ? {}
           : { createConnection: () => tlsConnect({ socket, ...name, ALPNProtocols: ['http/1.1'], ...(ca === undefined ? {} : { ca }) }) }),
@@ -167,9 +174,12 @@ async function ask(config: WebhookClientConfig, dialer: WebhookDialer, body: str
         })
         response.on('error', reject)
         response.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8')
-          if (response.statusCode === 200) resolve(text)
-          else reject(new Error(statusMessage(text) ?? `the server responded with the status code ${response.statusCode ?? 0}`))
+          const answer = Buffer.concat(chunks)
+          if (response.statusCode === 200) resolve(answer)
+          else
+            reject(
+              new Error(statusMessage(answer.toString('utf8')) ?? `the server responded with the status code ${response.statusCode ?? 0}`),
+            )
         })
       },
     )

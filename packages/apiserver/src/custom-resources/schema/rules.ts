@@ -1,5 +1,6 @@
 import { none, Optional, type Value, type Program } from '@k3s/cel'
 import { isObject } from '../../json.ts'
+import { Pace } from '../../off-loop/pace.ts'
 import type { FieldError } from '../../registry/strategy.ts'
 import { invalidValue } from '../../validation/field-error.ts'
 import { compileRules, type CompiledRule } from './compile-rules.ts'
@@ -15,7 +16,7 @@ export interface RuleRun {
   readonly previous?: unknown
   /** What did not change: its errors become warnings. */
   readonly correlation?: Correlation | undefined
-  /** Most that may be spent; default: upstream's budget. */
+  /** Most that may be spent; default: upstream's budget, however long that takes. */
   readonly maxCost?: number | undefined
 }
 
@@ -33,6 +34,8 @@ interface Spent {
   left: number
   /** Of what may be spent without asking somebody else to. */
   here: number
+  /** Ends what takes too long here. */
+  readonly look: (() => void) | undefined
   readonly errors: FieldError[]
   readonly warnings: string[]
 }
@@ -80,12 +83,16 @@ export class RuleValidator {
     this.#properties = properties
   }
 
-  /** What the rules say about a value. Takes at most about a second, by their budget. Throws {@link TooCostly} when it would take more than `maxCost`. */
+  /** What the rules say about a value. Takes at most about a second, by their budget. With `maxCost`, throws {@link TooCostly} when it would cost more, or take longer than a turn. */
   validate(
     value: unknown,
     { at = '', previous, correlation, maxCost = Infinity }: RuleRun,
   ): { readonly errors: FieldError[]; readonly warnings: string[] } {
-    const spent: Spent = { left: maxTotalCost, here: maxCost, errors: [], warnings: [] }
+    const pace = new Pace()
+    const look = (): void => {
+      if (pace.isTooLong) throw new TooCostly()
+    }
+    const spent: Spent = { left: maxTotalCost, here: maxCost, look: maxCost === Infinity ? undefined : look, errors: [], warnings: [] }
     this.#visit(value, previous, at, { own: correlation, parent: undefined }, spent)
     return { errors: spent.errors, warnings: spent.warnings }
   }
@@ -240,7 +247,7 @@ function hasRules(schema: Schema | undefined): boolean {
 
 function evaluate(program: Program, variables: Readonly<Record<string, Value>>, spent: Spent): ReturnType<Program['evaluate']> {
   const most = Math.min(maxCallCost, spent.here)
-  const outcome = program.evaluate(variables, most)
+  const outcome = program.evaluate(variables, most, spent.look)
   spent.here -= outcome.cost
   if (spent.here < 0 || (most < maxCallCost && 'error' in outcome && outcome.isOverBudget)) throw new TooCostly()
   return outcome
