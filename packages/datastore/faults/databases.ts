@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { startEtcd } from '../test/servers/etcd.ts'
 import { startMariadb } from '../test/servers/mariadb.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
@@ -20,13 +19,6 @@ export interface FaultsDatabase extends AsyncDisposable {
 export async function startDatabase(name: string): Promise<FaultsDatabase> {
   if (name === 'postgres') {
     const server = await startPostgres({ isDurable: true })
-    // Each connection is a process of its own.
-    const signal = (what: NodeJS.Signals): void => {
-      const children = execFileSync('ps', ['-o', 'pid=', '--ppid', `${server.pid}`], { encoding: 'utf8' })
-        .trim()
-        .split(/\s+/)
-      for (const pid of [server.pid, ...children.map(Number)]) process.kill(pid, what)
-    }
     return {
       port: server.port,
       dsn: (database, port) => server.dsn(database).replace(`:${server.port}/`, `:${port}/`),
@@ -34,8 +26,8 @@ export async function startDatabase(name: string): Promise<FaultsDatabase> {
         Number(server.query('postgres', `select xact_commit + xact_rollback from pg_stat_database where datname = '${database}'`)),
       stop: server.stop,
       start: server.start,
-      pause: () => signal('SIGSTOP'),
-      resume: () => signal('SIGCONT'),
+      pause: server.pause,
+      resume: server.resume,
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     }
   }

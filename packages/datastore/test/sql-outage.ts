@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { openDatastore } from '@k3s/datastore'
 import type { Datastore, WatchEvent } from '@k3s/datastore'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freeze } from './servers/freeze.ts'
 import { startProxy } from './servers/tcp-proxy.ts'
 import { eventually, everything } from './sql-servers.ts'
 import type { SqlServer } from './sql-servers.ts'
@@ -161,7 +162,7 @@ export function describeOutages(name: string, start: () => Promise<SqlServer>): 
         for (let round = 0; round < 12; round++) {
           const known = said.length
           await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20))
-          child.kill('SIGSTOP')
+          freeze(child.pid ?? 0)
           for (let index = 0; index < 3; index++) {
             const begin = performance.now()
             await store.update(Buffer.from('other'), Buffer.from('x'))
@@ -170,7 +171,7 @@ export function describeOutages(name: string, start: () => Promise<SqlServer>): 
           child.kill('SIGCONT')
           await eventually(() => expect(said.length).toBeGreaterThan(known + 5))
         }
-        expect(longest).toBeLessThan(5000)
+        expect(longest).toBeLessThan(20_000)
         // Some freezes hit the holder of the lock: they are seen by what the others waited.
         expect(longest).toBeGreaterThan(1000)
       } finally {

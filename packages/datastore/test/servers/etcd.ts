@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
+import { freeze } from './freeze.ts'
 
 /** That of the machine's package, 3.4.23 on Debian 12. */
 const machinesProgram = '/usr/bin/etcd'
@@ -119,7 +120,7 @@ export async function startEtcd({
     start,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
-    pause: () => void child?.kill('SIGSTOP'),
+    pause: () => void (child?.pid !== undefined && freeze(child.pid)),
     resume: () => void child?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await end('SIGKILL')

@@ -6,6 +6,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
+import { freeze } from './freeze.ts'
 
 export interface MariadbOptions {
   /** `auto_increment_increment`, as Galera sets it to the number of its nodes; the offset is the same number. Default 1. */
@@ -152,7 +153,7 @@ export async function startMariadb({
     start,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
-    pause: () => void child?.kill('SIGSTOP'),
+    pause: () => void (child?.pid !== undefined && freeze(child.pid)),
     resume: () => void child?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await end('SIGTERM')

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
+import { freeze } from './freeze.ts'
 
 export interface PostgresOptions {
   /** Brings each commit to disk. Default false: tests end no machine. */
@@ -113,10 +114,11 @@ export async function startPostgres({
     server.kill(signal)
     await gone
   }
-  const signalAll = (signal: NodeJS.Signals): void => {
+  /** The server and its children, one for each connection. */
+  const processes = (): readonly number[] => {
     const pid = child?.pid ?? 0
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
-    for (const process_ of [pid, ...children.map(Number)]) if (process_ > 0) process.kill(process_, signal)
+    return [pid, ...children.map(Number)].filter((process_) => process_ > 0)
   }
   const kill = async (): Promise<void> => {
     await end('SIGKILL')
@@ -136,8 +138,8 @@ export async function startPostgres({
       return child?.pid ?? 0
     },
     dsn: (database) => `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
-    pause: () => signalAll('SIGSTOP'),
-    resume: () => signalAll('SIGCONT'),
+    pause: () => processes().forEach(freeze),
+    resume: () => processes().forEach((process_) => process.kill(process_, 'SIGCONT')),
     stop: () => end('SIGINT'),
     kill,
     start,
