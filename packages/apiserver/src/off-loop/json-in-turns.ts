@@ -175,7 +175,8 @@ class Writer {
       const weight = weigh(member, maxWeight)
       this.#weight += weight
       const isLarge = weight >= maxWeight && typeof member === 'object'
-      const text = isLarge ? '' : JSON.stringify(member, this.#replacer)
+      const shown = typeof member === 'number' && this.#replacer !== undefined ? this.#replacer(name, member) : member
+      const text = isLarge ? '' : JSON.stringify(shown, this.#replacer)
       if (text === undefined && !isList) continue
       this.#text += `${isFirst ? '' : ','}${isList ? '' : `${JSON.stringify(name)}:`}`
       isFirst = false
