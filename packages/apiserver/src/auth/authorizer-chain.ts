@@ -1,4 +1,5 @@
 import type { PolicyRule } from '@k3s/api/types/rbac/v1'
+import { append } from '@k3s/lifecycle'
 import type { AccessAttributes, Authorizer, Decision, UserInfo } from './auth.ts'
 import { allowingAuthorizer, decide, mastersAuthorizer, refusingAuthorizer } from './authorizers.ts'
 import type { NodeAuthorizer } from './node/node-authorizer.ts'
@@ -53,8 +54,8 @@ export class AuthorizerChain implements Authorizer, RuleLister {
     let isIncomplete = false
     for (const authorizer of this.#current()) {
       const listed = this.#rulesOf(authorizer, user, namespace)
-      rules.push(...listed.rules)
-      errors.push(...listed.errors)
+      append(rules, listed.rules)
+      append(errors, listed.errors)
       isIncomplete ||= listed.isIncomplete
     }
     return { rules, errors, isIncomplete }

@@ -1,5 +1,6 @@
 import { parse } from 'yaml'
 import { isStatusError } from '@k3s/api'
+import { append } from '@k3s/lifecycle'
 import { joinErrors } from '../../errors.ts'
 import { parseDurationMs } from '../../http/request-parts.ts'
 import type { FieldError } from '../../registry/strategy.ts'
@@ -68,7 +69,7 @@ function authorizerOf(entry: Fields, seen: Seen, errors: FieldError[]): Configur
   }
   seen.types.add(type)
   const name = entry.text('name') ?? ''
-  errors.push(...nameProblems(name, type, { field: entry.at('name'), seen }))
+  append(errors, nameProblems(name, type, { field: entry.at('name'), seen }))
   seen.names.add(name)
   const webhook = entry.member('webhook')
   const mode = authorizerModes.find((known) => known === type)
