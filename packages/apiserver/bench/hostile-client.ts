@@ -1,5 +1,7 @@
-/** Sends what it is told to and tells what came back: the thread beside the server that `hostile.ts` measures. */
-import { request } from 'node:http'
+/** Sends what it is told to and tells what came back, and is the webhook that the server asks: the thread beside the server that `hostile.ts` measures. */
+import { request, type IncomingMessage } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 
 export interface Shot {
@@ -17,24 +19,58 @@ export interface Reply {
   readonly bytes: number
 }
 
-const url = String(workerData)
+export interface ClientData {
+  readonly url: string
+  readonly cert: string
+  readonly key: string
+}
+
+const { url, cert, key } = workerData as ClientData // see hostile.ts
+
+async function bytesOf(message: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of message) chunks.push(chunk as Buffer) // no encoding was set
+  return Buffer.concat(chunks)
+}
 
 function send({ method, path, contentType, headers: more, body }: Shot): Promise<Reply> {
   return new Promise((resolve) => {
     const headers = { ...more, ...(contentType === undefined ? {} : { 'content-type': contentType }), 'content-length': body?.length ?? 0 }
+    const failed = (error: Error): void => resolve({ status: 0, reason: error.message, bytes: 0 })
     const sent = request(url, { method, path, headers, agent: false, timeout: 70_000 }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => {
-        const text = Buffer.concat(chunks).toString()
-        const reason = /"kind":"Status".*?"reason":"(\w+)"/s.exec(text)?.[1] ?? ''
+      bytesOf(response).then((bytes) => {
+        const text = bytes.toString()
+        const reason = /"kind":"Status".*?"reason":"(\w+)"/s.exec(text.slice(0, 10_000))?.[1] ?? ''
         resolve({ status: response.statusCode ?? 0, reason, bytes: text.length })
-      })
+      }, failed)
     })
     sent.on('timeout', () => sent.destroy(new Error('timeout')))
-    sent.on('error', (error) => resolve({ status: 0, reason: error.message, bytes: 0 }))
+    sent.on('error', failed)
     sent.end(body)
   })
 }
+
+interface Review {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly request: { readonly uid: string; readonly desiredAPIVersion?: string; readonly objects?: readonly object[] }
+}
+
+function answerOf({ apiVersion, kind, request: { uid, desiredAPIVersion, objects = [] } }: Review): object {
+  const convertedObjects = objects.map((object) => ({ ...object, apiVersion: desiredAPIVersion }))
+  const own = kind === 'ConversionReview' ? { result: { status: 'Success' }, convertedObjects } : { allowed: true }
+  return { apiVersion, kind, response: { uid, ...own } }
+}
+
+const webhook = createServer({ cert, key }, (asked, response) => {
+  void bytesOf(asked).then((bytes) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify(answerOf(JSON.parse(bytes.toString()) as Review))) // of the server
+  })
+})
+webhook.listen(0, '127.0.0.1', () => {
+  const { port } = webhook.address() as AddressInfo // it listens on a port
+  parentPort?.postMessage(port)
+})
 
 parentPort?.on('message', (shot: Shot) => void send(shot).then((reply) => parentPort?.postMessage(reply)))

@@ -4,11 +4,12 @@
  */
 import { Worker } from 'node:worker_threads'
 import { configmaps } from '@k3s/api/types/core/v1'
-import { generateKey } from '@k3s/pki'
+import { createCa, generateKey, issueCertificate } from '@k3s/pki'
 import { openDatastore } from '@k3s/datastore'
 import { builtInParts, createApiServer, SigningKeys } from '../src/index.ts'
-import { hostileInputs } from '../test/hostile-inputs.ts'
-import type { Reply, Shot } from './hostile-client.ts'
+import { hostileInputs, type HostileInput } from '../test/hostile-inputs.ts'
+import type { ClientData, Reply, Shot } from './hostile-client.ts'
+import { hostileScenes } from './hostile-scenes.ts'
 
 const [filter = '', bytes = String(3 * 1024 * 1024)] = process.argv.slice(2)
 
@@ -58,19 +59,25 @@ await using server = await createApiServer({
   authenticators: [{ name: 'test', authenticate: () => Promise.resolve({ user: { name: 'admin', groups: ['system:masters'] } }) }],
 })
 await using listening = await server.listen({ port: 0 })
-const client = new Worker(new URL('./hostile-client.ts', import.meta.url), { workerData: listening.url })
-const shoot = (shot: Shot): Promise<Reply> =>
+const ca = await createCa('webhook-ca')
+const { cert, key } = await issueCertificate(ca, { commonName: 'webhook', sans: ['127.0.0.1'], usages: ['server'] })
+const workerData: ClientData = { url: listening.url, cert, key }
+const client = new Worker(new URL('./hostile-client.ts', import.meta.url), { workerData })
+const webhookPort = await new Promise<number>((resolve) => client.once('message', resolve))
+const shoot = ({ method, path, contentType, headers, body }: Omit<HostileInput, 'name'>): Promise<Reply> =>
   new Promise((resolve) => {
     client.once('message', resolve)
+    const shot: Shot = { method, path, contentType, headers, body: body?.() }
     client.postMessage(shot)
   })
+const remove = (path: string): Promise<Reply> => shoot({ method: 'DELETE', path })
 const target = Buffer.from(JSON.stringify({ metadata: { name: 'target' }, data: { a: 'b' } }))
 for (const name of ['target', 'warm'])
   await shoot({
     method: 'POST',
     path: '/api/v1/namespaces/default/configmaps',
     contentType: 'application/json',
-    body: Buffer.from(target.toString().replace('target', name)),
+    body: () => Buffer.from(target.toString().replace('target', name)),
   })
 
 /** What the requests make, and leave for the next to make again. */
@@ -95,7 +102,7 @@ await shoot({
   method: 'POST',
   path: '/api/v1/namespaces/default/serviceaccounts',
   contentType: 'application/json',
-  body: Buffer.from('{"metadata":{"name":"default"}}'),
+  body: () => Buffer.from('{"metadata":{"name":"default"}}'),
 })
 // Lists are long, too.
 for (let at = 0; at < 5000; at++)
@@ -104,18 +111,48 @@ for (let at = 0; at < 5000; at++)
     data: { text: 'x'.repeat(1000) },
   })
 
+// What a request leaves to be done behind its answer takes turns, too.
+const settleMs = 100
+const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms))
+
 const probe = new TurnProbe()
 const all: Measured[] = []
-for (const { name, method, path, contentType, headers, body } of hostileInputs(Number(bytes))) {
-  if (!name.includes(filter)) continue
-  const shot: Shot = { method, path, contentType, headers, body: body?.() }
-  await new Promise((resolve) => setTimeout(resolve, 5))
+
+async function measure({ name, ...input }: HostileInput): Promise<void> {
+  await pause(5)
   probe.reset()
   const began = now()
-  const reply = await shoot(shot)
+  const reply = await shoot(input)
+  await pause(settleMs)
   all.push({ name, ms: probe.longest, total: now() - began, reply })
-  if (method === 'GET') continue
-  for (const made of madePaths) await shoot({ method: 'DELETE', path: made, contentType: undefined, body: undefined })
+}
+
+async function answers(path: string): Promise<void> {
+  while ((await shoot({ method: 'GET', path })).status !== 200) await pause(50)
+}
+
+for (const input of hostileInputs(Number(bytes))) {
+  if (!input.name.includes(filter)) continue
+  await measure(input)
+  if (input.method !== 'GET') for (const path of madePaths) await remove(path)
+}
+for (const scene of hostileScenes(Number(bytes), {
+  url: `https://127.0.0.1:${webhookPort}/`,
+  caBundle: Buffer.from(ca.cert).toString('base64'),
+})) {
+  const chosen = scene.shots.filter(({ name }) => name.includes(filter))
+  if (chosen.length === 0) continue
+  for (const input of scene.before) {
+    const { status, reason } = await shoot(input)
+    if (status >= 300) console.log(`cannot prepare ${chosen[0]?.name ?? ''}: ${status} ${reason}`)
+  }
+  if (scene.ready !== undefined) await answers(scene.ready)
+  for (const input of scene.behind ?? []) await shoot(input)
+  for (const input of chosen) {
+    await measure(input)
+    if (input.method === 'POST') await remove(`${input.path}/scene`)
+  }
+  for (const path of scene.made) await remove(path)
 }
 probe.stop()
 await client.terminate()

@@ -100,6 +100,46 @@ describe('custom resources with a conversion webhook', () => {
     expect(JSON.parse(event ?? '')).toMatchObject({ type: 'ADDED', object: { apiVersion: 'example.com/v2', spec: { host: 'one' } } })
   })
 
+  it('are converted alike when they are so large that a thread does the work', { timeout: 60_000 }, async () => {
+    const long = 'x'.repeat(600_000)
+    const seen = async (options: Parameters<typeof start>[0]): Promise<unknown> => {
+      const webhook = await startWebhook()
+      const api = await start(options)
+      await api.define(hosts({ url: webhook.url, caBundle: webhook.caBundle }))
+      const second = (name: string, spec: object): object => ({ ...widget(name, spec), apiVersion: 'example.com/v2' })
+      const answers = [
+        await api.send('POST', secondPath, second('a', { host: long, port: '90', unknown: 1 })),
+        await api.send('GET', `${widgetsPath}/a`),
+        await api.send('POST', widgetsPath, widget('b', { hostPort: `${long}:80` })),
+        await api.send('GET', `${secondPath}/b`),
+        await api.send('PATCH', `${secondPath}/b?fieldManager=m`, { spec: { port: '81' } }, 'application/merge-patch+json'),
+        await api.send('PATCH', `${secondPath}/b?fieldManager=m`, { spec: { port: 81 } }, 'application/merge-patch+json'),
+        await api.send('PATCH', `${secondPath}/a?fieldManager=n&force=true`, second('a', { host: long }), 'application/apply-patch+yaml'),
+        await api.send('GET', secondPath),
+        await api.send('GET', `${secondPath}?fieldSelector=metadata.name%3Db`),
+      ]
+      // Owners are sorted by their times.
+      const volatile = new Set(['uid', 'resourceVersion', 'creationTimestamp', 'managedFields'])
+      return answers.map(({ status, text }) => [
+        status,
+        JSON.parse(text, (key, value: unknown) => (volatile.has(key) ? undefined : value === long ? 'long' : value)) as unknown,
+      ])
+    }
+    const elsewhere = await seen({ heavyRules: {} })
+    expect(elsewhere).toEqual(await seen({}))
+    expect(elsewhere).toMatchObject([
+      [201, { apiVersion: 'example.com/v2', spec: { host: 'long', port: '90' } }],
+      [200, { apiVersion: 'example.com/v1' }],
+      [201, { apiVersion: 'example.com/v1' }],
+      [200, { apiVersion: 'example.com/v2', spec: { host: 'long', port: '80' } }],
+      [200, { spec: { port: '81' } }],
+      [422, { reason: 'Invalid' }],
+      [200, {}],
+      [200, { items: [{ metadata: { name: 'a' } }, { metadata: { name: 'b' } }] }],
+      [200, { items: [{ metadata: { name: 'b' } }] }],
+    ])
+  })
+
   it('cannot be read when the webhook fails, in upstream’s words', async () => {
     const webhook = await startWebhook(({ request }) => ({ uid: request.uid, result: { status: 'Failure', message: 'no way' } }))
     const api = await start()

@@ -236,6 +236,105 @@ describe('a large object', () => {
     expect((await send(url, { ...merge, body: { spec: { items: [1] } } })).code).toBe(422)
   })
 
+  it('is judged and changed by policies whose expressions take long', { timeout: 60_000 }, async () => {
+    const { server } = await start()
+    const { url } = await server.listen({ port: 0 })
+    const policies = '/apis/admissionregistration.k8s.io/v1'
+    const matchConstraints = {
+      resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'] }],
+    }
+    const hundred = `[${Array.from({ length: 100 }, (_, at) => at).join(',')}]`
+    // Some 600,000 of the million that one expression may cost.
+    const long = `${hundred}.all(a, ${hundred}.all(b, [1, 2, 3, 4, 5, 6].all(c, a + b + c >= 0)))`
+    const tooLong = `${hundred}.all(a, ${hundred}.all(b, ${hundred}.all(c, a + b + c >= 0)))`
+    const make = async (kind: 'validating' | 'mutating', name: string, spec: object, binding: object = {}): Promise<void> => {
+      const body = { metadata: { name }, spec: { matchConstraints, ...spec } }
+      expect((await send(url, { method: 'POST', path: `${policies}/${kind}admissionpolicies`, body })).code).toBe(201)
+      const bound = { metadata: { name }, spec: { policyName: name, ...binding } }
+      expect((await send(url, { method: 'POST', path: `${policies}/${kind}admissionpolicybindings`, body: bound })).code).toBe(201)
+    }
+    const conditions = (value: string): object => ({
+      matchConditions: [{ name: 'chosen', expression: `object.metadata.?labels[?'for'].orValue('') == '${value}' && ${long}` }],
+    })
+    const validations = [
+      {
+        expression: `variables.long && object.data.size() > 4000`,
+        messageExpression: `variables.long ? 'has ' + string(object.data.size()) : 'none'`,
+      },
+    ]
+    await make(
+      'validating',
+      'judge',
+      { variables: [{ name: 'long', expression: long }], validations, ...conditions('judge') },
+      { validationActions: ['Deny'] },
+    )
+    await make(
+      'validating',
+      'endless',
+      { validations: [{ expression: tooLong }], ...conditions('endless') },
+      { validationActions: ['Deny'] },
+    )
+    const patch = `[JSONPatch{op: 'add', path: '/metadata/annotations', value: {'long': string(${long})}}]`
+    const configuration = `Object{data: Object.data{added: string(${long})}}`
+    await make('mutating', 'change', {
+      reinvocationPolicy: 'Never',
+      ...conditions('change'),
+      mutations: [
+        { patchType: 'JSONPatch', jsonPatch: { expression: patch } },
+        { patchType: 'ApplyConfiguration', applyConfiguration: { expression: configuration } },
+      ],
+    })
+    const post = (name: string, label: string, content: object): Promise<Answer> => {
+      const body = { metadata: { name, labels: { for: label } }, data: content }
+      return send(url, { method: 'POST', path: `${core}/configmaps`, body })
+    }
+    const more = Object.fromEntries(Array.from({ length: 6000 }, (_, at) => [`key-${at}`, 'v']))
+    for (const [name, content, size] of [
+      ['small', { a: 'b' }, 1],
+      ['large', more, 6000],
+    ] as const) {
+      const judged = await post(name, 'judge', content)
+      if (size > 4000) expect(judged.code).toBe(201)
+      else expect(judged).toMatchObject({ code: 422, body: { message: expect.stringMatching(/denied request: has 1$/) as string } })
+      expect(await post(`${name}-2`, 'endless', content)).toMatchObject({
+        code: 422,
+        body: { message: expect.stringContaining('operation cancelled: actual cost limit exceeded') as string },
+      })
+      const changed = await post(`${name}-3`, 'change', content)
+      expect(changed).toMatchObject({
+        code: 201,
+        body: { metadata: { annotations: { long: 'true' } }, data: { ...content, added: 'true' } },
+      })
+    }
+  })
+
+  it('is scaled, and shown in a Table or by its metadata, as small ones are', { timeout: 60_000 }, async () => {
+    const { server } = await start()
+    const { url } = await server.listen({ port: 0 })
+    const path = '/apis/apps/v1/namespaces/default/deployments'
+    const labels = { app: 'large' }
+    const template = { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'i', env }] } }
+    const body = { metadata: { name: 'large' }, spec: { selector: { matchLabels: labels }, template } }
+    expect((await send(url, { method: 'POST', path, body })).code).toBe(201)
+    const scale = `${path}/large/scale`
+    const merge = { method: 'PATCH', path: scale, contentType: 'application/merge-patch+json' } as const
+    expect(await send(url, { ...merge, body: { spec: { replicas: 3 } } })).toMatchObject({ code: 200, body: { spec: { replicas: 3 } } })
+    expect(await send(url, { ...merge, body: { spec: { replicas: -1 } } })).toMatchObject({ code: 422, body: { reason: 'Invalid' } })
+    const stale = { ...merge, body: { metadata: { resourceVersion: '1' }, spec: { replicas: 4 } } }
+    expect(await send(url, stale)).toMatchObject({ code: 409, body: { reason: 'Conflict' } })
+    const get = async (at: string, as: string): Promise<unknown> => {
+      const accept = `application/json;as=${as};g=meta.k8s.io;v=v1`
+      return (await fetch(`${url}${at}`, { headers: { accept } })).json()
+    }
+    const cells = ['large', '0/3', 0, 0, expect.any(String), 'c', 'i', 'app=large']
+    expect(await get(`${path}/large`, 'Table')).toMatchObject({ kind: 'Table', rows: [{ cells }] })
+    expect(await get(path, 'Table')).toMatchObject({ rows: [{ cells, object: { metadata: { generation: 2 } } }] })
+    const [partial, listed] = [await get(`${path}/large`, 'PartialObjectMetadata'), await get(path, 'PartialObjectMetadataList')]
+    expect(partial).toMatchObject({ kind: 'PartialObjectMetadata', metadata: { name: 'large', generation: 2 } })
+    expect(listed).toMatchObject({ items: [partial] })
+    expect(partial).not.toHaveProperty('spec')
+  })
+
   it('that is put as it is changes nothing', async () => {
     const { server, client } = await start()
     const { url } = await server.listen({ port: 0 })

@@ -8,6 +8,7 @@ import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { attributesOf, isConfiguration, type Attributes } from '../matching/attributes.ts'
 import type { Catalog, GroupVersionKind } from '../matching/catalog.ts'
 import { writeBack } from '../matching/object-versions.ts'
+import { isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
 import { Pace } from '../../off-loop/pace.ts'
 import { AgainSet } from './again-set.ts'
 import { CallError, endOf } from './call-error.ts'
@@ -109,7 +110,11 @@ async function applyAnswer(
   }
   if (patchType !== 'JSONPatch') throw new CallError(name, `unsupported patch type ${JSON.stringify(patchType)}`)
   const before = copyJson(request.object)
+  // Copying, patching and comparing a large object is each work for a turn.
+  const isLong = isLarge(before)
+  if (isLong) await nextTurn()
   const patched = patchedObject(patch, objects.object, match.kind, catalog.find(match.resource)?.custom?.coerce)
+  if (isLong) await nextTurn()
   await writeBack(match, patched, request, catalog)
   const note = { configuration: hook.configuration, webhook: name, patch, patchType }
   request.scope.annotate?.(patchPrefix + place, JSON.stringify(note))
