@@ -163,6 +163,7 @@ function customResource(name: string, group: string, count: number, conversion: 
     spec,
   })
   const deep = (): object => JSON.parse(`${'{"a":'.repeat(900)}1${'}'.repeat(900)}`) as object // an object
+  const longNumbers = Array.from({ length: count / 2 }, (_, at) => 2 ** 60 + at * 2 ** 12)
   const names = JSON.parse('{"__proto__":{"a":1},"constructor":{"prototype":1}}') as object // an object
   const large = (): object => ({
     replicas: 1,
@@ -184,6 +185,7 @@ function customResource(name: string, group: string, count: number, conversion: 
     send('list by a field', 'GET', `${things('v2')}?fieldSelector=metadata.name!=x`),
     send('deep', 'POST', things('v2'), () => thing('v2', 'deep', { any: deep() })),
     send('prototypes', 'POST', things('v2'), () => thing('v2', 'proto', { any: names })),
+    send('long numbers', 'POST', things('v2'), () => thing('v2', 'numbers', { any: { list: longNumbers } })),
     send('regular expression', 'POST', things('v2'), () => thing('v2', 'text', { text: `${'a'.repeat(100_000)}!` })),
     send('delete', 'DELETE', `${things('v2')}/a`),
   ].map((shot) => ({ ...shot, name: `custom resource, ${name}: ${shot.name}` }))

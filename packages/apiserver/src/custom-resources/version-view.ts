@@ -5,7 +5,7 @@ import { isLarge, nextTurn, parseInTurns, stringifyInTurns } from '../off-loop/j
 import type { HeavyDefinition } from '../off-loop/heavy-jobs.ts'
 import type { StorageView } from '../registry/served-resource.ts'
 import { CachedObject, encodeStored, encodeStoredInTurns, longBytes } from '../watch-cache/cached-object.ts'
-import { exactNumbers, type ExactNumbers } from '../watch-cache/exact-numbers.ts'
+import { exactNumbers, exactNumbersInTurns, type ExactNumbers } from '../watch-cache/exact-numbers.ts'
 import type { StoredResource } from '../watch-cache/stored-resource.ts'
 import type { Converter } from './conversion/converter.ts'
 import type { JsonMap } from './schema/schema.ts'
@@ -81,7 +81,7 @@ export class VersionView implements StorageView {
     for (const [index, object] of asked.entries()) {
       const result = converted[index]
       invariant(result !== undefined, 'a converter answers for every object')
-      const value = await this.#shapeElsewhere(result, { to: own, exact: exactNumbers(object.bytes), signal })
+      const value = await this.#shapeElsewhere(result, { to: own, exact: await exactNumbersInTurns(object.bytes), signal })
       if (value === undefined) {
         this.#shape(result, own)
         this.#remember(object, result)
@@ -127,7 +127,7 @@ export class VersionView implements StorageView {
     const { offLoop } = this.#options
     if (offLoop === undefined || !this.#isLong(object)) return this.#decode(object)
     const { version } = object.resource.type
-    const value = await offLoop.shape(object.bytes, { version, isStored: true, exact: exactNumbers(object.bytes) }, signal)
+    const value = await offLoop.shape(object.bytes, { version, isStored: true, exact: await exactNumbersInTurns(object.bytes) }, signal)
     const shaped = CachedObject.shown(object.resource, object, value)
     return (await parseInTurns(shaped.bytes)) as JsonMap // shaping answers with an object
   }

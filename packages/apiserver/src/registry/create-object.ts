@@ -5,7 +5,7 @@ import { toStatusError } from '../errors.ts'
 import { invalids } from '../validation/fields.ts'
 import { pathSegment } from '../validation/names.ts'
 import { validateObjectMeta } from '../validation/object-meta.ts'
-import { exactNumbers } from '../watch-cache/exact-numbers.ts'
+import { exactNumbersInTurns } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored, encodeStoredInTurns } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { hereOrThere, HeavySteps, type HeavyWrite } from './heavy-write.ts'
@@ -171,7 +171,7 @@ async function writeNew(
   const value =
     made ??
     (storage.view !== undefined
-      ? await storage.view.encode(object, scope.signal, exactNumbers(source))
+      ? await storage.view.encode(object, scope.signal, await exactNumbersInTurns(source))
       : isLarge
         ? await encodeStoredInTurns(resource, object)
         : encodeStored(resource, object))

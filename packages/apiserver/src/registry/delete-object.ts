@@ -4,8 +4,8 @@ import type { AdmissionRequest } from '../admission/admission.ts'
 import { toStatusError } from '../errors.ts'
 import { equalJson } from '../json.ts'
 import { formatResourceVersion } from '../resource-version.ts'
-import { exactNumbers } from '../watch-cache/exact-numbers.ts'
-import { CachedObject, encodeStored } from '../watch-cache/cached-object.ts'
+import { exactNumbersInTurns } from '../watch-cache/exact-numbers.ts'
+import { CachedObject, encodeStored, encodeStoredInTurns, longBytes } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import type { DeletionRequest } from './delete-options.ts'
 import { markDeleted, planDeletion } from './plan-deletion.ts'
@@ -70,7 +70,9 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
   const { resource, strategy } = storage
   const { type } = resource
   const seen = await viewOf(storage, current, scope.signal)
-  const previous = seen.object
+  // What is long is worked on in turns.
+  const isLong = seen.bytes.length > longBytes
+  const previous = isLong ? await seen.load() : seen.object
   checkPreconditions(request, previous)
   if (scope.skipsAdmission !== true) {
     const admission: AdmissionRequest = {
@@ -90,14 +92,16 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
   const { uid = '' } = previous.metadata
   // Without rules of a kind's own only the metadata is changed.
   const isPlain = strategy.markForDeletion === undefined && strategy.gracefulDeletion === undefined
-  const marked = isPlain ? { ...previous, metadata: { ...previous.metadata } } : seen.parseCopy()
+  const marked = isPlain ? { ...previous, metadata: { ...previous.metadata } } : isLong ? await seen.copyInTurns() : seen.parseCopy()
   const plan = planDeletion(marked, { storage, options, nowMs: context.clock.now() })
   if (plan === 'keep') {
     if (equalJson(marked, previous)) return { object: seen, uid, isGone: false }
     const value =
-      storage.view === undefined
-        ? encodeStored(resource, marked)
-        : await storage.view.encode(marked, scope.signal, exactNumbers(current.bytes))
+      storage.view !== undefined
+        ? await storage.view.encode(marked, scope.signal, await exactNumbersInTurns(current.bytes))
+        : isLong
+          ? await encodeStoredInTurns(resource, marked)
+          : encodeStored(resource, marked)
     if (scope.dryRun)
       return {
         object: await viewOf(storage, CachedObject.fromStored(resource, current.key, current.revision, value), scope.signal),

@@ -14,7 +14,7 @@ import {
   validateObjectMetaChange,
   validateObjectMetaUpdate,
 } from '../validation/object-meta.ts'
-import { exactNumbers } from '../watch-cache/exact-numbers.ts'
+import { exactNumbersInTurns } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored, encodeStoredInTurns, longBytes } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject, nameRule, type WriteRules } from './create-object.ts'
@@ -139,7 +139,7 @@ async function attempt(context: RegistryContext, request: UpdateRequest, current
   const isStale =
     isUnchanged && !scope.dryRun && (current.isCompleted || (await context.isStoredAnew?.(resource.prefix + current.key)) === true)
   // Numbers that are read as the same may differ.
-  const exact = storage.view === undefined ? undefined : exactNumbers(request.source, current.bytes)
+  const exact = storage.view === undefined ? undefined : await exactNumbersInTurns(request.source, current.bytes)
   if (isUnchanged && !isStale && seen === current && (exact?.size ?? 0) === 0) return { object: seen, isCreated: false, isDeleted: false }
   const allocation = scope.skipsRules === true ? undefined : await strategy.allocate?.(object, previous, scope)
   try {

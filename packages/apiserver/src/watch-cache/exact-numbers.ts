@@ -1,3 +1,5 @@
+import { nextTurn } from '../off-loop/json-in-turns.ts'
+
 /** Whole numbers that JavaScript would write in another way than they came. */
 export interface ExactNumbers {
   /** 0: there is none. */
@@ -16,6 +18,8 @@ const wholeNumbers = /(?<=[:,[\s])-?\d{16,19}(?=[,\]}\s]|$)/g
 const maxNameLength = 256
 // Shorter ones have 64 bits for certain.
 const maxShortLength = 18
+// Looked at before others have a turn: a few milliseconds.
+const numbersAtOnce = 2000
 const [minInt64, maxInt64] = [-(2n ** 63n), 2n ** 63n - 1n]
 
 /**
@@ -24,6 +28,25 @@ const [minInt64, maxInt64] = [-(2n ** 63n), 2n ** 63n - 1n]
  * fields of one name, or in lists, that are read as the same, one stands for both.
  */
 export function exactNumbers(...texts: readonly (Uint8Array | undefined)[]): ExactNumbers {
+  const finding = find(texts)
+  for (;;) {
+    const { done, value } = finding.next()
+    if (done === true) return value
+  }
+}
+
+/** As {@link exactNumbers}, in several turns of the event loop when they are many. */
+export async function exactNumbersInTurns(...texts: readonly (Uint8Array | undefined)[]): Promise<ExactNumbers> {
+  const finding = find(texts)
+  for (;;) {
+    const { done, value } = finding.next()
+    if (done === true) return value
+    await nextTurn()
+  }
+}
+
+/** Yields now and then. */
+function* find(texts: readonly (Uint8Array | undefined)[]): Generator<undefined, ExactNumbers> {
   const digits = new Map<number, string>()
   const alike = new Set<number>()
   const read: string[] = []
@@ -33,7 +56,12 @@ export function exactNumbers(...texts: readonly (Uint8Array | undefined)[]): Exa
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
     if (!longRun.test(text)) continue
     read.push(text)
+    let left = numbersAtOnce
     for (const { value, written } of longNumbers(text)) {
+      if (--left === 0) {
+        left = numbersAtOnce
+        yield
+      }
       const known = digits.get(value)
       if (known === undefined) digits.set(value, written)
       else if (known !== written) alike.add(value)
@@ -41,7 +69,7 @@ export function exactNumbers(...texts: readonly (Uint8Array | undefined)[]): Exa
     }
   }
   if (!isNeeded) return none
-  return { size: digits.size, digits, named: alike.size === 0 ? none.named : namesOf(read, alike) }
+  return { size: digits.size, digits, named: alike.size === 0 ? none.named : yield* namesOf(read, alike) }
 }
 
 interface LongNumber {
@@ -66,11 +94,16 @@ const listItem = '\n\n'
 const keyOf = (name: string, value: number): string => `${name}\n${value}`
 
 /** What numbers that are `alike` were, by the names of their fields. */
-function namesOf(texts: readonly string[], alike: ReadonlySet<number>): ReadonlyMap<string, string> {
+function* namesOf(texts: readonly string[], alike: ReadonlySet<number>): Generator<undefined, ReadonlyMap<string, string>> {
   const named = new Map<string, string>()
   for (const text of texts) {
     const isPatch = /^\s*\[/.test(text)
+    let left = numbersAtOnce
     for (const { value, written, index } of longNumbers(text)) {
+      if (--left === 0) {
+        left = numbersAtOnce
+        yield
+      }
       if (!alike.has(value)) continue
       const key = keyOf(isPatch ? anyName : nameBefore(text, index) || listItem, value)
       if (!named.has(key)) named.set(key, written)
