@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { badRequest, isStatusError, StatusError } from '@k3s/api'
 import type { NodeConnector } from '../api-server.ts'
+import { bodyStream } from '../http/read-body.ts'
 import { writeHead, type HttpRequest, type HttpResponse } from '../http/send-answer.ts'
 import type { ConnectTarget } from '../pipeline/answer.ts'
 import { forwardedHeaders, returnedHeaders } from './hop-headers.ts'
@@ -85,7 +86,7 @@ async function passOn(answer: IncomingMessage, response: HttpResponse, headers: 
   // A log that is followed may say nothing for long: its reader waits for the headers.
   if ('stream' in response) response.writeHead(response.statusCode)
   else response.flushHeaders()
-  await pipeline(answer, response, { signal })
+  await pipeline(answer, 'stream' in response ? response.stream : response, { signal })
 }
 
 // Node frames the bodies of other methods by itself.
@@ -128,7 +129,7 @@ function ask(
     upstream.once('response', resolve)
     upstream.once('error', (error) => reject(signal.aborted ? signal.reason : dialError(target, error)))
     // A failing upload fails the request, which is listened to above.
-    pipeline(request, upstream).catch((error: unknown) => upstream.destroy(error instanceof Error ? error : undefined))
+    pipeline(bodyStream(request), upstream).catch((error: unknown) => upstream.destroy(error instanceof Error ? error : undefined))
   })
 }
 

@@ -3,6 +3,7 @@ import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } f
 import type { Server, Socket } from 'node:net'
 import type { ApiServer, Listening, ListenOptions } from '../api-server.ts'
 import { closeWhenIdle } from './close-when-idle.ts'
+import { http2Exchange } from './http2-exchange.ts'
 
 /** A listener as the server that owns it sees it. */
 export interface OwnListening extends Listening {
@@ -13,17 +14,19 @@ export interface OwnListening extends Listening {
 }
 
 /**
- * What an API server's `createSecureServer` needs besides a certificate: both versions of HTTP, client certificates that are asked for and not required.
+ * What an API server's `createSecureServer` needs besides a certificate: both versions of HTTP, client certificates that are asked for and not required,
+ * and requests and answers over HTTP/2 that are less than node's own: they have no more than what an API server uses.
  * Clients send all their requests over one HTTP/2 session, and node refuses new streams of one that holds more than `maxSessionMemory`
  * (in MB; 10 unless told): a client with a few large lists under way would get no more answers.
  */
-export const http2ServerOptions: {
+export const http2ServerOptions: typeof http2Exchange & {
   readonly allowHTTP1: true
   readonly requestCert: true
   readonly rejectUnauthorized: false
   readonly maxSessionMemory: number
   readonly settings: { readonly maxConcurrentStreams: number }
 } = {
+  ...http2Exchange,
   allowHTTP1: true,
   requestCert: true,
   rejectUnauthorized: false,
