@@ -16,10 +16,10 @@ const systemTimers: DeliveryTimers = {
 // Whoever waits for the answer of a write has its event first, as long as few hear of it: controllers that read their caches right after a write
 // find them stale otherwise, and try again. About a millisecond.
 const defaultMostAtOnce = 64
-// Requests get a turn between two of these.
-const maxTurnMs = 8
-// Bounds how much later than it could an event is sent.
-const maxPauseMs = 5
+// Requests get a turn between two of these: the writes that watchers are to hear of are among them. What is written in one takes as long again to send.
+const maxTurnMs = 3
+// Bounds how much later than it could an event is sent, once for each turn that a round takes.
+const maxPauseMs = 2
 // A round that is over sooner holds nobody up.
 const minPauseMs = 1
 
