@@ -10,11 +10,10 @@ import { objectOf, oldObjectOf, refusal } from './requests.ts'
 export function certificateApproval(authorizer: Authorizer): AdmissionPlugin {
   return {
     name: 'CertificateApproval',
-    async validate(request): Promise<void> {
-      if (objectOf(request, certificatesigningrequests, ['UPDATE'], 'approval') === undefined) return
+    validate(request): Promise<void> | undefined {
+      if (objectOf(request, certificatesigningrequests, ['UPDATE'], 'approval') === undefined) return undefined
       const signer = oldObjectOf(request, certificatesigningrequests)?.spec.signerName ?? ''
-      if (!(await maySign(authorizer, request.scope.user, 'approve', signer)))
-        throw refusal(request, `user not permitted to approve requests with signerName "${signer}"`)
+      return check(authorizer, request, 'approve', signer)
     },
   }
 }
@@ -23,17 +22,20 @@ export function certificateApproval(authorizer: Authorizer): AdmissionPlugin {
 export function certificateSigning(authorizer: Authorizer): AdmissionPlugin {
   return {
     name: 'CertificateSigning',
-    async validate(request): Promise<void> {
+    validate(request): Promise<void> | undefined {
       const object = objectOf(request, certificatesigningrequests, ['UPDATE'], 'status')
       const previous = oldObjectOf(request, certificatesigningrequests)
-      if (object === undefined || previous === undefined) return
+      if (object === undefined || previous === undefined) return undefined
       const [now, then] = [object.status ?? {}, previous.status ?? {}]
-      if ((now.certificate ?? '') === (then.certificate ?? '') && semanticEqual(now.conditions, then.conditions)) return
-      const signer = previous.spec.signerName
-      if (!(await maySign(authorizer, request.scope.user, 'sign', signer)))
-        throw refusal(request, `user not permitted to sign requests with signerName "${signer}"`)
+      if ((now.certificate ?? '') === (then.certificate ?? '') && semanticEqual(now.conditions, then.conditions)) return undefined
+      return check(authorizer, request, 'sign', previous.spec.signerName)
     },
   }
+}
+
+async function check(authorizer: Authorizer, request: AdmissionRequest, verb: 'approve' | 'sign', signer: string): Promise<void> {
+  if (!(await maySign(authorizer, request.scope.user, verb, signer)))
+    throw refusal(request, `user not permitted to ${verb} requests with signerName "${signer}"`)
 }
 
 /** Nobody gets a client certificate for `system:masters` by asking. */

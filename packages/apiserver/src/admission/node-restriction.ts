@@ -205,23 +205,25 @@ function checkSlice(request: AdmissionRequest, name: string): void {
 export function nodeRestriction(authorizer: Authorizer): AdmissionPlugin {
   return {
     name: 'NodeRestriction',
-    async validate(request): Promise<void> {
+    validate(request): Promise<void> | undefined {
       const name = nodeOf(request.scope.user)
-      if (name === undefined) return
-      if (name === '') throw refusal(request, `could not determine node from user "${request.scope.user.name}"`)
-      const given = request.name || request.object?.metadata.name || ''
-      if (isFor(request, pods, request.subresource)) checkPod(request, name)
-      else if (isFor(request, nodes, request.subresource)) checkNode(request, name)
-      else if (isFor(request, persistentvolumeclaims, request.subresource)) checkClaim(request, name)
-      else if (isFor(request, serviceaccounts, 'token') && request.operation === 'CREATE') await checkToken(request, name, authorizer)
-      else if (isFor(request, leases)) {
-        if (request.namespace !== 'kube-node-lease')
-          throw refusal(request, 'can only access leases in the "kube-node-lease" system namespace')
-        if (given !== name) throw refusal(request, 'can only access node lease with the same name as the requesting node')
-      } else if (isFor(request, csinodes)) {
-        if (given !== name) throw refusal(request, 'can only access CSINode with the same name as the requesting node')
-      } else if (isFor(request, resourceslices)) checkSlice(request, name)
-      else if (isFor(request, certificatesigningrequests)) checkCertificateRequest(request, name)
+      return name === undefined ? undefined : check(request, name, authorizer)
     },
   }
+}
+
+async function check(request: AdmissionRequest, name: string, authorizer: Authorizer): Promise<void> {
+  if (name === '') throw refusal(request, `could not determine node from user "${request.scope.user.name}"`)
+  const given = request.name || request.object?.metadata.name || ''
+  if (isFor(request, pods, request.subresource)) checkPod(request, name)
+  else if (isFor(request, nodes, request.subresource)) checkNode(request, name)
+  else if (isFor(request, persistentvolumeclaims, request.subresource)) checkClaim(request, name)
+  else if (isFor(request, serviceaccounts, 'token') && request.operation === 'CREATE') await checkToken(request, name, authorizer)
+  else if (isFor(request, leases)) {
+    if (request.namespace !== 'kube-node-lease') throw refusal(request, 'can only access leases in the "kube-node-lease" system namespace')
+    if (given !== name) throw refusal(request, 'can only access node lease with the same name as the requesting node')
+  } else if (isFor(request, csinodes)) {
+    if (given !== name) throw refusal(request, 'can only access CSINode with the same name as the requesting node')
+  } else if (isFor(request, resourceslices)) checkSlice(request, name)
+  else if (isFor(request, certificatesigningrequests)) checkCertificateRequest(request, name)
 }

@@ -71,43 +71,47 @@ const isSame = (now: KubernetesObject, then: KubernetesObject | undefined, ...fi
 export function rbacEscalation(authorizer: Authorizer, resolver: RuleResolver): AdmissionPlugin {
   return {
     name: 'RbacEscalation',
-    async validate(request): Promise<void> {
-      const { user } = request.scope
-      if (user.groups.includes(mastersGroup) || (request.operation !== 'CREATE' && request.operation !== 'UPDATE')) return
-      for (const type of [roles, clusterroles] as const) {
-        const role: Role | ClusterRole | undefined = objectOf<Role | ClusterRole>(request, type, ['CREATE', 'UPDATE'])
-        if (role === undefined) continue
-        if (isSame(role, oldObjectOf<Role | ClusterRole>(request, type), 'rules', 'aggregationRule')) return
-        if (await may(authorizer, user, 'escalate', type, request.namespace, role.metadata.name)) return
-        // An aggregated role can come to hold anything.
-        const everything: PolicyRule[] = [
-          { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
-          { verbs: ['*'], nonResourceURLs: ['*'] },
-        ]
-        const hasAggregation = 'aggregationRule' in role && role.aggregationRule !== undefined
-        checkCovered(request, resolver, hasAggregation ? everything : (role.rules ?? []))
-        return
-      }
-      for (const type of [rolebindings, clusterrolebindings] as const) {
-        const binding: RoleBinding | ClusterRoleBinding | undefined = objectOf<RoleBinding | ClusterRoleBinding>(request, type, [
-          'CREATE',
-          'UPDATE',
-        ])
-        if (binding === undefined) continue
-        if (isSame(binding, oldObjectOf<RoleBinding | ClusterRoleBinding>(request, type), 'subjects', 'roleRef')) return
-        const given: ResourceType = binding.roleRef.kind === 'Role' ? roles : clusterroles
-        if (await may(authorizer, user, 'bind', given, binding.roleRef.kind === 'Role' ? request.namespace : '', binding.roleRef.name))
-          return
-        if (
-          groupResourceOf(type) === groupResourceOf(rolebindings) &&
-          (await may(authorizer, user, 'bind', given, request.namespace, binding.roleRef.name))
-        )
-          return
-        const rules = resolver.rulesOfRole(binding.roleRef, request.namespace)
-        if (rules === undefined) throw notFound(given, binding.roleRef.name)
-        checkCovered(request, resolver, rules)
-        return
-      }
+    validate(request): Promise<void> | undefined {
+      const isTrusted = request.scope.user.groups.includes(mastersGroup)
+      const givesRights = request.operation === 'CREATE' || request.operation === 'UPDATE'
+      return isTrusted || !givesRights ? undefined : check(request, authorizer, resolver)
     },
+  }
+}
+
+async function check(request: AdmissionRequest, authorizer: Authorizer, resolver: RuleResolver): Promise<void> {
+  const { user } = request.scope
+  for (const type of [roles, clusterroles] as const) {
+    const role: Role | ClusterRole | undefined = objectOf<Role | ClusterRole>(request, type, ['CREATE', 'UPDATE'])
+    if (role === undefined) continue
+    if (isSame(role, oldObjectOf<Role | ClusterRole>(request, type), 'rules', 'aggregationRule')) return
+    if (await may(authorizer, user, 'escalate', type, request.namespace, role.metadata.name)) return
+    // An aggregated role can come to hold anything.
+    const everything: PolicyRule[] = [
+      { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
+      { verbs: ['*'], nonResourceURLs: ['*'] },
+    ]
+    const hasAggregation = 'aggregationRule' in role && role.aggregationRule !== undefined
+    checkCovered(request, resolver, hasAggregation ? everything : (role.rules ?? []))
+    return
+  }
+  for (const type of [rolebindings, clusterrolebindings] as const) {
+    const binding: RoleBinding | ClusterRoleBinding | undefined = objectOf<RoleBinding | ClusterRoleBinding>(request, type, [
+      'CREATE',
+      'UPDATE',
+    ])
+    if (binding === undefined) continue
+    if (isSame(binding, oldObjectOf<RoleBinding | ClusterRoleBinding>(request, type), 'subjects', 'roleRef')) return
+    const given: ResourceType = binding.roleRef.kind === 'Role' ? roles : clusterroles
+    if (await may(authorizer, user, 'bind', given, binding.roleRef.kind === 'Role' ? request.namespace : '', binding.roleRef.name)) return
+    if (
+      groupResourceOf(type) === groupResourceOf(rolebindings) &&
+      (await may(authorizer, user, 'bind', given, request.namespace, binding.roleRef.name))
+    )
+      return
+    const rules = resolver.rulesOfRole(binding.roleRef, request.namespace)
+    if (rules === undefined) throw notFound(given, binding.roleRef.name)
+    checkCovered(request, resolver, rules)
+    return
   }
 }

@@ -1,4 +1,4 @@
-import { forbidden, groupResourceOf, type KubernetesObject, type ResourceType, type StatusError } from '@k3s/api'
+import { forbidden, type KubernetesObject, type ResourceType, type StatusError } from '@k3s/api'
 import type { AdmissionRequest } from './admission.ts'
 
 /** The refusal of a request: `pods "a" is forbidden: WHY`. A generated name stands with its prefix. */
@@ -9,7 +9,11 @@ export function refusal(request: AdmissionRequest, why: string): StatusError {
 
 /** Whether a request is about objects of a resource (in any version) or one of its subresources. */
 export function isFor(request: AdmissionRequest, type: ResourceType, subresource = ''): boolean {
-  return request.subresource === subresource && groupResourceOf(request.type) === groupResourceOf(type)
+  return request.subresource === subresource && isOf(request, type)
+}
+
+function isOf({ type: { resource, group } }: AdmissionRequest, type: ResourceType): boolean {
+  return resource === type.resource && group === type.group
 }
 
 /** The object of a create or update of `type`; undefined when the request is something else. */
@@ -27,5 +31,5 @@ export function objectOf<T extends KubernetesObject>(
 /** The object before an update or delete of `type`. */
 export function oldObjectOf<T extends KubernetesObject>(request: AdmissionRequest, type: ResourceType<T>): T | undefined {
   // As above.
-  return groupResourceOf(request.type) === groupResourceOf(type) ? (request.oldObject as T | undefined) : undefined
+  return isOf(request, type) ? (request.oldObject as T | undefined) : undefined
 }

@@ -51,7 +51,8 @@ interface Peer {
   readonly address: string | undefined
 }
 
-const longRunning = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
+// As a segment of a path.
+const longRunning = /\/(?:watch|log|exec|attach|portforward|proxy)(?:\/|$)/
 
 /** From HTTP to the pipeline and back. */
 export class HttpFront {
@@ -246,8 +247,7 @@ function clientCertificateOf(request: HttpRequest): Uint8Array | undefined {
 
 /** Milliseconds that a request may take: `?timeout=`, at most `maxRequestMs`; undefined for those that have no end of their own. */
 function timeoutOf(path: string, query: URLSearchParams, maxRequestMs: number): number | undefined {
-  const parts = path.split('/')
-  if (isTrueParameter(query.get('watch')) || parts.includes('watch') || parts.some((part) => longRunning.has(part))) return undefined
+  if (isTrueParameter(query.get('watch')) || longRunning.test(path)) return undefined
   const wanted = parseDurationMs(query.get('timeout') ?? '')
   return wanted > 0 ? Math.min(maxRequestMs, wanted) : maxRequestMs
 }

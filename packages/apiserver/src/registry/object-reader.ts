@@ -33,13 +33,26 @@ class KnownLists {
   }
 }
 
+interface FoundResource {
+  readonly served: ServedResource
+  readonly storage: ResourceStorage
+  /** Of the table in which it was found. */
+  readonly generation: number
+}
+
 /** Reads from the watch caches. Asking for a resource that is not served is a bug of the caller. */
 export function createObjectReader(table: () => ResourceTable | undefined): ObjectReader {
   const lists = new KnownLists()
-  const lookup = (type: ResourceType) => {
-    const served = table()?.find(type)
-    invariant(served?.storage !== undefined, `${type.resource} of ${type.group} ${type.version} is stored`)
-    return { served, storage: served.storage }
+  const known = new WeakMap<ResourceType, FoundResource>()
+  const lookup = (type: ResourceType): FoundResource => {
+    const all = table()
+    const before = known.get(type)
+    if (before !== undefined && before.generation === all?.generation) return before
+    const served = all?.find(type)
+    invariant(all !== undefined && served?.storage !== undefined, `${type.resource} of ${type.group} ${type.version} is stored`)
+    const found = { served, storage: served.storage, generation: all.generation }
+    known.set(type, found)
+    return found
   }
   return {
     get: <T extends KubernetesObject>(type: ResourceType<T>, namespace: string, name: string): T | undefined => {

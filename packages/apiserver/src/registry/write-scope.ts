@@ -38,11 +38,15 @@ export interface ScopeOptions {
 }
 
 export function writeScope(options: ScopeOptions): WriteScope {
+  const nowMs = options.clock.now()
   return {
     user: options.user,
     namespace: options.namespace,
     dryRun: options.dryRun ?? false,
-    now: formatTime(options.clock.now()),
+    // A deletion has no use for it.
+    get now() {
+      return formatTime(nowMs)
+    },
     objects: options.objects,
     warn: options.warn ?? (() => {}),
     signal: options.signal,

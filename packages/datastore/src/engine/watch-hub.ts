@@ -301,16 +301,17 @@ export class WatchHub {
 
   /** Resolves when the log has grown by an event of the range, when the watch ends (false), or when a progress mark is due (true). */
   async #wait(waiter: Waiter, progressIntervalMs: number, ends: AbortSignal): Promise<boolean> {
-    const timer = new AbortController()
     let wake: () => void = () => {}
     const woken = new Promise<false>((resolve) => {
       wake = () => resolve(false)
     })
     waiter.wake = wake
+    let timer: AbortController | undefined
     ends.addEventListener('abort', wake, { once: true })
     this.#waiters.add(waiter)
     try {
       if (progressIntervalMs === 0) return await woken
+      timer = new AbortController()
       const due = this.#clock.sleep(progressIntervalMs, timer.signal).then(
         () => true,
         () => false, // aborted below
@@ -319,7 +320,7 @@ export class WatchHub {
     } finally {
       this.#waiters.delete(waiter)
       ends.removeEventListener('abort', wake)
-      timer.abort()
+      timer?.abort()
     }
   }
 }

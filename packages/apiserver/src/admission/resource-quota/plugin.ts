@@ -91,40 +91,49 @@ function deltaFor(quota: ResourceQuota, request: AdmissionRequest, object: Kuber
 export function resourceQuotaPlugin(operations: Pick<ResourceOperations, 'guaranteedUpdate'>): AdmissionPlugin {
   return {
     name: 'ResourceQuota',
-    async validate(request): Promise<void> {
+    validate(request): Promise<void> | undefined {
       const { object } = request
-      if (object === undefined || !handles(request)) return
-      const refuse = (why: string): Error => refusal(request, why)
+      if (object === undefined || !handles(request)) return undefined
       const quotas = request.scope.objects
         .list(resourcequotas, request.namespace)
         .filter((quota) => isInScopes(quota, request.type, object))
-      const charges: { readonly quota: ResourceQuota; readonly delta: ResourceList }[] = []
-      for (const quota of quotas) {
-        const hard = quota.status?.hard ?? {}
-        const used = quota.status?.used ?? {}
-        const usage = usageOf(request.type, object, Date.parse(request.scope.now))
-        const counted = Object.keys(hard).filter(
-          (name) => usage[name] !== undefined || (groupResourceOf(request.type) === 'pods' && demanded.has(name)),
-        )
-        // The resource says what the object is.
-        if (groupResourceOf(request.type) === groupResourceOf(pods)) {
-          checkDemanded(
-            object as Pod,
-            counted.filter((name) => demanded.has(name)),
-            (why) => refuse(`failed quota: ${quota.metadata.name}: ${why}`),
-          )
-        }
-        const unknown = counted.filter((name) => used[name] === undefined)
-        if (unknown.length > 0) throw refuse(`status unknown for quota: ${quota.metadata.name}, resources: ${unknown.toSorted().join(',')}`)
-        const delta = pick(deltaFor(quota, request, object), Object.keys(hard))
-        if (Object.keys(delta).length > 0) charges.push({ quota, delta })
-      }
-      // All are tried before any is charged.
-      for (const { quota, delta } of charges) charge(structuredClone(quota), delta, refuse)
-      for (const { quota, delta } of charges) {
-        const at = { namespace: request.namespace, name: quota.metadata.name }
-        await operations.guaranteedUpdate(resourcequotas, at, (current) => charge(current, delta, refuse), { dryRun: request.scope.dryRun })
-      }
+      return quotas.length === 0 ? undefined : chargeQuotas(operations, request, object, quotas)
     },
+  }
+}
+
+async function chargeQuotas(
+  operations: Pick<ResourceOperations, 'guaranteedUpdate'>,
+  request: AdmissionRequest,
+  object: KubernetesObject,
+  quotas: readonly ResourceQuota[],
+): Promise<void> {
+  const refuse = (why: string): Error => refusal(request, why)
+  const charges: { readonly quota: ResourceQuota; readonly delta: ResourceList }[] = []
+  for (const quota of quotas) {
+    const hard = quota.status?.hard ?? {}
+    const used = quota.status?.used ?? {}
+    const usage = usageOf(request.type, object, Date.parse(request.scope.now))
+    const counted = Object.keys(hard).filter(
+      (name) => usage[name] !== undefined || (groupResourceOf(request.type) === 'pods' && demanded.has(name)),
+    )
+    // The resource says what the object is.
+    if (groupResourceOf(request.type) === groupResourceOf(pods)) {
+      checkDemanded(
+        object as Pod,
+        counted.filter((name) => demanded.has(name)),
+        (why) => refuse(`failed quota: ${quota.metadata.name}: ${why}`),
+      )
+    }
+    const unknown = counted.filter((name) => used[name] === undefined)
+    if (unknown.length > 0) throw refuse(`status unknown for quota: ${quota.metadata.name}, resources: ${unknown.toSorted().join(',')}`)
+    const delta = pick(deltaFor(quota, request, object), Object.keys(hard))
+    if (Object.keys(delta).length > 0) charges.push({ quota, delta })
+  }
+  // All are tried before any is charged.
+  for (const { quota, delta } of charges) charge(structuredClone(quota), delta, refuse)
+  for (const { quota, delta } of charges) {
+    const at = { namespace: request.namespace, name: quota.metadata.name }
+    await operations.guaranteedUpdate(resourcequotas, at, (current) => charge(current, delta, refuse), { dryRun: request.scope.dryRun })
   }
 }
