@@ -1,7 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { countEntries, isMoreOften, isOfDeleted, isOursOnly } from './churn/klog.ts'
+import { coursesOf, followMemory, toldMemory } from './churn/memory.ts'
 import { makePlan } from './churn/plan.ts'
+import type { Operation } from './churn/planning.ts'
 import { hasFailed, reportOf, type Run } from './churn/report.ts'
+import { runPlan } from './churn/run-plan.ts'
+import type { Side } from './churn/side.ts'
 
 const error = (message: string): string => `E1124 00:12:13.123456    4711 garbagecollector.go:360] ${message}`
 
@@ -21,6 +25,25 @@ describe('what is logged', () => {
     )
     expect(more).toEqual([])
     expect(count).toMatchObject({ severity: 'E', ours: 1, original: 1 })
+  })
+
+  it('is the same without what is in an object that it shows', () => {
+    const line = (name: string): string =>
+      error(`err="cannot store &v1.DaemonSet{Name:\\"${name}\\", Spec:v1.Spec{}}: &Event{A:${name}} it is gone"`)
+    expect(countEntries({ ours: [line('one')], original: [line('other')] }, 'klog')).toMatchObject([{ ours: 1, original: 1 }])
+  })
+
+  it('is the same whichever controller passes on what shared code states, but not about another resource', () => {
+    const stale = (resource: string): string => `read version: 43883 is not as new as written version: 43885 for group resource ${resource}`
+    const ours = [error(`"Unhandled Error" err="ns-1/ds-2 failed with : ${stale('pods')}" logger="UnhandledError"`)]
+    const original = [
+      error(`"Error syncing StatefulSet" err="${stale('pods')}" key="ns-1/sts-2"`),
+      error(`err="sync: ${stale('jobs.batch')}"`),
+    ]
+    expect(countEntries({ ours, original }, 'klog').map((entry) => [entry.ours, entry.original])).toEqual([
+      [1, 1],
+      [0, 1],
+    ])
   })
 
   it('is an error of ours alone when the other side never says it, and told of when ours says it far more often', () => {
@@ -57,14 +80,14 @@ describe('what is logged', () => {
 
 describe('the plan', () => {
   const told = (seed: number): readonly string[] =>
-    makePlan({ seed, seconds: 600, rate: 3 }).map(({ atMs, lane, what }) => `${Math.round(atMs)} ${lane} ${what}`)
+    makePlan({ seed, seconds: 600, rate: 3 }).map(({ atMs, lanes, what }) => `${Math.round(atMs)} ${lanes.join(' ')} ${what}`)
 
   it('is the same for the same seed and another for another one', () => {
     expect(told(1)).toEqual(told(1))
     expect(told(1)).not.toEqual(told(2))
   })
 
-  it('does all that is churned, at about the rate that is asked for, and does nothing in a namespace that is about to die', () => {
+  it('does all that is churned, at about the rate that is asked for', () => {
     const plan = makePlan({ seed: 1, seconds: 600, rate: 3 })
     const kinds = new Set(plan.map(({ what }) => what))
     for (const kind of [
@@ -91,18 +114,100 @@ describe('the plan', () => {
     )
     expect(plan.length).toBeGreaterThan(1800)
     expect(plan.length).toBeLessThan(1800 * 1.3)
-    for (const { lane, atMs } of plan.filter(({ what }) => what === 'delete Namespace'))
-      expect(plan.filter((other) => other.lane === lane && other.atMs > atMs)).toEqual([])
+  })
+
+  it('acts in a namespace only after it was made and before it is deleted, however late it is', async () => {
+    const plan = makePlan({ seed: 1, seconds: 600, rate: 3 })
+    const said = new Map<Operation, string>()
+    for (const operation of plan) said.set(operation, (await requestsOf(operation)).join('\n'))
+    for (const operation of plan)
+      for (const [namespace] of said.get(operation)?.matchAll(/\bns-\d+/g) ?? []) expect(operation.lanes).toContain(namespace)
+    expect([...said].filter(([{ what }, text]) => what === 'create custom object' && /ns-\d+/.test(text)).length).toBeGreaterThan(10)
+    const namespaces = plan.filter(({ what }) => what === 'create Namespace').flatMap(({ lanes }) => lanes)
+    for (const namespace of namespaces) {
+      const whats = plan.filter(({ lanes }) => lanes.includes(namespace)).map(({ what }) => what)
+      expect(whats[0]).toBe('create Namespace')
+      const end = whats.indexOf('delete Namespace')
+      if (end >= 0)
+        expect(new Set(whats.slice(end + 1))).toEqual(new Set(whats.slice(end + 1).filter((what) => what === 'delete PersistentVolume')))
+    }
+  })
+
+  /** Paths and arguments of what an operation would do. */
+  async function requestsOf(operation: Operation): Promise<readonly string[]> {
+    const requests: string[] = []
+    const side = {
+      async ask(_: string, path: string) {
+        requests.push(path)
+        return { metadata: { name: 'it', uid: 'one' }, items: [] }
+      },
+      until: async (_: string, probe: () => Promise<unknown>) => probe().catch(() => {}),
+      async runKubectl(args: readonly string[]) {
+        requests.push(args.join(' '))
+        return ''
+      },
+    }
+    await operation.run(side as unknown as Side) // operations do no more with it
+    return requests
+  }
+
+  it('runs operations that share a lane one after another, and others meanwhile', async () => {
+    const began: string[] = []
+    const ends = new Map<string, () => void>()
+    const operation = (what: string, ...lanes: readonly string[]): Operation => ({
+      atMs: 0,
+      lanes,
+      what,
+      run: () => {
+        began.push(what)
+        return new Promise((resolve) => ends.set(what, resolve))
+      },
+    })
+    const plan = [operation('1', 'a'), operation('2', 'b'), operation('3', 'a', 'b'), operation('4', 'b'), operation('5', 'c')]
+    const done = runPlan({} as Side, plan, new AbortController().signal) // these operations ask it nothing
+    const begun = (...whats: readonly string[]): Promise<void> => vi.waitFor(() => expect(began.toSorted()).toEqual(whats))
+    await begun('1', '2', '5')
+    ends.get('1')?.()
+    ends.get('5')?.()
+    await new Promise(setImmediate)
+    expect(began).not.toContain('3')
+    ends.get('2')?.()
+    await begun('1', '2', '3', '5')
+    ends.get('3')?.()
+    await begun('1', '2', '3', '4', '5')
+    ends.get('4')?.()
+    expect(await done).toEqual([])
+  })
+})
+
+describe('memory', () => {
+  it('is told by half of the time and in the end', async () => {
+    const stop = new AbortController()
+    let count = 0
+    const samples = followMemory(async () => ({ 'api-server': ++count }), stop.signal)
+    stop.abort()
+    expect(await samples).toEqual([{ 'api-server': 1 }])
+    expect(coursesOf([{ a: 5 }, { a: 3, b: 1 }, { a: 4 }, { a: 2, b: 7 }])).toEqual([
+      { name: 'a', firstHalf: 5, secondHalf: 4, last: 2 },
+      { name: 'b', firstHalf: 1, secondHalf: 7, last: 7 },
+    ])
+  })
+
+  it('of our server is what it logged last', () => {
+    const line = (megabytes: number): string => JSON.stringify({ message: 'Memory', heapUsed: megabytes * 2 ** 20, arrayBuffers: 2 ** 20 })
+    expect(toldMemory('{"message":"other"}\n')).toEqual({})
+    expect(toldMemory(`${line(1)}\n${line(3)}\n{"message":"other"}\n`)).toEqual({ 'api-server, heap': 3, 'api-server, array buffers': 1 })
   })
 })
 
 describe('a run', () => {
   const text = 'garbagecollector.go: "alone"'
   const component = 'kube-controller-manager'
-  const operation = { atMs: 0, lane: 'ns-1', what: 'create Pod', run: async () => {} }
+  const operation = { atMs: 0, lanes: ['ns-1'], what: 'create Pod', run: async () => {} }
   const state = { counts: new Map([['ns-1 Pod Running', 1]]), unsettled: [] }
   const run = (what: Partial<Run>): Run => ({
     minutes: 1,
+    seed: 1,
     plan: [operation],
     outcomes: { ours: [], original: [] },
     logs: [],
@@ -110,6 +215,7 @@ describe('a run', () => {
     states: { ours: state, original: state },
     differences: [],
     processorSeconds: { ours: {}, original: {} },
+    memory: { ours: [], original: [] },
     dead: { ours: [], original: [] },
     ...what,
   })
@@ -119,6 +225,7 @@ describe('a run', () => {
 
   it.each<readonly [string, Partial<Run>]>([
     ['logs an error with ours alone', { logs: logged(1, 0) }],
+    ['logs an error far more often with ours', { logs: logged(40, 1) }],
     ['has an operation that ours alone refuses', { outcomes: { ours: ['Forbidden: no'], original: [] } }],
     ['ends in another state', { differences: ['ns-1 Pod Running: ours 1, original 2'] }],
     ['does not settle', { states: { ours: { ...state, unsettled: ['Namespace ns-1 is being deleted'] }, original: state } }],
@@ -129,7 +236,7 @@ describe('a run', () => {
   })
 
   it.each<readonly [string, Partial<Run>]>([
-    ['both sides log', { logs: logged(40, 1) }],
+    ['both sides log', { logs: logged(40, 20) }],
     ['the original alone logs', { logs: logged(0, 1) }],
     ['ours alone logs this time', { logs: logged(1, 0), recorded: new Set([`${component} ${text}`]) }],
     ['both sides refuse', { outcomes: { ours: ['Conflict: x'], original: ['Conflict: y'] } }],

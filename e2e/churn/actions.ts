@@ -91,14 +91,15 @@ const others: readonly NamespaceAction[] = [
       if (definition === undefined) return undefined
       const objects = itemsOf(namespace.items, definition.name)
       const path = `/apis/${make.group}/v1/namespaces/${namespace.name}/${definition.name}`
-      const lane = { name: definition.name }
+      // The namespace is there, and is not yet being deleted.
+      const about = [definition, namespace]
       const item = objects.length > 3 ? objects.shift() : undefined
-      if (item !== undefined) return step(lane, 'delete custom object', (side) => side.ask('DELETE', `${path}/${item.name}`))
+      if (item !== undefined) return step(about, 'delete custom object', (side) => side.ask('DELETE', `${path}/${item.name}`))
       const made = newItem(planner, 'cr-')
       const { name } = made
       const size = planner.random.between(0, 99)
       objects.push(made)
-      return step(lane, 'create custom object', async (side) => {
+      return step(about, 'create custom object', async (side) => {
         await side.ask('POST', path, make.customObject(definition.name, name, size))
         await side.ask('PATCH', `${path}/${name}/status`, { status: { size } }, merge)
       })

@@ -22,7 +22,7 @@ export const planName = /\b(?:ns|dep|sts|ds|rc|job|cj|cm|pod|quota|limits|sa|svc
 
 const replacements: readonly (readonly [RegExp, string])[] = [
   // A whole object, as Go prints it.
-  [/&([A-Z]\w+)\{.*\}/gs, '&$1{}'],
+  [/&((?:\w+\.)?[A-Z]\w+)\{.*\}/gs, '&$1{}'],
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uid>'],
   [/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d{4}( [A-Z]+)?|Z)?( m=[+-][\d.]+)?/g, '<time>'],
   [/(https?:\/\/)?127\.0\.0\.1:\d+(->127\.0\.0\.1:\d+)?/g, '<server>'],
@@ -36,12 +36,34 @@ const replacements: readonly (readonly [RegExp, string])[] = [
   [/\b\d{2,}(\.\d+)?\b/g, '<number>'],
 ]
 
+/**
+ * What code that controllers share says, each in its own words around it. Who says it is chance and how often is not, so each is one kind of error for all
+ * who say it, named after the code.
+ */
+const statements: readonly { readonly code: string; readonly text: RegExp }[] = [
+  // A controller has work again before its informer heard of its own last write: the answer to the write and the event of it are under way at once.
+  {
+    code: 'pkg/controller/util/consistency/consistency.go',
+    text: /read version: <number> is not as new as written version: <number> for group resource [a-z.]+/,
+  },
+]
+
+/** The kind of what is logged in a file of a component's source. */
+function kindOf(file: string, message: string): string {
+  const text = normalise(message)
+  for (const { code, text: statement } of statements) {
+    const [stated] = statement.exec(text) ?? []
+    if (stated !== undefined) return `${code}: ${stated}`
+  }
+  return `${file}: ${text}`
+}
+
 /** The errors and warnings among a component's lines: klog's, and for kubectl all that it says on standard error. Follow-up lines of klog (stacks) belong to the line before them. */
 export function* entriesOf(lines: Iterable<string>, format: 'klog' | 'plain'): Generator<LogEntry & { readonly line: string }> {
   for (const line of lines) {
     const [, severity, file = '', message = ''] = header.exec(line) ?? []
     if (severity !== undefined) {
-      if (severity !== 'I') yield { severity: severity === 'W' ? 'W' : 'E', text: `${file}: ${normalise(message)}`, line }
+      if (severity !== 'I') yield { severity: severity === 'W' ? 'W' : 'E', text: kindOf(file, message), line }
     } else if (/^(panic|fatal error): /.test(line) || (format === 'plain' && line !== ''))
       yield { severity: line.startsWith('Warning') ? 'W' : 'E', text: normalise(line), line }
   }

@@ -2,7 +2,7 @@
  * The original's controllers, scheduler and kubectl under the same churn on our API server and on the original's, side by side; then what they logged
  * and what is there is compared. `pnpm churn --help` says more.
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheFolder, kubernetesRelease } from '../src/kubernetes-module.ts'
@@ -10,6 +10,7 @@ import { findPrograms, NoProgramError } from '../src/programs.ts'
 import { differencesOf, settledState } from './final-state.ts'
 import { runHollowNodes } from './hollow-nodes.ts'
 import { countEntries } from './klog.ts'
+import { followMemory } from './memory.ts'
 import { makePlan } from './plan.ts'
 import { readRecorded, record } from './recorded.ts'
 import { hasFailed, reportOf, writeDocument, type Run } from './report.ts'
@@ -18,14 +19,14 @@ import { components, startSide } from './side.ts'
 
 const usage = `pnpm churn [--minutes 60] [--rate 2] [--seed 1]
   Runs kube-controller-manager, kube-scheduler and kubectl ${kubernetesRelease} against our API server and against a real kube-apiserver, both under the
-  same churn, and compares what they logged. Fails when one of them logs an error with ours that it was never seen to log with the original, when an
-  operation is refused by ours alone, or when what is there in the end differs.
+  same churn, and compares what they logged. Fails when one of them logs an error with ours that it was never seen to log with the original, or far more
+  often, when an operation is refused by ours alone, or when what is there in the end differs. Tells the memory of all of them, too.
 
   --minutes N        of churn (default 60); starting and settling take some more
   --rate N           operations a second on each side (default 2)
   --seed N           of the plan
   --programs FOLDER  has kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and etcd (default: built once into the user's cache)
-  --output FOLDER    gets the logs of all components and report.md; what was there is deleted
+  --output FOLDER    gets the logs of all components, memory.json and report.md; what was there is deleted
   --record           adds the errors of the original to those that it is known for (original-errors.txt)
   --write            puts the result into docs/churn.md
 `
@@ -59,6 +60,7 @@ async function churn(): Promise<Run> {
   await using original = await startSide('original', programs, join(values.output, 'original'))
   const stop = new AbortController()
   const running = Promise.all([ours, original].map((side) => runHollowNodes(side, nodes, stop.signal)))
+  const remembering = Promise.all([ours, original].map((side) => followMemory(() => side.memory(), stop.signal)))
   const began = performance.now()
   const [oursDone, originalDone] = await Promise.all([ours, original].map((side) => runPlan(side, plan, interrupted.signal)))
   const minutes = (performance.now() - began) / 60_000
@@ -68,6 +70,9 @@ async function churn(): Promise<Run> {
   const dead = { ours: ours.dead, original: original.dead }
   stop.abort()
   await running
+  const [oursMemory = [], originalMemory = []] = await remembering
+  const memory = { ours: oursMemory, original: originalMemory }
+  await writeFile(join(values.output, 'memory.json'), JSON.stringify(memory, undefined, 1))
   const logs = await Promise.all(
     components.map(async (component) => {
       const format = component === 'kubectl' || component === 'hollow-nodes' ? 'plain' : 'klog'
@@ -77,6 +82,7 @@ async function churn(): Promise<Run> {
   )
   return {
     minutes,
+    seed: Number(values.seed),
     plan,
     outcomes: { ours: oursDone ?? [], original: originalDone ?? [] },
     logs,
@@ -84,6 +90,7 @@ async function churn(): Promise<Run> {
     states: { ours: oursState, original: originalState },
     differences: differencesOf(oursState, originalState),
     processorSeconds,
+    memory,
     dead,
   }
 }

@@ -4,8 +4,8 @@ import type { Side } from './side.ts'
 /** Something that is done to both sides. */
 export interface Operation {
   readonly atMs: number
-  /** Operations of a lane run one after another. */
-  readonly lane: string
+  /** What it must find as the plan left it. Operations that share a lane run one after another, in the order of the plan. */
+  readonly lanes: readonly string[]
   /** What it is, without names. */
   readonly what: string
   /** Throws when it is refused. */
@@ -55,10 +55,12 @@ export interface ClusterAction {
   plan(planner: Planner): Step | undefined
 }
 
-/** A step in the lane of what it is about. */
-export function step({ name }: Pick<NamespaceModel, 'name'>, what: string, work: (side: Side) => Promise<unknown>): Step {
-  return { lane: name, what, run: async (side) => void (await work(side)) }
+/** A step in the lanes of what it is about. */
+export function step(about: Named | readonly Named[], what: string, work: (side: Side) => Promise<unknown>): Step {
+  return { lanes: [about].flat().map(({ name }) => name), what, run: async (side) => void (await work(side)) }
 }
+
+type Named = Pick<NamespaceModel, 'name'>
 
 /** The things of a kind; what is put into it stays. */
 export function itemsOf(items: Map<string, Item[]>, kind: string): Item[] {

@@ -1,6 +1,6 @@
 /**
  * Our API server alone, on a port of loopback: `serve.ts DSN PORT COMPACTION-MS`, in a folder with the files of `writeServerFiles`.
- * Logs JSON lines from `warn` on; ends on SIGTERM.
+ * Logs JSON lines from `warn` on, and its memory in bytes once a minute; ends on SIGTERM.
  */
 import { readFileSync } from 'node:fs'
 import { builtInParts, createApiServer, SigningKeys } from '@k3s/apiserver'
@@ -37,5 +37,6 @@ const server = await createApiServer({
   advertised: { address: '192.0.2.1', port: Number(port), serviceIp: '10.43.0.1', serviceCidrs: ['10.43.0.0/16'] },
   aggregation: { proxyCertificate: () => ({ cert: read('proxy.crt'), key: read('proxy.key') }) },
 })
+setInterval(() => line('info')({ ...process.memoryUsage() }, 'Memory'), 60_000).unref()
 await server.listen({ port: Number(port), tls: { cert: read('server.crt'), key: read('server.key') } })
 process.once('SIGTERM', () => void server.close({ graceMs: 1000 }).then(() => datastore[Symbol.asyncDispose]()))

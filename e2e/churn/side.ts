@@ -7,6 +7,7 @@ import { createRestTransport, renderKubeconfig, type ApiRequest, type RestTransp
 import { issueCertificate, type KeyPair } from '@k3s/pki'
 import { freePorts } from '../src/free-ports.ts'
 import { planName, type Deletions } from './klog.ts'
+import { toldMemory, type Memory } from './memory.ts'
 import { apiServerArguments, etcdArguments, writeServerFiles, type ServerFiles } from '../src/server-files.ts'
 
 /** Programs that take part. */
@@ -141,6 +142,16 @@ export class Side implements AsyncDisposable {
       times[name] = (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100
     }
     return times
+  }
+
+  /** Resident memory of each process now, and what our server said last of its own. */
+  async memory(): Promise<Memory> {
+    const sizes: Record<string, number> = {}
+    for (const { name, child } of this.#children) {
+      const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '')) ?? []
+      if (kilobytes !== undefined) sizes[name] = Number(kilobytes) / 1024
+    }
+    return this.name === 'ours' ? { ...sizes, ...toldMemory(await readFile(join(this.#folder, 'api-server.log'), 'utf8')) } : sizes
   }
 
   run(name: string, program: string, args: readonly string[]): void {
