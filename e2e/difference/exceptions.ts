@@ -1,6 +1,5 @@
-import { parseYaml } from '@k3s/api'
 import type { Case, Step } from './case.ts'
-import { compare, type Difference } from './compare.ts'
+import type { Difference } from './compare.ts'
 
 /** A kind of difference that stays, and why. */
 export interface Exception {
@@ -72,8 +71,6 @@ function withoutParser(message: string): string | undefined {
   return text === message ? undefined : text
 }
 
-const isYaml = (value: unknown): value is string => typeof value === 'string' && /^(?:apiVersion|kind): /.test(value)
-
 /** At most thirty; none is about a code, a reason or a stored field. */
 export const exceptions: readonly Exception[] = [
   {
@@ -98,12 +95,6 @@ export const exceptions: readonly Exception[] = [
     name: 'words of the reader of YAML',
     reason: 'What is wrong with a line of text that is no YAML is told by who reads it, and ours says it in other words.',
     applies: ofMessages(withoutParser),
-  },
-  {
-    name: 'layout of YAML',
-    reason: 'YAML answers have their fields in the order of JSON and indent lists; they read as the same object.',
-    applies: ({ path, expected, actual }) =>
-      path === 'body' && isYaml(expected) && isYaml(actual) && compare(parseYaml(expected), parseYaml(actual)).length === 0,
   },
   {
     name: 'quoted documents',

@@ -64,10 +64,12 @@ export const pathNotServed = (): PlainTextError => new PlainTextError(pathNotFou
 
 const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' }
 
+/** A text in which no browser finds HTML. */
+export const escapeHtml = (text: string): string => text.replaceAll(/[&<>]/g, (character) => escapes[character] ?? '')
+
 /** Upstream's answer to a request that it could not begin to answer: nobody could say whether it is allowed, or note that it came. */
 export function notAnswered(uri: string, why: string): PlainTextError {
-  const text = `Internal Server Error: ${JSON.stringify(uri)}: ${why}`.replaceAll(/[&<>]/g, (character) => escapes[character] ?? '')
-  return new PlainTextError(internalError(why), `${text}\n`)
+  return new PlainTextError(internalError(why), `${escapeHtml(`Internal Server Error: ${JSON.stringify(uri)}: ${why}`)}\n`)
 }
 
 /** Upstream's answer to a path that nothing serves. */

@@ -1,3 +1,4 @@
+import type { TokenReview } from '@k3s/api/types/authentication/v1'
 import { generateKey, issueCertificate } from '@k3s/pki'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
@@ -102,10 +103,14 @@ describe('an authorization webhook', () => {
   })
 
   it('that fails may refuse everything', async () => {
-    const hook = await startHookServer(() => ({ kind: 'Other' }))
+    const hook = await startHookServer(() => ({ kind: 'Other', apiVersion: 'v1' }))
     const { server, asJane } = await start([await webhookOf(hook, 'Deny'), 'RBAC'])
     expect((await asJane('/version')).status).toBe(500)
-    expect(await review(server)).toMatchObject({ allowed: false, denied: true, evaluationError: expect.stringContaining('"Other"') })
+    expect(await review(server)).toMatchObject({
+      allowed: false,
+      denied: true,
+      evaluationError: expect.stringContaining('no kind "Other" is registered'),
+    })
   })
 })
 
@@ -116,4 +121,24 @@ it('modes allow and refuse everything', async () => {
   expect((await closed.asJane('/version')).json()).toMatchObject({
     message: 'forbidden: User "jane" cannot get path "/version": Everything is forbidden.',
   })
+  expect((await closed.asJane('/nothing/%3Ca%3E')).json()).toMatchObject({
+    message: 'forbidden: User "jane" cannot get path "/nothing/&lt;a&gt;": Everything is forbidden.',
+  })
+})
+
+it('a review of a token has owners of what its asker says of the status', async () => {
+  const { asJane } = await start(['AlwaysAllow'])
+  const ownersOf = async (status?: object): Promise<unknown> => {
+    const answer = await asJane('/apis/authentication.k8s.io/v1/tokenreviews', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token: 'x' }, status }),
+    })
+    return (answer.json() as unknown as TokenReview).metadata.managedFields?.[0]?.fieldsV1 // what is answered
+  }
+  const asked = { 'f:spec': { 'f:token': {} } }
+  expect(await ownersOf()).toEqual(asked)
+  expect(await ownersOf({ user: {} })).toEqual(asked)
+  expect(await ownersOf({ authenticated: true })).toEqual({ ...asked, 'f:status': { 'f:authenticated': {} } })
+  expect(await ownersOf({ user: { username: 'x' } })).toEqual({ ...asked, 'f:status': { 'f:user': { 'f:username': {} } } })
 })

@@ -140,7 +140,7 @@ describe('a long answer in YAML', () => {
     const maps = '/api/v1/namespaces/default/configmaps'
     for (const [name, length] of [
       ['short', 10],
-      ['long', 100_000],
+      ['long', 300_000],
     ] as const)
       await server.client.resource(configmaps).create({ metadata: { name, namespace: 'default' }, data: { a: 'x'.repeat(length) } })
     const get = (name: string): ReturnType<typeof ask> =>

@@ -4,13 +4,13 @@ import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { withNulls, type JsonObject, type StatusError } from '@k3s/api'
-import { stringify } from 'yaml'
 import type { Answer } from '../pipeline/answer.ts'
 import type { IncludeObject } from '../table/table.ts'
 import { encodeInTurns, encodeList, type EncodeOptions } from './encode.ts'
 import { negotiate, type Negotiated } from './negotiate.ts'
 import type { WatchDeliveries } from './watch-deliveries.ts'
 import { streamWatch, type WatchSink } from './watch-stream.ts'
+import { writeYaml } from './write-yaml.ts'
 import { PlainTextError } from '../errors.ts'
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest
@@ -23,8 +23,8 @@ const minCompressedBytes = 128 * 1024
 // Of one answer in one turn of the event loop: well below a millisecond.
 const maxWriteBytes = 256 * 1024
 
-// JSON that is longer is not rewritten as YAML, which takes a millisecond for every KiB.
-const maxYamlBytes = 64 * 1024
+// JSON that is longer is not rewritten as YAML, which takes a millisecond for some ten KiB.
+const maxYamlBytes = 256 * 1024
 
 export interface SendContext {
   readonly request: HttpRequest
@@ -88,9 +88,7 @@ export function sendError(
   }
   const isPlain = error instanceof PlainTextError
   const isYaml = !isPlain && /^application\/yaml\b/.test(request?.headers.accept ?? '')
-  const body = Buffer.from(
-    isPlain ? error.text : isYaml ? stringify(error.toStatus(), { version: '1.1' }) : `${JSON.stringify(error.toStatus())}\n`,
-  )
+  const body = Buffer.from(isPlain ? error.text : isYaml ? writeYaml(error.toStatus()) : `${JSON.stringify(error.toStatus())}\n`)
   const retry = error.details?.retryAfterSeconds
   const all: OutgoingHttpHeaders = {
     ...headers(),
@@ -114,9 +112,9 @@ const textOf = (pieces: Pieces): string => Buffer.concat(pieces).toString('utf8'
 
 async function sendBody(context: SendContext, code: number, { mediaType, version }: Negotiated, encoded: Pieces): Promise<void> {
   const json = version === 'v1beta1' ? [Buffer.from(textOf(encoded).replace('"meta.k8s.io/v1"', '"meta.k8s.io/v1beta1"'))] : encoded
-  // JSON is YAML, too: writing long YAML would hold up everybody else for a second.
+  // JSON is YAML, too: writing long YAML would hold up everybody else.
   if (mediaType === 'application/json' || lengthOf(json) > maxYamlBytes) return send(context, code, { 'content-type': mediaType }, json)
-  const text = stringify(JSON.parse(textOf(json)), { version: '1.1' })
+  const text = writeYaml(JSON.parse(textOf(json)))
   return send(context, code, { 'content-type': mediaType }, [Buffer.from(text)])
 }
 

@@ -1,6 +1,7 @@
 import { StatusError } from '@k3s/api'
 import type { AccessAttributes, Authorizer } from '../auth/auth.ts'
 import { decide, mastersGroup } from '../auth/authorizers.ts'
+import { escapeHtml } from '../errors.ts'
 
 /** Told how a request was decided, and why; nothing was when somebody could not be asked. */
 export type DecisionNote = (decision: 'allow' | 'forbid' | undefined, reason: string) => void
@@ -44,18 +45,15 @@ export function forbiddenRequest(attributes: AccessAttributes, reason: string): 
   if (!attributes.isResource)
     return new StatusError(
       'Forbidden',
-      why(`forbidden: User ${JSON.stringify(user.name)} cannot ${verb} path ${JSON.stringify(attributes.path)}`),
+      why(`forbidden: ${escapeHtml(`User ${JSON.stringify(user.name)} cannot ${verb} path ${JSON.stringify(attributes.path)}`)}`),
       { details: {} },
     )
   const resource = subresource === '' ? attributes.resource : `${attributes.resource}/${subresource}`
   const where = namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(namespace)}`
   const qualified = group === '' ? attributes.resource : `${attributes.resource}.${group}`
   const subject = name === '' ? `${qualified} is forbidden` : `${qualified} ${JSON.stringify(name)} is forbidden`
-  return new StatusError(
-    'Forbidden',
-    why(
-      `${subject}: User ${JSON.stringify(user.name)} cannot ${verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(group)} ${where}`,
-    ),
-    { details: { ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), kind: attributes.resource } },
-  )
+  const what = `User ${JSON.stringify(user.name)} cannot ${verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(group)} ${where}`
+  return new StatusError('Forbidden', why(`${subject}: ${escapeHtml(what)}`), {
+    details: { ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), kind: attributes.resource },
+  })
 }

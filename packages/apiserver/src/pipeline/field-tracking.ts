@@ -9,6 +9,7 @@ import {
   type ManagedWrite,
   type ResourceType,
 } from '@k3s/api'
+import { isObject } from '../json.ts'
 import { toServed, type ResourceStorage } from '../registry/served-resource.ts'
 import { storageOf, type ResourceRequest, type WriteOptions } from './resource-request.ts'
 
@@ -30,11 +31,24 @@ function builtInResetFields(type: ResourceType, subresource: string): FieldSet |
   return { 'f:spec': {}, 'f:status': subresource === 'approval' ? { 'f:certificate': {} } : {} }
 }
 
-/** Records the owner of what is answered and not stored, in place, as if it were created. */
+/** Records the owner of what is answered and not stored, in place, as if it were created; whoever asks may say something of the status. */
 export function trackAnswer(object: KubernetesObject, write: Omit<ManagedWrite, 'resetFields'>): void {
-  const next = object as unknown as JsonObject // an API object is a JSON object
-  const { managedFields } = (updateManagedFields({ ...write, next, previous: undefined }) as unknown as KubernetesObject).metadata
+  const { status, ...asked } = object as unknown as JsonObject // an API object is a JSON object
+  const said = saidOf(status)
+  const next = said === undefined ? asked : { ...asked, status: said }
+  const { managedFields } = (updateManagedFields({ ...write, next, previous: undefined, resetFields: {} }) as unknown as KubernetesObject)
+    .metadata
   if (managedFields !== undefined) object.metadata.managedFields = managedFields
+}
+
+/** A value without what is empty; undefined for one that is. */
+function saidOf(value: unknown): unknown {
+  if (!isObject(value)) return value === false || value === '' ? undefined : value
+  const said = Object.entries(value).flatMap(([name, inner]) => {
+    const part = saidOf(inner)
+    return part === undefined ? [] : [[name, part] as const]
+  })
+  return said.length === 0 ? undefined : Object.fromEntries(said)
 }
 
 /** Hooks for the registry that keep `metadata.managedFields`. */

@@ -93,8 +93,29 @@ async function handleParsed(pipeline: CallPipeline, call: ApiCall, { info, user,
 
 /** What a request wants to do, for authorizers. */
 export function attributesOf(info: RequestInfo): Omit<AccessAttributes, 'user'> {
-  const { verb, isResource, group, version, resource, subresource, namespace, name, path, fieldSelector, labelSelector } = info
-  return { verb, isResource, group, version, resource, subresource, namespace, name, path, fieldSelector, labelSelector }
+  const { verb, isResource, group, version, resource, subresource, namespace, name, fieldSelector, labelSelector } = info
+  return {
+    verb,
+    isResource,
+    group,
+    version,
+    resource,
+    subresource,
+    namespace,
+    name,
+    path: decoded(info.path),
+    fieldSelector,
+    labelSelector,
+  }
+}
+
+function decoded(path: string): string {
+  if (!path.includes('%')) return path
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path // nothing is served there
+  }
 }
 
 async function answerOf(pipeline: CallPipeline, call: ApiCall, info: RequestInfo, user: UserInfo): Promise<Answer> {

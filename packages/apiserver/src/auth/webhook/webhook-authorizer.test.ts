@@ -10,7 +10,7 @@ interface Review {
   readonly spec: Readonly<Record<string, unknown>>
 }
 
-function start(answer: (review: Review, count: number) => object, options: Partial<WebhookAuthorizerOptions> = {}) {
+function start(answer: (review: Review, count: number) => object | undefined, options: Partial<WebhookAuthorizerOptions> = {}) {
   const clock = new FakeClock()
   const asked: Review[] = []
   const counted: string[] = []
@@ -167,9 +167,24 @@ describe('WebhookAuthorizer', () => {
     expect(closed.asked).toHaveLength(2)
   })
 
-  it('takes nothing else for an answer', async () => {
-    const { authorizer } = start(() => ({ kind: 'Pod', status: { allowed: true } }))
-    expect(await authorizer.authorize(attributes)).toMatchObject({ decision: 'noOpinion', error: expect.stringContaining('"Pod"') })
+  it.each([
+    [{ kind: 'Pod', apiVersion: 'v1' }, 'converting (v1.Pod) to (v1.SubjectAccessReview): unknown conversion'],
+    [
+      { kind: 'SubjectAccessReview', apiVersion: 'authorization.k8s.io/v1beta1', status: { allowed: true } },
+      'converting (v1beta1.SubjectAccessReview) to (v1.SubjectAccessReview): unknown conversion',
+    ],
+    [
+      { kind: 'Odd', apiVersion: 'authorization.k8s.io/v1' },
+      'no kind "Odd" is registered for version "authorization.k8s.io/v1" in scheme "pkg/runtime/scheme.go:111"',
+    ],
+    [
+      { status: { allowed: 'yes' } },
+      'json: cannot unmarshal string into Go struct field SubjectAccessReviewStatus.status.allowed of type bool',
+    ],
+    [undefined, '0-length response with status code: 200 and content type: application/json'],
+    [[], "couldn't get version/kind; json parse error: the answer is no SubjectAccessReview"],
+  ])('takes %j for no answer', async (answer, error) => {
+    expect(await start(() => answer).authorizer.authorize(attributes)).toEqual({ decision: 'noOpinion', reason: '', error })
   })
 
   it('is passed over where its conditions do not hold', async () => {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { hasReason } from '@k3s/api'
+import { hasReason, schemaOf } from '@k3s/api'
 import {
   noLogger,
   noMetrics,
@@ -108,7 +108,7 @@ export class WebhookAuthorizer implements Authorizer {
       const begun = this.#clock.monotonic()
       let result = 'success'
       try {
-        return answerOf(await hook.post(review, signal))
+        return answerOf(await hook.post(review, signal), version)
       } catch (error) {
         result = resultOf(error, signal)
         throw error
@@ -141,24 +141,39 @@ export class WebhookAuthorizer implements Authorizer {
 const neverAborts = new AbortController().signal
 
 /** As the version has it: `v1beta1` calls the groups `group`. */
-function reviewOf({ groups, ...spec }: AccessReviewSpec, version: 'v1' | 'v1beta1'): object {
-  return {
-    kind: 'SubjectAccessReview',
-    apiVersion: `authorization.k8s.io/${version}`,
-    metadata: {},
-    spec: { ...spec, ...(groups === undefined ? {} : { [version === 'v1' ? 'groups' : 'group']: groups }) },
-    status: { allowed: false },
-  }
+function reviewOf(spec: AccessReviewSpec, version: 'v1' | 'v1beta1'): object {
+  const named = Object.entries(spec).map(([name, value]): [string, unknown] => [
+    name === 'groups' && version === 'v1beta1' ? 'group' : name,
+    value,
+  ])
+  return { kind, apiVersion: `${group}/${version}`, metadata: {}, spec: Object.fromEntries(named), status: { allowed: false } }
 }
 
-/** Throws an Error for what is no answer. */
-function answerOf(answer: unknown): Answer {
-  if (!isObject(answer)) throw new Error('the authorization webhook did not answer with a SubjectAccessReview')
-  const { kind = 'SubjectAccessReview', status = {} } = answer
-  if (kind !== 'SubjectAccessReview' || !isObject(status))
-    throw new Error(`the authorization webhook did not answer with a SubjectAccessReview: ${JSON.stringify(kind)}`)
-  const { allowed, denied, reason } = status
-  return { isAllowed: allowed === true, isDenied: denied === true, reason: typeof reason === 'string' ? reason : '' }
+const group = 'authorization.k8s.io'
+const kind = 'SubjectAccessReview'
+
+/** Throws an Error, in upstream's words where it has some for people, for what is no answer in the version that was asked in. */
+function answerOf(answer: unknown, version: 'v1' | 'v1beta1'): Answer {
+  const asked = `${group}/${version}`
+  if (answer === undefined || answer === '') throw new Error('0-length response with status code: 200 and content type: application/json')
+  if (!isObject(answer)) throw new Error(`couldn't get version/kind; json parse error: the answer is no ${kind}`)
+  const { kind: foundKind = kind, apiVersion = asked, status = {} } = answer
+  if (foundKind !== kind || apiVersion !== asked) throw new Error(otherKind(String(apiVersion), String(foundKind), version))
+  if (!isObject(status)) throw new Error(`json: cannot unmarshal into Go struct field ${kind}.status of type ${version}.${kind}Status`)
+  const flag = (name: string): boolean => {
+    const value = status[name] ?? false
+    if (typeof value === 'boolean') return value
+    throw new Error(`json: cannot unmarshal ${typeof value} into Go struct field ${kind}Status.status.${name} of type bool`)
+  }
+  const { reason } = status
+  return { isAllowed: flag('allowed'), isDenied: flag('denied'), reason: typeof reason === 'string' ? reason : '' }
+}
+
+function otherKind(apiVersion: string, found: string, version: string): string {
+  const isKnown = schemaOf(apiVersion, found) !== undefined || (found === kind && apiVersion.startsWith(`${group}/`))
+  return isKnown
+    ? `converting (${apiVersion.slice(apiVersion.indexOf('/') + 1)}.${found}) to (${version}.${kind}): unknown conversion`
+    : `no kind ${JSON.stringify(found)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/runtime/scheme.go:111"`
 }
 
 function decisionOf({ isAllowed, isDenied, reason }: Answer): Decision {

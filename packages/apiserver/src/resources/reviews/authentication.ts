@@ -49,7 +49,9 @@ export function tokenReviewStrategy(
         }
       }
       const [first = 'invalid bearer token', ...others] = errors
-      return { ...review, status: { error: others.length === 0 ? first : `[${[first, ...others].join(', ')}]`, user: {} } }
+      const error = others.length === 0 ? first : `[${[first, ...others].join(', ')}]`
+      // As upstream: what the asker says of a user stays.
+      return { ...review, status: { error, user: review.status?.user ?? {} } }
     },
   }
 }
