@@ -1,4 +1,4 @@
-import { conflict, notFound, type KubernetesObject, type StatusError } from '@k3s/api'
+import { conflict, notFound, type KubernetesObject, type RootMeta, type StatusError } from '@k3s/api'
 import { isDatastoreError } from '@k3s/datastore'
 import type { AdmissionRequest } from '../admission/admission.ts'
 import { toStatusError } from '../errors.ts'
@@ -69,11 +69,11 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
   const { storage, options, scope } = request
   const { resource, strategy } = storage
   const { type } = resource
-  const seen = await viewOf(storage, current, scope.signal)
+  const seen = storage.view === undefined ? current : await viewOf(storage, current, scope.signal)
   // What is long is worked on in turns.
-  const isLong = seen.bytes.length > longBytes
-  const previous = isLong ? await seen.load() : seen.object
-  checkPreconditions(request, previous)
+  const isLong = seen.size > longBytes
+  const loaded = isLong ? await seen.load() : undefined
+  checkPreconditions(request, seen)
   if (scope.skipsAdmission !== true) {
     const admission: AdmissionRequest = {
       operation: 'DELETE',
@@ -82,13 +82,19 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
       namespace: request.namespace,
       name: request.isOfCollection === true ? '' : request.name,
       object: undefined,
-      oldObject: previous,
+      // Few plugins look at it.
+      get oldObject() {
+        return loaded ?? seen.object
+      },
       scope,
       options: deleteOptions(options),
     }
     await admit(context, admission)
     await validateAdmission(context, admission)
   }
+  const leaving = seen.metadata
+  if (goesAtOnce(context, request, leaving)) return remove(context, request, { current, last: seen, uid: leaving.uid })
+  const previous = loaded ?? seen.object
   const { uid = '' } = previous.metadata
   // Without rules of a kind's own only the metadata is changed.
   const isPlain = strategy.markForDeletion === undefined && strategy.gracefulDeletion === undefined
@@ -128,13 +134,32 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
     storage.view === undefined && !equalJson(marked, previous)
       ? CachedObject.fromStored(resource, current.key, current.revision, encodeStored(resource, marked))
       : seen
+  return remove(context, request, { current, last, uid })
+}
+
+/** True when nothing about the object's kind, itself or what was asked for changes it before it goes: its metadata tell, and most deletions are such. */
+function goesAtOnce({ clock }: RegistryContext, { storage, options }: DeleteRequest, metadata: RootMeta): boolean {
+  const { strategy, resource } = storage
+  if (strategy.markForDeletion !== undefined || strategy.gracefulDeletion !== undefined || resource.type.kind === 'Namespace') return false
+  if (metadata.finalizers !== undefined) return false
+  const marked: KubernetesObject = { kind: resource.type.kind, metadata: { ...metadata } }
+  return planDeletion(marked, { storage, options, nowMs: clock.now() }) === 'remove'
+}
+
+/** `last`: its last state. */
+async function remove(
+  context: RegistryContext,
+  { storage, scope }: DeleteRequest,
+  { current, last, uid = '' }: { readonly current: CachedObject; readonly last: CachedObject; readonly uid: string | undefined },
+): Promise<DeleteResult> {
+  const { resource, strategy } = storage
   if (scope.dryRun) return { object: last, uid, isGone: true }
   const { revision } = await context.datastore.delete(Buffer.from(resource.prefix + current.key), {
     expectedRevision: current.revision,
     signal: scope.signal,
   })
-  await settle(context, storage, revision, scope.signal)
-  await strategy.afterDelete?.(previous)
+  if (storage.judgesRequests) await settle(context, storage, revision, scope.signal)
+  if (strategy.afterDelete !== undefined) await strategy.afterDelete(last.object)
   return { object: last.atRevision(revision), uid, isGone: true }
 }
 
@@ -155,7 +180,9 @@ function deleteOptions({
   }
 }
 
-function checkPreconditions({ storage, options, name }: DeleteRequest, { metadata }: KubernetesObject): void {
+function checkPreconditions({ storage, options, name }: DeleteRequest, seen: CachedObject): void {
+  if (options.uid === undefined && options.resourceVersion === undefined) return
+  const { metadata } = seen
   const { type } = storage.resource
   if (judgesDeletionFirst(type)) {
     const differs = (what: string, wanted: string, present = ''): StatusError =>

@@ -31,6 +31,27 @@ describe('CachedObject', () => {
     expect(cached.atRevision(100).object).toEqual({ ...cached.object, metadata: { ...cached.object.metadata, resourceVersion: '100' } })
   })
 
+  it('reads its metadata alone as it reads them with the rest, whatever stands in its texts', () => {
+    const resource = storedResource(pods)
+    const text = stringMatching(/^["\\\\{}[\]:,a-zé\n]{0,12}$/)
+    const labels = record({ label: text, more: array(text) }).map(({ label, more }) => ({ [label]: more.join('}'), a: label }))
+    assert(
+      property(labels, (annotations) => {
+        const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a', annotations }, spec: { nodeName: 'metadata":{' } }
+        const stored = (): CachedObject => CachedObject.fromStored(resource, 'default/a', 12, encodeStored(resource, pod))
+        expect(stored().metadata).toEqual(stored().object.metadata)
+        expect(stored().atRevision(130).metadata.resourceVersion).toBe('130')
+      }),
+    )
+  })
+
+  it('knows its size before it has its bytes', () => {
+    const resource = storedResource(pods)
+    const value = Buffer.from(`${resource.head}"name":"a"}}`)
+    const deleted = CachedObject.fromStored(resource, 'default/a', 9, value).atRevision(10)
+    expect(deleted.size).toBe(deleted.bytes.length)
+  })
+
   it('encodes anew what another program stored in another order', () => {
     const foreign = Buffer.from(
       '{"kind":"Deployment","apiVersion":"apps/v1","spec":{"selector":{}},"metadata":{"name":"a","namespace":"x"}}',

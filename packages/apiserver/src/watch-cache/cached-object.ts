@@ -6,8 +6,10 @@ import {
   withNulls,
   type JsonObject,
   type KubernetesObject,
+  type RootMeta,
   type TypeSchema,
 } from '@k3s/api'
+import { invariant } from '@k3s/lifecycle'
 import { deepFreeze } from '../deep-freeze.ts'
 import { parseInTurns, stringifyInTurns } from '../off-loop/json-in-turns.ts'
 import { formatResourceVersion } from '../resource-version.ts'
@@ -31,12 +33,15 @@ export class CachedObject {
   /** `ns/name` or `name`. */
   readonly key: string
   readonly revision: number
-  /** The whole object with its resourceVersion. Not to be changed. */
-  readonly bytes: Buffer
+  /** Length of `bytes`. */
+  readonly size: number
   /** The same for all that differ in nothing but the resourceVersion. */
   readonly content: object
   /** What is stored lacks what was filled in when it was read. */
   readonly isCompleted: boolean
+  /** Absent: they are made from `#original` when somebody asks. */
+  #bytes: Buffer | undefined
+  #original: CachedObject | undefined
   #parsed: WeakRef<KubernetesObject> | undefined
   /** Kept for longer than the parsed object: selectors ask again and again, and most of what they parse is not wanted. */
   #labels: Readonly<Record<string, string>> | undefined
@@ -45,13 +50,19 @@ export class CachedObject {
     resource: StoredResource,
     key: string,
     revision: number,
-    bytes: Buffer,
+    bytes: Buffer | CachedObject,
     { content = {}, isCompleted = false }: { readonly content?: object | undefined; readonly isCompleted?: boolean | undefined } = {},
   ) {
     this.resource = resource
     this.key = key
     this.revision = revision
-    this.bytes = bytes
+    if (bytes instanceof CachedObject) {
+      this.#original = bytes
+      this.size = bytes.size - slotOf(bytes.revision).length + slotOf(revision).length
+    } else {
+      this.#bytes = bytes
+      this.size = bytes.length
+    }
     this.content = content
     this.isCompleted = isCompleted
   }
@@ -78,6 +89,16 @@ export class CachedObject {
     return new CachedObject(resource, key, 0, completed(resource, value))
   }
 
+  /** The whole object with its resourceVersion. Not to be changed. */
+  get bytes(): Buffer {
+    if (this.#bytes === undefined) {
+      invariant(this.#original !== undefined, 'an object without bytes is like another')
+      this.#bytes = withSlot(this.#original.value, this.resource.head.length, slotOf(this.revision))
+      this.#original = undefined
+    }
+    return this.#bytes
+  }
+
   /** The parsed object: shared, deeply frozen, with its resourceVersion. */
   get object(): KubernetesObject {
     const known = this.#parsed?.deref()
@@ -96,6 +117,22 @@ export class CachedObject {
     if (hasNulls(schema, this.bytes)) clearNulls(object as unknown as JsonObject, schema) // an API object is a JSON object
     this.adopt(object)
     return this.object
+  }
+
+  /** Its metadata, not to be changed: of an object that nobody has parsed only this is read. */
+  get metadata(): RootMeta {
+    const known = this.#parsed?.deref()
+    if (known !== undefined) return known.metadata
+    const { head } = this.resource
+    const begin = head.length - 1
+    const end = this.#startsWith(head) ? endOfObject(this.bytes, begin) : -1
+    const text = end < 0 ? undefined : this.bytes.toString('utf8', begin, end)
+    // Null stands for nothing there, which takes the whole schema to know.
+    return text === undefined || text.includes(':null') ? this.object.metadata : (JSON.parse(text) as RootMeta) // as in `parse`
+  }
+
+  #startsWith(head: string): boolean {
+    return this.bytes.toString('latin1', 0, head.length) === head
   }
 
   /** Its labels, frozen; remembered from the first time on. */
@@ -143,8 +180,7 @@ export class CachedObject {
 
   /** The same object with another resourceVersion: how a deletion shows the last state. */
   atRevision(revision: number): CachedObject {
-    const bytes = withSlot(this.value, this.resource.head.length, slotOf(revision))
-    return new CachedObject(this.resource, this.key, revision, bytes, { content: this.content, isCompleted: this.isCompleted })
+    return new CachedObject(this.resource, this.key, revision, this, { content: this.content, isCompleted: this.isCompleted })
   }
 }
 
@@ -162,6 +198,24 @@ function withSlot(stored: Buffer, headLength: number, slot: string): Buffer {
 
 // Of JSON: longer objects are worked on in several turns of the event loop where that costs nothing else.
 export const longBytes: number = 64 * 1024
+
+const [quote, backslash, opening, closing] = [0x22, 0x5c, 0x7b, 0x7d]
+
+/** Index behind the object of JSON that begins at `begin`; -1 when it does not end. */
+function endOfObject(bytes: Buffer, begin: number): number {
+  let depth = 0
+  let isInString = false
+  for (let at = begin; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (isInString) {
+      if (byte === backslash) at++
+      else if (byte === quote) isInString = false
+    } else if (byte === quote) isInString = true
+    else if (byte === opening) depth++
+    else if (byte === closing && --depth === 0) return at + 1
+  }
+  return -1
+}
 
 const protobufMagic = Buffer.from('k8s\0', 'latin1')
 const noLabels: Readonly<Record<string, string>> = Object.freeze({})

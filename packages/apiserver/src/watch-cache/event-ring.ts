@@ -16,8 +16,8 @@ export interface EventRingOptions {
   readonly maxBytes: number
 }
 
-// 8192 events let a watcher that stalls for seconds during a burst go on without reading the log; 16 MB bounds large objects.
-const defaultEventRingOptions: EventRingOptions = { maxEvents: 8192, maxBytes: 16 * 1024 * 1024 }
+// 4096 events let a watcher that stalls for a second during a burst go on without reading the log; 8 MB bounds large objects.
+const defaultEventRingOptions: EventRingOptions = { maxEvents: 4096, maxBytes: 8 * 1024 * 1024 }
 
 // Watchers that keep up read an event in the turn in which it came; these many keep their encoded forms.
 const encodedWindow = 256
@@ -61,7 +61,7 @@ export class EventRing {
 
   push(event: CacheEvent): void {
     this.#events.push(event)
-    this.#bytes += event.current.bytes.length
+    this.#bytes += sizeOf(event)
     while (this.end - this.#base > this.#options.maxEvents || (this.#bytes > this.#options.maxBytes && this.end - this.#base > 1))
       this.#dropOldest()
     const settled = this.at(this.end - 1 - encodedWindow)
@@ -96,11 +96,16 @@ export class EventRing {
     if (oldest === undefined) return
     this.#events[this.#first++] = undefined
     this.#base++
-    this.#bytes -= oldest.current.bytes.length
+    this.#bytes -= sizeOf(oldest)
     this.#startRevision = Math.max(this.#startRevision, oldest.revision)
     if (this.#first > 1024 && this.#first * 2 > this.#events.length) {
       this.#events = this.#events.slice(this.#first)
       this.#first = 0
     }
   }
+}
+
+/** What an event keeps alive: a deletion nothing but what was there before, as long as nobody hears of it. */
+function sizeOf({ current, previous, isDeletion }: CacheEvent): number {
+  return (isDeletion ? 0 : current.size) + (previous?.size ?? 0)
 }
