@@ -3,14 +3,11 @@ import { request, type IncomingMessage } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
+import type { HostileInput } from '../test/hostile-inputs.ts'
+import { everyInput, hostileScenes } from './hostile-scenes.ts'
 
-export interface Shot {
-  readonly method: string
-  readonly path: string
-  readonly contentType: string | undefined
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly body: Uint8Array | undefined
-}
+/** What to send: a place in what `everyInput` gives, or an input without a body. */
+export type Shot = number | Omit<HostileInput, 'name' | 'body'>
 
 export interface Reply {
   readonly status: number
@@ -20,12 +17,14 @@ export interface Reply {
 }
 
 export interface ClientData {
+  readonly size: number
   readonly url: string
+  readonly caBundle: string
   readonly cert: string
   readonly key: string
 }
 
-const { url, cert, key } = workerData as ClientData // see hostile.ts
+const { size, url, caBundle, cert, key } = workerData as ClientData // see hostile.ts
 
 async function bytesOf(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -33,7 +32,8 @@ async function bytesOf(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-function send({ method, path, contentType, headers: more, body }: Shot): Promise<Reply> {
+function send({ method, path, contentType, headers: more, body: make }: Omit<HostileInput, 'name'>): Promise<Reply> {
+  const body = make?.()
   return new Promise((resolve) => {
     const headers = { ...more, ...(contentType === undefined ? {} : { 'content-type': contentType }), 'content-length': body?.length ?? 0 }
     const failed = (error: Error): void => resolve({ status: 0, reason: error.message, bytes: 0 })
@@ -70,7 +70,10 @@ const webhook = createServer({ cert, key }, (asked, response) => {
 })
 webhook.listen(0, '127.0.0.1', () => {
   const { port } = webhook.address() as AddressInfo // it listens on a port
+  const inputs = everyInput(size, hostileScenes(size, { url: `https://127.0.0.1:${port}/`, caBundle }))
+  parentPort?.on('message', (shot: Shot) => {
+    const input = typeof shot === 'number' ? inputs[shot] : shot
+    if (input !== undefined) void send(input).then((reply) => parentPort?.postMessage(reply))
+  })
   parentPort?.postMessage(port)
 })
-
-parentPort?.on('message', (shot: Shot) => void send(shot).then((reply) => parentPort?.postMessage(reply)))

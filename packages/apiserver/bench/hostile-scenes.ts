@@ -1,4 +1,4 @@
-import type { HostileInput } from '../test/hostile-inputs.ts'
+import { hostileInputs, type HostileInput } from '../test/hostile-inputs.ts'
 
 /** Requests that hurt by what was made before them. */
 export interface HostileScene {
@@ -197,6 +197,11 @@ function customResource(name: string, group: string, count: number, conversion: 
     shots,
     made: [`${definitions}/things.${group}`],
   }
+}
+
+/** All inputs, in an order that is always the same: who sends them makes their bodies. */
+export function everyInput(size: number, scenes: readonly HostileScene[]): readonly HostileInput[] {
+  return [...hostileInputs(size), ...scenes.flatMap(({ before, behind = [], shots }) => [...before, ...behind, ...shots])]
 }
 
 /** `size` is about how many bytes the large bodies have. */

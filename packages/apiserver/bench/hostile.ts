@@ -3,13 +3,13 @@
  * Times are CPU time of the server's thread in one turn, so that a busy machine changes them little. Prints the longest turn by input, worst first.
  */
 import { Worker } from 'node:worker_threads'
-import { configmaps } from '@k3s/api/types/core/v1'
+import { configmaps, serviceaccounts } from '@k3s/api/types/core/v1'
 import { createCa, generateKey, issueCertificate } from '@k3s/pki'
 import { openDatastore } from '@k3s/datastore'
 import { builtInParts, createApiServer, SigningKeys } from '../src/index.ts'
 import { hostileInputs, type HostileInput } from '../test/hostile-inputs.ts'
 import type { ClientData, Reply, Shot } from './hostile-client.ts'
-import { hostileScenes } from './hostile-scenes.ts'
+import { everyInput, hostileScenes } from './hostile-scenes.ts'
 
 const [filter = '', bytes = String(3 * 1024 * 1024)] = process.argv.slice(2)
 
@@ -61,24 +61,27 @@ await using server = await createApiServer({
 await using listening = await server.listen({ port: 0 })
 const ca = await createCa('webhook-ca')
 const { cert, key } = await issueCertificate(ca, { commonName: 'webhook', sans: ['127.0.0.1'], usages: ['server'] })
-const workerData: ClientData = { url: listening.url, cert, key }
+const size = Number(bytes)
+const caBundle = Buffer.from(ca.cert).toString('base64')
+const workerData: ClientData = { size, url: listening.url, caBundle, cert, key }
 const client = new Worker(new URL('./hostile-client.ts', import.meta.url), { workerData })
 const webhookPort = await new Promise<number>((resolve) => client.once('message', resolve))
-const shoot = ({ method, path, contentType, headers, body }: Omit<HostileInput, 'name'>): Promise<Reply> =>
+const scenes = hostileScenes(size, { url: `https://127.0.0.1:${webhookPort}/`, caBundle })
+// Bodies are made by the client: what that leaves to be collected is not this thread's.
+const places = new Map(everyInput(size, scenes).map((input, at) => [input, at]))
+const post = (shot: Shot): Promise<Reply> =>
   new Promise((resolve) => {
     client.once('message', resolve)
-    const shot: Shot = { method, path, contentType, headers, body: body?.() }
     client.postMessage(shot)
   })
-const remove = (path: string): Promise<Reply> => shoot({ method: 'DELETE', path })
-const target = Buffer.from(JSON.stringify({ metadata: { name: 'target' }, data: { a: 'b' } }))
+function shoot(input: HostileInput): Promise<Reply> {
+  const place = places.get(input)
+  if (place === undefined) throw new Error(`The client does not know ${input.name}`)
+  return post(place)
+}
+const remove = (path: string): Promise<Reply> => post({ method: 'DELETE', path })
 for (const name of ['target', 'warm'])
-  await shoot({
-    method: 'POST',
-    path: '/api/v1/namespaces/default/configmaps',
-    contentType: 'application/json',
-    body: () => Buffer.from(target.toString().replace('target', name)),
-  })
+  await server.operations.create(configmaps, { metadata: { name, namespace: 'default' }, data: { a: 'b' } })
 
 /** What the requests make, and leave for the next to make again. */
 const madePaths = [
@@ -98,12 +101,7 @@ interface Measured {
 }
 
 // What is refused by admission is not judged any further.
-await shoot({
-  method: 'POST',
-  path: '/api/v1/namespaces/default/serviceaccounts',
-  contentType: 'application/json',
-  body: () => Buffer.from('{"metadata":{"name":"default"}}'),
-})
+await server.operations.create(serviceaccounts, { metadata: { name: 'default', namespace: 'default' } })
 // Lists are long, too.
 for (let at = 0; at < 5000; at++)
   await server.operations.create(configmaps, {
@@ -112,34 +110,31 @@ for (let at = 0; at < 5000; at++)
   })
 
 // What a request leaves to be done behind its answer takes turns, too.
-const settleMs = 100
+const settleMs = 40
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms))
 
 const probe = new TurnProbe()
 const all: Measured[] = []
 
-async function measure({ name, ...input }: HostileInput): Promise<void> {
+async function measure(input: HostileInput): Promise<void> {
   await pause(5)
   probe.reset()
   const began = now()
   const reply = await shoot(input)
   await pause(settleMs)
-  all.push({ name, ms: probe.longest, total: now() - began, reply })
+  all.push({ name: input.name, ms: probe.longest, total: now() - began, reply })
 }
 
 async function answers(path: string): Promise<void> {
-  while ((await shoot({ method: 'GET', path })).status !== 200) await pause(50)
+  while ((await post({ method: 'GET', path })).status !== 200) await pause(50)
 }
 
-for (const input of hostileInputs(Number(bytes))) {
+for (const input of [...places.keys()].slice(0, hostileInputs(size).length)) {
   if (!input.name.includes(filter)) continue
   await measure(input)
   if (input.method !== 'GET') for (const path of madePaths) await remove(path)
 }
-for (const scene of hostileScenes(Number(bytes), {
-  url: `https://127.0.0.1:${webhookPort}/`,
-  caBundle: Buffer.from(ca.cert).toString('base64'),
-})) {
+for (const scene of scenes) {
   const chosen = scene.shots.filter(({ name }) => name.includes(filter))
   if (chosen.length === 0) continue
   for (const input of scene.before) {

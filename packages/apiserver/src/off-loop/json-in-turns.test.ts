@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseInTurns, stringifyInTurns, weigh } from './json-in-turns.ts'
+import { freezeInTurns, parseInTurns, stringifyInTurns, weigh } from './json-in-turns.ts'
 
 const long = Object.fromEntries(Array.from({ length: 12_000 }, (_, at) => [`key-${at}`, `value "${at}" \\ ü`]))
 const list = Array.from({ length: 20_000 }, (_, at) => ({ at, inner: [at, null, true] }))
@@ -53,7 +53,10 @@ describe('JSON in turns', () => {
       typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(isFrozen))
     const bytes = Buffer.from(JSON.stringify({ long, list, deep: deep(100, list) }))
     expect(isFrozen(await parseInTurns(bytes, { freezes: true }))).toBe(true)
-    expect(isFrozen(await parseInTurns(bytes))).toBe(false)
+    const plain = await parseInTurns(bytes)
+    expect(isFrozen(plain)).toBe(false)
+    expect(await freezeInTurns(plain)).toBe(plain)
+    expect(isFrozen(plain)).toBe(true)
   })
 
   it('leaves out what is undefined, and lets a replacer have its way with every value', async () => {

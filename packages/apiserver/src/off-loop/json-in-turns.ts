@@ -116,6 +116,25 @@ function setOwn(object: Record<string, unknown>, name: string, value: unknown): 
   else object[name] = value
 }
 
+/** Freezes a JSON value and everything in it, and resolves with it; a large one in several turns of the event loop, from the outside in. */
+export async function freezeInTurns<T>(value: T): Promise<T> {
+  const waiting: unknown[] = [value]
+  let seen = 0
+  while (waiting.length > 0) {
+    const next = waiting.pop()
+    if (typeof next !== 'object' || next === null || Object.isFrozen(next)) continue
+    Object.freeze(next)
+    for (const inner of Object.values(next)) {
+      seen++
+      if (typeof inner === 'object') waiting.push(inner)
+    }
+    if (seen < maxWeight) continue
+    seen = 0
+    await nextTurn()
+  }
+  return value
+}
+
 /** How many values there are in one, about; long texts count as several. Counting ends at `limit`. */
 export function weigh(value: unknown, limit: number): number {
   if (typeof value === 'string') return 1 + Math.floor(value.length / charactersOfOne)

@@ -11,7 +11,7 @@ import {
 } from '@k3s/api'
 import { invariant } from '@k3s/lifecycle'
 import { deepFreeze } from '../deep-freeze.ts'
-import { parseInTurns, stringifyInTurns } from '../off-loop/json-in-turns.ts'
+import { freezeInTurns, parseInTurns, stringifyInTurns } from '../off-loop/json-in-turns.ts'
 import { formatResourceVersion } from '../resource-version.ts'
 import { exactReplacer, type ExactNumbers } from './exact-numbers.ts'
 import type { StoredResource } from './stored-resource.ts'
@@ -111,7 +111,9 @@ export class CachedObject {
 
   /** As `object`; what is long is parsed in several turns of the event loop. In the turn that ends it, `object` is there. */
   async load(): Promise<KubernetesObject> {
-    if (this.bytes.length <= longBytes || this.#parsed?.deref() !== undefined) return this.object
+    if (this.bytes.length <= longBytes) return this.object
+    const known = this.#parsed?.deref()
+    if (known !== undefined) return freezeInTurns(known)
     const { schema } = this.resource
     const object = (await parseInTurns(this.bytes, { freezes: !hasNulls(schema, this.bytes) })) as KubernetesObject // as in `parse`
     if (hasNulls(schema, this.bytes)) clearNulls(object as unknown as JsonObject, schema) // an API object is a JSON object
@@ -144,6 +146,12 @@ export class CachedObject {
   /** Takes over a parsed form that equals the bytes, so that it is not parsed again. Nobody may change it any more. */
   adopt(object: KubernetesObject): void {
     if (this.#parsed?.deref() === undefined) this.#parsed = new WeakRef(object)
+  }
+
+  /** As {@link adopt}, of another with the same bytes, when it has been parsed. */
+  adoptFrom(other: CachedObject): void {
+    const known = other.#parsed?.deref()
+    if (known !== undefined) this.adopt(known)
   }
 
   /** The value as it is stored: without resourceVersion. */

@@ -86,7 +86,7 @@ export class WatchCache {
   offer(object: CachedObject): void {
     const present = this.objects.get(object.key)
     if (present !== undefined && present.revision >= object.revision) {
-      if (present.revision === object.revision) present.adopt(object.object)
+      if (present.revision === object.revision) present.adoptFrom(object)
       return
     }
     if (this.#offered.size >= maxOffered) this.#offered.clear()

@@ -84,7 +84,10 @@ class Mutation {
       const isAgain = this.#reinvocation?.isAgain === true
       const again = this.#reinvocation?.note('MutatingAdmissionPolicy', () => new AgainSet()) ?? new AgainSet()
       if (isAgain) again.compare(request.object)
+      if (isAgain && isLarge(request.object)) await nextTurn()
       for (const invocation of invocations) await this.#invoke(invocation, again, isAgain)
+      // A copy of a large object is work for a turn.
+      if (isLarge(request.object)) await nextTurn()
       again.remember(request.object)
     }
     this.#refuse()
@@ -134,6 +137,7 @@ class Mutation {
     const key = [policy.metadata.name, binding, params?.metadata.namespace ?? '', params?.metadata.name ?? ''].join('/')
     if (!holds || (isAgain && !again.includes(key))) return
     const isLong = isLarge(request.object)
+    if (isLong) await nextTurn()
     const before = request.object === undefined ? undefined : copyJson(request.object)
     if (isLong) await nextTurn()
     for (const mutation of compiled.mutations) {

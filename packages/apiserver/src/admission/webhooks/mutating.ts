@@ -61,6 +61,8 @@ async function dispatch(
     }
     if (hook.webhook.reinvocationPolicy === 'IfNeeded') again.add(hook.id)
   }
+  // As below.
+  if (isLarge(request.object)) await nextTurn()
   again.remember(request.object)
 }
 
