@@ -19,8 +19,9 @@ await build({
   outdir,
   bundle: true,
   splitting: true,
-  minify: true,
-  keepNames: true,
+  // Names stay as they are. To keep those of functions that were renamed takes a call wherever a closure is made: a tenth of a write's time.
+  minifySyntax: true,
+  minifyWhitespace: true,
   platform: 'node',
   target: 'node24',
   format: 'esm',
