@@ -1,4 +1,4 @@
-import { createWriteStream, readdirSync, renameSync, rmSync, statSync, type WriteStream } from 'node:fs'
+import { createWriteStream, openSync, readdirSync, renameSync, rmSync, statSync, type WriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { noLogger, type Logger } from '@k3s/lifecycle'
@@ -61,7 +61,11 @@ export class AuditFile implements AuditSink, AsyncDisposable {
 
   #open(): WriteStream {
     this.#hasFailed = false
-    return createWriteStream(this.#options.path, { flags: 'a', mode: 0o600 }).on('error', (error) => {
+    const { path } = this.#options
+    const how = { flags: 'a', mode: 0o600 }
+    // At once: a file that has been renamed before it was opened would be another one.
+    const fd = openNow(path, how)
+    return createWriteStream(path, { ...how, ...(fd === undefined ? {} : { fd }) }).on('error', (error) => {
       this.#hasFailed = true
       this.#logger.error({ path: this.#options.path, err: error }, 'Audit log cannot be written')
     })
@@ -98,5 +102,14 @@ export class AuditFile implements AuditSink, AsyncDisposable {
       const isTooOld = maxAgeDays > 0 && (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) < Date.now() - maxAgeDays * dayMs
       if (isTooMany || isTooOld) rmSync(file, { force: true })
     }
+  }
+}
+
+/** Undefined when it cannot be opened, which its stream will say. */
+function openNow(path: string, { flags, mode }: { readonly flags: string; readonly mode: number }): number | undefined {
+  try {
+    return openSync(path, flags, mode)
+  } catch {
+    return undefined // the stream fails for the same reason
   }
 }
