@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { freezeInTurns, parseInTurns, stringifyInTurns, weigh } from './json-in-turns.ts'
+import { copyInTurns, freezeInTurns, parseInTurns, stringifyInTurns, weigh } from './json-in-turns.ts'
 
 const long = Object.fromEntries(Array.from({ length: 12_000 }, (_, at) => [`key-${at}`, `value "${at}" \\ ü`]))
 const list = Array.from({ length: 20_000 }, (_, at) => ({ at, inner: [at, null, true] }))
@@ -37,6 +37,7 @@ describe('JSON in turns', () => {
     const value = values[name]
     const text = JSON.stringify(value)
     expect((await stringifyInTurns(value)).toString()).toBe(text)
+    expect(JSON.stringify(await copyInTurns(value))).toBe(text)
     expect(JSON.stringify(await parseInTurns(Buffer.from(text)))).toBe(text)
     expect(JSON.stringify(await parseInTurns(Buffer.from(JSON.stringify(value, undefined, 2))))).toBe(text)
     expect(JSON.stringify(await parseInTurns(Buffer.from(text), { freezes: true }))).toBe(text)

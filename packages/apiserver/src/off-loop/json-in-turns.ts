@@ -1,5 +1,6 @@
 import { append } from '@k3s/lifecycle'
 import { deepFreeze } from '../deep-freeze.ts'
+import { copyJson } from '../json.ts'
 
 /** Lets everybody else have a turn. */
 export function nextTurn(): Promise<void> {
@@ -114,6 +115,11 @@ function addMembers(built: Record<string, unknown> | unknown[], text: string, fr
 function setOwn(object: Record<string, unknown>, name: string, value: unknown): void {
   if (name === '__proto__') Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true })
   else object[name] = value
+}
+
+/** As `copyJson`; a large value is copied in several turns of the event loop and must not change in between. */
+export async function copyInTurns<T>(value: T): Promise<T> {
+  return isLarge(value) ? ((await parseInTurns(await stringifyInTurns(value))) as T) : copyJson(value) // a copy has its original's type
 }
 
 /** Freezes a JSON value and everything in it, and resolves with it; a large one in several turns of the event loop, from the outside in. */

@@ -1,6 +1,5 @@
 import { apiVersionOf, type KubernetesObject, type ResourceType } from '@k3s/api'
-import { copyJson } from '../../json.ts'
-import { isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
+import { copyInTurns } from '../../off-loop/json-in-turns.ts'
 import { toServed, toStored, type ServedResource } from '../../registry/served-resource.ts'
 import type { AdmissionRequest } from '../admission.ts'
 import type { Catalog } from './catalog.ts'
@@ -17,10 +16,8 @@ export async function objectsIn({ resource, kind }: Match, request: AdmissionReq
   const target = catalog.find(resource)
   const show = async (object: KubernetesObject | undefined): Promise<KubernetesObject | undefined> => {
     if (object === undefined) return undefined
-    // Everybody who asks gets copies.
-    if (isLarge(object)) await nextTurn()
-    if (target === undefined || !isWhole(object, request.type)) return copyJson(object)
-    const shown = copyJson(await convertTo(target, object, request.scope.signal))
+    if (target === undefined || !isWhole(object, request.type)) return copyInTurns(object)
+    const shown = await copyInTurns(await convertTo(target, object, request.scope.signal))
     shown.apiVersion = apiVersionOf(kind)
     shown.kind = kind.kind
     return shown

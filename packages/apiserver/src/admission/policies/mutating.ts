@@ -7,7 +7,7 @@ import {
 } from '@k3s/api/types/admissionregistration/v1'
 import type { AccessChecker } from '@k3s/cel'
 import { append } from '@k3s/lifecycle'
-import { copyJson, equalJson } from '../../json.ts'
+import { equalJson } from '../../json.ts'
 import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { accessChecker } from '../expressions/access.ts'
 import { meetsConditions } from '../expressions/conditions.ts'
@@ -16,7 +16,7 @@ import { attributesOf, type Attributes } from '../matching/attributes.ts'
 import { objectsIn, writeBack } from '../matching/object-versions.ts'
 import type { Match } from '../matching/rules.ts'
 import { AgainSet } from '../webhooks/again-set.ts'
-import { isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
+import { copyInTurns, isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
 import { plainType } from '../../off-loop/heavy-work.ts'
 import { Pace } from '../../off-loop/pace.ts'
 import { compileMutatingPolicy, type CompiledMutatingPolicy, type CompiledMutation } from './compile-policy.ts'
@@ -86,9 +86,7 @@ class Mutation {
       if (isAgain) again.compare(request.object)
       if (isAgain && isLarge(request.object)) await nextTurn()
       for (const invocation of invocations) await this.#invoke(invocation, again, isAgain)
-      // A copy of a large object is work for a turn.
-      if (isLarge(request.object)) await nextTurn()
-      again.remember(request.object)
+      await again.remember(request.object)
     }
     this.#refuse()
   }
@@ -137,9 +135,7 @@ class Mutation {
     const key = [policy.metadata.name, binding, params?.metadata.namespace ?? '', params?.metadata.name ?? ''].join('/')
     if (!holds || (isAgain && !again.includes(key))) return
     const isLong = isLarge(request.object)
-    if (isLong) await nextTurn()
-    const before = request.object === undefined ? undefined : copyJson(request.object)
-    if (isLong) await nextTurn()
+    const before = await copyInTurns(request.object)
     for (const mutation of compiled.mutations) {
       if (request.object === undefined) break
       try {

@@ -10,11 +10,11 @@ describe('AgainSet', () => {
     expect([again.includes('first'), again.includes('last')]).toEqual([true, false])
   })
 
-  it('notices what others change between the rounds', () => {
+  it('notices what others change between the rounds', async () => {
     const again = new AgainSet()
     const object = { metadata: { name: 'a' } }
     again.add('first')
-    again.remember(object)
+    await again.remember(object)
     again.compare({ metadata: { name: 'a' } })
     expect(again.includes('first')).toBe(false)
     object.metadata.name = 'b'

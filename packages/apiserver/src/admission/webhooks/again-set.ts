@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '@k3s/api'
-import { copyJson, equalJson } from '../../json.ts'
+import { equalJson } from '../../json.ts'
+import { copyInTurns } from '../../off-loop/json-in-turns.ts'
 
 /** Which of the things that changed an object are to be asked again because somebody else changed it after them. Names are the caller's. */
 export class AgainSet {
@@ -23,8 +24,8 @@ export class AgainSet {
   }
 
   /** Keeps a copy of what the round ended with. */
-  remember(object: KubernetesObject | undefined): void {
-    this.#last = object === undefined ? undefined : copyJson(object)
+  async remember(object: KubernetesObject | undefined): Promise<void> {
+    this.#last = await copyInTurns(object)
   }
 
   /** Sees what others changed since the last round ended. */

@@ -2,13 +2,13 @@ import { isStatusError, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { accessChecker } from '../expressions/access.ts'
 import { decodeChanged } from '../matching/decode-changed.ts'
 import { internalError } from '../../errors.ts'
-import { copyJson, equalJson, isObject } from '../../json.ts'
+import { equalJson, isObject } from '../../json.ts'
 import { applyJsonPatch } from '../../pipeline/json-patch.ts'
 import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { attributesOf, isConfiguration, type Attributes } from '../matching/attributes.ts'
 import type { Catalog, GroupVersionKind } from '../matching/catalog.ts'
 import { writeBack } from '../matching/object-versions.ts'
-import { isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
+import { copyInTurns, isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
 import { Pace } from '../../off-loop/pace.ts'
 import { AgainSet } from './again-set.ts'
 import { CallError, endOf } from './call-error.ts'
@@ -61,9 +61,7 @@ async function dispatch(
     }
     if (hook.webhook.reinvocationPolicy === 'IfNeeded') again.add(hook.id)
   }
-  // As below.
-  if (isLarge(request.object)) await nextTurn()
-  again.remember(request.object)
+  await again.remember(request.object)
 }
 
 /** True when the object is another now. */
@@ -111,10 +109,9 @@ async function applyAnswer(
     throw internalError(`admission webhook ${quoted} attempted to modify the object, which is not supported for this operation`)
   }
   if (patchType !== 'JSONPatch') throw new CallError(name, `unsupported patch type ${JSON.stringify(patchType)}`)
-  const before = copyJson(request.object)
-  // Copying, patching and comparing a large object is each work for a turn.
+  const before = await copyInTurns(request.object)
+  // Patching and comparing a large object is each work for a turn.
   const isLong = isLarge(before)
-  if (isLong) await nextTurn()
   const patched = patchedObject(patch, objects.object, match.kind, catalog.find(match.resource)?.custom?.coerce)
   if (isLong) await nextTurn()
   await writeBack(match, patched, request, catalog)
