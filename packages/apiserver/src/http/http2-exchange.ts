@@ -34,8 +34,9 @@ class StreamRequest {
     return readableEnded || closed || destroyed
   }
 
+  /** The body. Whoever stops reading it can answer all the same. */
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
-    return this.stream[Symbol.asyncIterator]()
+    return this.stream.iterator({ destroyOnReturn: false })
   }
 }
 

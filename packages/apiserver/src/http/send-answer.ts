@@ -6,7 +6,8 @@ import { gzip } from 'node:zlib'
 import { withNulls, type JsonObject, type StatusError } from '@k3s/api'
 import type { Answer } from '../pipeline/answer.ts'
 import type { IncludeObject } from '../table/table.ts'
-import { encodeInTurns, encodeList, type EncodeOptions } from './encode.ts'
+import { longBytes } from '../watch-cache/cached-object.ts'
+import { encodeInTurns, encodeList, encodeObject, type EncodeOptions } from './encode.ts'
 import { negotiate, type Negotiated } from './negotiate.ts'
 import type { WatchDeliveries } from './watch-deliveries.ts'
 import { streamWatch, type WatchSink } from './watch-stream.ts'
@@ -42,22 +43,20 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
   switch (answer.type) {
     case 'stored': {
       const negotiated = negotiate(accept, { transformable: true })
-      await sendBody(context, answer.code, negotiated, [
-        await encodeInTurns(answer.served, answer.object, encodeOptions(context, negotiated)),
-      ])
-      return
+      const { served, object } = answer
+      const options = encodeOptions(context, negotiated)
+      const encoded = object.size > longBytes ? await encodeInTurns(served, object, options) : encodeObject(served, object, options)
+      return sendBody(context, answer.code, negotiated, [encoded])
     }
     case 'object': {
       const negotiated = negotiate(accept, { transformable: false })
       const { object, schema } = answer
       const written = schema === undefined ? object : withNulls(object as JsonObject, schema) // API objects are JSON objects
-      await sendBody(context, answer.code, negotiated, [Buffer.from(`${JSON.stringify(written)}\n`)])
-      return
+      return sendBody(context, answer.code, negotiated, [Buffer.from(`${JSON.stringify(written)}\n`)])
     }
     case 'list': {
       const negotiated = negotiate(accept, { transformable: true, isList: true })
-      await sendBody(context, 200, negotiated, await encodeList(answer.served, answer.page, encodeOptions(context, negotiated)))
-      return
+      return sendBody(context, 200, negotiated, await encodeList(answer.served, answer.page, encodeOptions(context, negotiated)))
     }
     case 'watch': {
       let negotiated: Negotiated
@@ -72,7 +71,7 @@ export async function sendAnswer(context: SendContext, answer: Exclude<Answer, {
     }
     case 'bytes': {
       const bytes = typeof answer.bytes === 'string' ? Buffer.from(answer.bytes) : answer.bytes
-      await send(context, answer.code, { 'content-type': answer.contentType, ...answer.headers }, [bytes])
+      return send(context, answer.code, { 'content-type': answer.contentType, ...answer.headers }, [bytes])
     }
   }
 }
@@ -110,7 +109,8 @@ type Pieces = readonly Buffer[]
 const lengthOf = (pieces: Pieces): number => pieces.reduce((sum, { length }) => sum + length, 0)
 const textOf = (pieces: Pieces): string => Buffer.concat(pieces).toString('utf8')
 
-async function sendBody(context: SendContext, code: number, { mediaType, version }: Negotiated, encoded: Pieces): Promise<void> {
+/** What is written at once is not waited for. */
+function sendBody(context: SendContext, code: number, { mediaType, version }: Negotiated, encoded: Pieces): Promise<void> | undefined {
   const json = version === 'v1beta1' ? [Buffer.from(textOf(encoded).replace('"meta.k8s.io/v1"', '"meta.k8s.io/v1beta1"'))] : encoded
   // JSON is YAML, too: writing long YAML would hold up everybody else.
   if (mediaType === 'application/json' || lengthOf(json) > maxYamlBytes) return send(context, code, { 'content-type': mediaType }, json)
@@ -118,16 +118,22 @@ async function sendBody(context: SendContext, code: number, { mediaType, version
   return send(context, code, { 'content-type': mediaType }, [Buffer.from(text)])
 }
 
-async function send(context: SendContext, code: number, own: OutgoingHttpHeaders, body: Pieces): Promise<void> {
-  const { request, response } = context
+function send(context: SendContext, code: number, own: OutgoingHttpHeaders, body: Pieces): Promise<void> | undefined {
+  const { request } = context
   const headers: OutgoingHttpHeaders = { ...context.headers(), ...own }
-  let pieces = body
   const encodings = request.headers['accept-encoding']
-  if (request.method === 'GET' && typeof encodings === 'string' && lengthOf(pieces) > minCompressedBytes && /\bgzip\b/.test(encodings)) {
-    pieces = [await compress(Buffer.concat(pieces), { level: 1 })]
-    headers['content-encoding'] = 'gzip'
-    headers['vary'] = 'Accept-Encoding'
-  }
+  if (request.method === 'GET' && typeof encodings === 'string' && lengthOf(body) > minCompressedBytes && /\bgzip\b/.test(encodings))
+    return sendCompressed(context, code, headers, body)
+  sendPieces(context, code, headers, body)
+  return undefined
+}
+
+async function sendCompressed(context: SendContext, code: number, headers: OutgoingHttpHeaders, body: Pieces): Promise<void> {
+  const compressed = await compress(Buffer.concat(body), { level: 1 })
+  sendPieces(context, code, { ...headers, 'content-encoding': 'gzip', vary: 'Accept-Encoding' }, [compressed])
+}
+
+function sendPieces({ request, response }: SendContext, code: number, headers: OutgoingHttpHeaders, pieces: Pieces): void {
   if (response.destroyed) return
   headers['content-length'] = lengthOf(pieces)
   respond(response, code, headers, request.method === 'HEAD' ? [] : pieces)

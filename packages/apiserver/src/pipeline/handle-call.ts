@@ -124,7 +124,7 @@ async function answerOf(pipeline: CallPipeline, call: ApiCall, info: RequestInfo
   if (info.isResource) {
     const served = pipeline.core.table.find(info)
     if (served !== undefined) {
-      await served.custom?.open(call.signal)
+      if (served.custom !== undefined) await served.custom.open(call.signal)
       return dispatchResource(pipeline.core, { call, info, user, served })
     }
   }

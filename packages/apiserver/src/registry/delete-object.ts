@@ -69,7 +69,7 @@ async function attempt(context: RegistryContext, request: DeleteRequest, current
   const { storage, options, scope } = request
   const { resource, strategy } = storage
   const { type } = resource
-  const seen = storage.view === undefined ? current : await viewOf(storage, current, scope.signal)
+  const seen = await viewOf(storage, current, scope.signal)
   // What is long is worked on in turns.
   const isLong = seen.size > longBytes
   const loaded = isLong ? await seen.load() : undefined

@@ -68,12 +68,9 @@ export interface ResourceStorage {
 }
 
 /** The object in the version of the storage. Throws when it cannot be converted. */
-export async function viewOf({ view }: ResourceStorage, object: CachedObject, signal: AbortSignal): Promise<CachedObject> {
+export function viewOf({ view }: ResourceStorage, object: CachedObject, signal: AbortSignal): CachedObject | Promise<CachedObject> {
   if (view === undefined) return object
-  const ready = view.at(object)
-  if (ready !== undefined) return ready
-  await view.prepare([object], signal)
-  return preparedView(view, object)
+  return view.at(object) ?? view.prepare([object], signal).then(() => preparedView(view, object))
 }
 
 /** As {@link viewOf}, of many. */
