@@ -40,7 +40,7 @@ const echo: Handler = (request, response) => {
     let text = ''
     for await (const chunk of request) text += String(chunk)
     response.setHeader('x-path', request.url)
-    response.writeHead(201, { 'x-method': request.method }).end(`${request.headers['x-name']} sent ${text}`)
+    response.writeHead(201, { 'x-method': request.method }).end(`${String(request.headers['x-name'])} sent ${text}`)
   }
   void answer()
 }

@@ -52,7 +52,7 @@ async function read(
   const prefix = served.type.namespaced ? `${namespace}/` : ''
   const single = name === '' ? undefined : objects.get(relativeKey(storage.resource, namespace, name))
   const found = name === '' ? objects.slice(prefix) : single === undefined ? [] : [single]
-  const shown = await Promise.all(found.map((object) => viewOf(storage, object, signal)))
+  const shown = await Promise.all(found.map(async (object) => viewOf(storage, object, signal)))
   const { group, version, kind } = served.type
   const apiVersion = group === '' ? version : `${group}/${version}`
   return shown.map(({ object }) => ({ ...toServed(served, object), apiVersion, kind }))
