@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { copyInTurns, freezeInTurns, parseInTurns, stringifyInTurns, weigh } from './json-in-turns.ts'
+import { copyInTurns, equalInTurns, freezeInTurns, parseInTurns, stringifyInTurns, weigh } from './json-in-turns.ts'
 
 const long = Object.fromEntries(Array.from({ length: 12_000 }, (_, at) => [`key-${at}`, `value "${at}" \\ ü`]))
 const list = Array.from({ length: 20_000 }, (_, at) => ({ at, inner: [at, null, true] }))
@@ -79,6 +79,21 @@ describe('JSON in turns', () => {
       expect(JSON.stringify(await parseInTurns(Buffer.from(text)))).toBe(text)
     })
     await fc.assert(property, { seed: 5, numRuns: 20 })
+  })
+
+  it('compares as it does at once', async () => {
+    const value = { long, list, none: undefined }
+    const turned = Object.fromEntries(Object.entries(long).toReversed())
+    expect(await equalInTurns(value, { list, long: turned })).toBe(true)
+    expect(await equalInTurns({ long: turned, list }, value)).toBe(true)
+    expect(await equalInTurns(value, { list, long: { ...long, more: 1 } })).toBe(false)
+    expect(await equalInTurns(value, { list, long: { ...long, 'key-11999': '' } })).toBe(false)
+    expect(await equalInTurns(value, { list: list.slice(1), long })).toBe(false)
+    expect(await equalInTurns(value, undefined)).toBe(false)
+    expect(await equalInTurns([{ long }, list], [{ long: turned }, list])).toBe(true)
+    expect(await equalInTurns([{ long }, list], [{ long: turned }, { ...list }])).toBe(false)
+    expect(await equalInTurns(list, { ...list })).toBe(false)
+    expect(await turnsDuring(() => equalInTurns({ long }, { long: turned }))).toBeGreaterThan(2)
   })
 
   it('weighs no further than it is asked to', () => {

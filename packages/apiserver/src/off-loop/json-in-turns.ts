@@ -1,6 +1,6 @@
 import { append } from '@k3s/lifecycle'
 import { deepFreeze } from '../deep-freeze.ts'
-import { copyJson } from '../json.ts'
+import { copyJson, equalJson } from '../json.ts'
 
 /** Lets everybody else have a turn. */
 export function nextTurn(): Promise<void> {
@@ -120,6 +120,29 @@ function setOwn(object: Record<string, unknown>, name: string, value: unknown): 
 /** As `copyJson`; a large value is copied in several turns of the event loop and must not change in between. */
 export async function copyInTurns<T>(value: T): Promise<T> {
   return isLarge(value) ? ((await parseInTurns(await stringifyInTurns(value))) as T) : copyJson(value) // a copy has its original's type
+}
+
+/** A list, by the positions of its items, or an object. */
+const isContainer = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
+
+/** As `equalJson`; large values are compared in several turns of the event loop and must not change in between. */
+export async function equalInTurns(left: unknown, right: unknown): Promise<boolean> {
+  if (!isContainer(left) || !isContainer(right) || Array.isArray(left) !== Array.isArray(right) || !isLarge(left))
+    return equalJson(left, right)
+  const names = Object.keys(left).filter((name) => left[name] !== undefined)
+  if (names.length !== Object.keys(right).filter((name) => right[name] !== undefined).length) return false
+  let seen = 0
+  for (const name of names) {
+    if (!Object.hasOwn(right, name)) return false
+    const inner = left[name]
+    const weight = weigh(inner, maxWeight)
+    if (weight < maxWeight ? !equalJson(inner, right[name]) : !(await equalInTurns(inner, right[name]))) return false
+    seen += weight
+    if (seen < maxWeight) continue
+    seen = 0
+    await nextTurn()
+  }
+  return true
 }
 
 /** Freezes a JSON value and everything in it, and resolves with it; a large one in several turns of the event loop, from the outside in. */

@@ -7,7 +7,6 @@ import {
 } from '@k3s/api/types/admissionregistration/v1'
 import type { AccessChecker } from '@k3s/cel'
 import { append } from '@k3s/lifecycle'
-import { equalJson } from '../../json.ts'
 import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { accessChecker } from '../expressions/access.ts'
 import { meetsConditions } from '../expressions/conditions.ts'
@@ -16,7 +15,7 @@ import { attributesOf, type Attributes } from '../matching/attributes.ts'
 import { objectsIn, writeBack } from '../matching/object-versions.ts'
 import type { Match } from '../matching/rules.ts'
 import { AgainSet } from '../webhooks/again-set.ts'
-import { copyInTurns, isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
+import { copyInTurns, equalInTurns, isLarge } from '../../off-loop/json-in-turns.ts'
 import { plainType } from '../../off-loop/heavy-work.ts'
 import { Pace } from '../../off-loop/pace.ts'
 import { compileMutatingPolicy, type CompiledMutatingPolicy, type CompiledMutation } from './compile-policy.ts'
@@ -83,8 +82,7 @@ class Mutation {
     if (invocations.length > 0) {
       const isAgain = this.#reinvocation?.isAgain === true
       const again = this.#reinvocation?.note('MutatingAdmissionPolicy', () => new AgainSet()) ?? new AgainSet()
-      if (isAgain) again.compare(request.object)
-      if (isAgain && isLarge(request.object)) await nextTurn()
+      if (isAgain) await again.compare(request.object)
       for (const invocation of invocations) await this.#invoke(invocation, again, isAgain)
       await again.remember(request.object)
     }
@@ -134,7 +132,6 @@ class Mutation {
     if (typeof holds === 'object') return this.#note(policy, binding, holds.error, 'Invalid')
     const key = [policy.metadata.name, binding, params?.metadata.namespace ?? '', params?.metadata.name ?? ''].join('/')
     if (!holds || (isAgain && !again.includes(key))) return
-    const isLong = isLarge(request.object)
     const before = await copyInTurns(request.object)
     for (const mutation of compiled.mutations) {
       if (request.object === undefined) break
@@ -145,8 +142,7 @@ class Mutation {
         this.#note(policy, binding, textOf(error), 'Invalid')
       }
     }
-    if (isLong) await nextTurn()
-    if (!equalJson(before, request.object)) {
+    if (!(await equalInTurns(before, request.object))) {
       again.changed()
       this.#reinvocation?.want()
     }

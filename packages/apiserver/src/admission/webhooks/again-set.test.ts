@@ -15,10 +15,10 @@ describe('AgainSet', () => {
     const object = { metadata: { name: 'a' } }
     again.add('first')
     await again.remember(object)
-    again.compare({ metadata: { name: 'a' } })
+    await again.compare({ metadata: { name: 'a' } })
     expect(again.includes('first')).toBe(false)
     object.metadata.name = 'b'
-    again.compare(object)
+    await again.compare(object)
     expect(again.includes('first')).toBe(true)
   })
 })

@@ -1,6 +1,5 @@
 import type { KubernetesObject } from '@k3s/api'
-import { equalJson } from '../../json.ts'
-import { copyInTurns } from '../../off-loop/json-in-turns.ts'
+import { copyInTurns, equalInTurns } from '../../off-loop/json-in-turns.ts'
 
 /** Which of the things that changed an object are to be asked again because somebody else changed it after them. Names are the caller's. */
 export class AgainSet {
@@ -29,7 +28,7 @@ export class AgainSet {
   }
 
   /** Sees what others changed since the last round ended. */
-  compare(object: KubernetesObject | undefined): void {
-    if (!equalJson(this.#last, object)) this.changed()
+  async compare(object: KubernetesObject | undefined): Promise<void> {
+    if (!(await equalInTurns(this.#last, object))) this.changed()
   }
 }

@@ -2,13 +2,13 @@ import { isStatusError, type JsonObject, type KubernetesObject } from '@k3s/api'
 import { accessChecker } from '../expressions/access.ts'
 import { decodeChanged } from '../matching/decode-changed.ts'
 import { internalError } from '../../errors.ts'
-import { equalJson, isObject } from '../../json.ts'
+import { isObject } from '../../json.ts'
 import { applyJsonPatch } from '../../pipeline/json-patch.ts'
 import type { AdmissionPlugin, Reinvocation } from '../admission.ts'
 import { attributesOf, isConfiguration, type Attributes } from '../matching/attributes.ts'
 import type { Catalog, GroupVersionKind } from '../matching/catalog.ts'
 import { writeBack } from '../matching/object-versions.ts'
-import { copyInTurns, isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
+import { copyInTurns, equalInTurns, isLarge, nextTurn } from '../../off-loop/json-in-turns.ts'
 import { Pace } from '../../off-loop/pace.ts'
 import { AgainSet } from './again-set.ts'
 import { CallError, endOf } from './call-error.ts'
@@ -47,7 +47,7 @@ async function dispatch(
   const { request } = attributes
   const isAgain = reinvocation?.isAgain === true
   const again = reinvocation?.note('MutatingAdmissionWebhook', () => new AgainSet()) ?? new AgainSet()
-  if (isAgain) again.compare(request.object)
+  if (isAgain) await again.compare(request.object)
   const access = accessChecker(authorizer, attributes.user)
   const pace = new Pace()
   for (const [index, hook] of hooks.entries()) {
@@ -117,7 +117,7 @@ async function applyAnswer(
   await writeBack(match, patched, request, catalog)
   const note = { configuration: hook.configuration, webhook: name, patch, patchType }
   request.scope.annotate?.(patchPrefix + place, JSON.stringify(note))
-  return !equalJson(before, request.object)
+  return !(await equalInTurns(before, request.object))
 }
 
 function readPatch(text: string, webhook: string): readonly unknown[] {
