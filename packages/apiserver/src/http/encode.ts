@@ -174,7 +174,12 @@ export function encodeWatchItem(served: ServedResource, item: WatchItem, options
           ),
         )
       : encodeObject(served, item.object, options)
-  const frame = Buffer.concat([Buffer.from(`{"type":"${item.type}","object":`), body, frameEnd])
+  const head = `{"type":"${item.type}","object":`
+  // Of its own memory: what is kept with the event would keep alive all that shares a pool with it.
+  const frame = Buffer.allocUnsafeSlow(head.length + body.length + frameEnd.length)
+  frame.write(head, 'latin1')
+  frame.set(body, head.length)
+  frame.set(frameEnd, head.length + body.length)
   if (isShared) (item.event.frames ??= new Map<string, Buffer>()).set(form, frame)
   return frame
 }
