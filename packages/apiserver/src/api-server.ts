@@ -15,7 +15,8 @@ import type { RequestHeaderOptions } from './authentication/request-header.ts'
 import type { InFlightLimits } from './flow-control/max-in-flight.ts'
 import type { EncryptionAtRest } from './encryption/encryption-at-rest.ts'
 import type { HttpRequest, HttpResponse } from './http/send-answer.ts'
-import type { HeavyRules } from './off-loop/heavy-jobs.ts'
+import type { NodeConnector } from './connect/node-connector.ts'
+import type { HeavyRules } from './off-loop/heavy-contract.ts'
 import type { ComponentCheck } from './pipeline/component-statuses.ts'
 import type { ObjectReader, ResourceOperations, ResourceStrategy } from './registry/strategy.ts'
 
@@ -30,16 +31,6 @@ export interface VersionInfo {
   readonly goVersion: string
   readonly compiler: string
   readonly platform: string
-}
-
-/** How to reach the kubelet of a node, wherever it is. Declared here, given by the application. */
-export interface NodeConnector {
-  /** A byte stream to `port` on the node's own loopback or address; TLS to the kubelet is spoken over it. Rejects when the node cannot be reached. */
-  dial(node: string, port: number, signal: AbortSignal): Promise<Duplex>
-  /** A byte stream to an address in the cluster: a pod's IP, for `proxy`. Absent: the address is dialled directly. */
-  dialAddress?(host: string, port: number, signal: AbortSignal): Promise<Duplex>
-  /** Our client certificate for kubelets, and the CA of theirs. Read for every connection. */
-  kubeletTls(): { readonly cert: string; readonly key: string; readonly ca?: string | undefined }
 }
 
 /** Parts of the server that plug-ins work with. */

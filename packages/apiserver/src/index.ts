@@ -26,12 +26,12 @@ export type {
   FromParts,
   Listening,
   ListenOptions,
-  NodeConnector,
   ServerParts,
   VersionInfo,
 } from './api-server.ts'
 export type { ComponentCheck } from './pipeline/component-statuses.ts'
 export type { AggregationOptions, AnonymousPaths, ExtraDocument } from './api-server.ts'
+export type { NodeConnector } from './connect/node-connector.ts'
 export type { AdmissionPlugin, AdmissionRequest } from './admission/admission.ts'
 export { admissionPluginNames, builtInAdmission } from './admission/built-in.ts'
 export type { BuiltInAdmissionOptions } from './admission/built-in.ts'

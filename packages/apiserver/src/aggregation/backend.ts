@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import type { APIService } from '@k3s/api/types/apiregistration/v1'
-import type { NodeConnector } from '../api-server.ts'
+import type { NodeConnector } from '../connect/node-connector.ts'
 import type { UserInfo } from '../auth/auth.ts'
 import { openConnection } from '../connect/open-connection.ts'
 import type { ConnectTarget } from '../pipeline/answer.ts'

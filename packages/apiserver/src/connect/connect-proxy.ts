@@ -2,7 +2,7 @@ import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders 
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { badRequest, isStatusError, StatusError } from '@k3s/api'
-import type { NodeConnector } from '../api-server.ts'
+import type { NodeConnector } from './node-connector.ts'
 import { bodyStream } from '../http/read-body.ts'
 import { writeHead, type HttpRequest, type HttpResponse } from '../http/send-answer.ts'
 import type { ConnectTarget } from '../pipeline/answer.ts'

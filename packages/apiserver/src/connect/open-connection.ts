@@ -2,7 +2,7 @@ import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { StatusError } from '@k3s/api'
-import type { NodeConnector } from '../api-server.ts'
+import type { NodeConnector } from './node-connector.ts'
 import type { ConnectTarget } from '../pipeline/answer.ts'
 
 // A node that does not answer in this time is down, as far as the caller is concerned.

@@ -1,42 +1,13 @@
 import type { KubernetesObject } from '@k3s/api'
-import type { AccessCheck, AccessChecker, AccessDecision } from '@k3s/cel'
+import type { AccessCheck, AccessChecker } from '@k3s/cel'
 import { admissionEnvironment } from '../admission/expressions/environment.ts'
 import { Evaluator } from '../admission/expressions/evaluator.ts'
 import { compileExpression, type Expression } from '../admission/expressions/expression.ts'
-import { valuesOf, type Facts, type RequestTarget } from '../admission/expressions/facts.ts'
-import { composeVariables, type ComposedVariables, type NamedExpression } from '../admission/expressions/variables.ts'
-import type { GroupVersionKind } from '../admission/matching/catalog.ts'
+import { valuesOf, type Facts } from '../admission/expressions/facts.ts'
+import { composeVariables, type ComposedVariables } from '../admission/expressions/variables.ts'
 import { applyConfiguration, applyPatchList } from '../admission/policies/patches.ts'
 import type { ServedResource } from '../registry/served-resource.ts'
-
-/** An expression about a request, that was compiled before, and what it may look at. */
-export interface EvaluateInput {
-  readonly source: string
-  readonly hasParams: boolean
-  readonly variables: readonly NamedExpression[]
-  /** Variables that were paid for. */
-  readonly charged: readonly string[]
-  /** JSON of {@link Facts}. */
-  readonly facts: Uint8Array
-  /** Absent: expressions know no authorizer. */
-  readonly target: RequestTarget | undefined
-  /** What it said, by what it was asked. */
-  readonly decisions: readonly (readonly [string, AccessDecision])[]
-  /** Present: the expression makes a patch of the object. */
-  readonly patch: { readonly patchType: 'ApplyConfiguration' | 'JSONPatch'; readonly kind: GroupVersionKind } | undefined
-}
-
-/** What came of it. */
-export type EvaluateOutput =
-  | {
-      /** Of a patch, the value is null: the object is what counts. */
-      readonly outcome: { readonly value: null | boolean | string } | { readonly error: string }
-      readonly cost: number
-      readonly charged: readonly string[]
-      readonly object?: KubernetesObject | undefined
-    }
-  /** It is to be done again when this is known. */
-  | { readonly pending: AccessCheck }
+import type { EvaluateInput, EvaluateOutput, RequestTarget } from './heavy-contract.ts'
 
 /** Thrown out of an evaluation that must know more. */
 class Undecided extends Error {

@@ -2,7 +2,7 @@ import type { CustomResourceDefinition } from '@k3s/api/types/apiextensions/v1'
 import { invariant } from '@k3s/lifecycle'
 import type { OffLoopShaping } from '../custom-resources/version-view.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
-import type { HeavyOutput } from './heavy-jobs.ts'
+import type { HeavyOutput } from './heavy-contract.ts'
 import { plainType, seenFacts, type HeavyWork } from './heavy-work.ts'
 
 /** Brings large custom resources into the form of their schemas in the thread. `stored` is the definition. */

@@ -2,17 +2,8 @@ import { apiVersionOf, badRequest, type KubernetesObject, type ResourceType } fr
 import { countValues } from '../body-text.ts'
 import type { RequestBody } from '../codec.ts'
 import type { RequestScope } from '../registry/strategy.ts'
-import type {
-  HeavyContext,
-  HeavyDefinition,
-  HeavyInputs,
-  HeavyKind,
-  HeavyOutput,
-  HeavyRules,
-  ScopeFacts,
-  Seen,
-  WireBody,
-} from './heavy-jobs.ts'
+import type { HeavyContext, HeavyInputs, HeavyKind, HeavyOutput, HeavyRules, ScopeFacts, Seen, WireBody } from './heavy-contract.ts'
+import type { HeavyDefinition } from './heavy-definition.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import { JobThread, type JobThreadOptions } from './job-thread.ts'
 import { nextTurn, parseInTurns } from './json-in-turns.ts'

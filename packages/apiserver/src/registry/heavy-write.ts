@@ -1,6 +1,7 @@
 import type { KubernetesObject, ResourceType } from '@k3s/api'
 import { TooCostly } from '../custom-resources/schema/rules.ts'
-import type { HeavyDefinition, HeavyInputs, Tracked } from '../off-loop/heavy-jobs.ts'
+import type { HeavyInputs, Tracked } from '../off-loop/heavy-contract.ts'
+import type { HeavyDefinition } from '../off-loop/heavy-definition.ts'
 import { readLarge, replaceFields, scopeFacts, seenFacts, type HeavyWork } from '../off-loop/heavy-work.ts'
 import { stringifyInTurns } from '../off-loop/json-in-turns.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'

@@ -10,7 +10,7 @@ import {
   type TypeSchema,
 } from '@k3s/api'
 import { invariant } from '@k3s/lifecycle'
-import type { HeavyDefinition } from '../off-loop/heavy-jobs.ts'
+import type { HeavyDefinition } from '../off-loop/heavy-definition.ts'
 import type { PublishedSchema } from '../custom-resources/open-api.ts'
 import type { CachedObject } from '../watch-cache/cached-object.ts'
 import type { ExactNumbers } from '../watch-cache/exact-numbers.ts'

@@ -18,6 +18,7 @@ import { exactNumbersInTurns } from '../watch-cache/exact-numbers.ts'
 import { CachedObject, encodeStored, encodeStoredInTurns, longBytes } from '../watch-cache/cached-object.ts'
 import { relativeKey } from '../watch-cache/stored-resource.ts'
 import { createObject, nameRule, type WriteRules } from './create-object.ts'
+import type { Admitted } from '../off-loop/heavy-contract.ts'
 import { hereOrThere, HeavySteps, type Finished, type HeavyWrite } from './heavy-write.ts'
 import { readNewest } from './read-newest.ts'
 import { admit, settle, validateAdmission, type RegistryContext } from './registry-context.ts'
@@ -271,9 +272,6 @@ export function beginUpdate(
   track?.(object, previous)
   updateRulesOf(rules, subresource)?.prepare?.(object, previous, scope)
 }
-
-/** What admission did with an update: nothing; it was asked; it asked webhooks and policies again because they changed the object. */
-export type Admitted = 'no' | 'asked' | 'asked again'
 
 /** What an update does with the object after admission: the rest of its fields, and its rules. Throws Invalid. */
 export function finishUpdate(

@@ -1,9 +1,10 @@
-import { authorizerValue, resourceCheckValue, type AccessCheck, type AccessChecker, type Value } from '@k3s/cel'
+import { authorizerValue, resourceCheckValue, type AccessChecker, type Value } from '@k3s/cel'
 import type { KubernetesObject } from '@k3s/api'
 import type { Namespace } from '@k3s/api/types/core/v1'
 import type { Attributes } from '../matching/attributes.ts'
 import type { VersionedObjects } from '../matching/object-versions.ts'
 import type { Match } from '../matching/rules.ts'
+import type { RequestTarget } from '../../off-loop/heavy-contract.ts'
 import { dynamicValue } from './values.ts'
 
 /** What expressions know of a request, as JSON values. */
@@ -14,9 +15,6 @@ export interface Facts {
   readonly request: unknown
   readonly namespaceObject: unknown
 }
-
-/** What a request is about, as the authorizer is asked. */
-export type RequestTarget = Pick<AccessCheck, 'group' | 'resource' | 'subresource' | 'namespace' | 'name'>
 
 export function factsOf({
   attributes,

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { services } from '@k3s/api/types/core/v1'
 import { endpointslices } from '@k3s/api/types/discovery/v1'
-import type { NodeConnector } from '../../api-server.ts'
+import type { NodeConnector } from '../../connect/node-connector.ts'
 import type { ObjectReader } from '../../registry/strategy.ts'
 import type { WebhookDialer } from './webhook-converter.ts'
 
