@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util'
 import { runLoad } from './load.ts'
 import { describe, writeDocs, type Footprint, type Measurement } from './report.ts'
-import { targets } from './targets.ts'
+import { targets, type Target } from './targets.ts'
 
 const { values } = parseArgs({
   options: {
@@ -34,7 +34,19 @@ for (const [name, start] of targets()) {
     measurements.push(measurement)
     console.log(describe(measurement))
   })
-  footprints.push({ target: name, startMs: target.startMs, rss: target.rss() })
-  console.log(`${name}: ready after ${target.startMs.toFixed(0)} ms, ${target.rss().toFixed(0)} MiB`)
+  const footprint = { target: name, startMs: target.startMs, rss: target.rss(), rssAfterEqualWork: await rssAfterEqualWork(start) }
+  footprints.push(footprint)
+  console.log(
+    `${name}: ready after ${footprint.startMs.toFixed(0)} ms, ${footprint.rss.toFixed(0)} MiB, after equal work ${footprint.rssAfterEqualWork.toFixed(0)} MiB`,
+  )
 }
+
+/** In so many seconds the quicker server does more, and remembers more: here each does the same. */
+async function rssAfterEqualWork(start: () => Promise<Target>): Promise<number> {
+  await using target = await start()
+  const { address } = target
+  await runLoad({ ...options, seconds: 600, operations: options.objects, address, cpuMs: () => target.cpuMs() }, () => {})
+  return target.rss()
+}
+
 if (values.write) writeDocs(measurements, footprints, options)

@@ -23,7 +23,10 @@ export interface LoadOptions {
   /** Processor time that the server has taken, in milliseconds. */
   readonly cpuMs: () => number
   readonly clients: number
+  /** Of each workload. */
   readonly seconds: number
+  /** Requests of each workload, at most; of lists and watched writes a part of that. Absent: as many as there is time for. */
+  readonly operations?: number | undefined
   /** How many objects the lists hold. */
   readonly objects: number
   readonly watchers: number
@@ -35,6 +38,8 @@ const maps = '/api/v1/namespaces/default/configmaps'
 const madeMaps = '/api/v1/namespaces/kube-public/configmaps'
 // Full lists at once: more would only measure the memory of the machine.
 const fullLists = 4
+// Of the operations of the others, when those are bounded.
+const [partOfLists, partOfWatched] = [1 / 250, 1 / 10]
 // Watched objects are written by so many: the servers are to be busy with events.
 const writers = 4
 
@@ -71,6 +76,7 @@ export async function runLoad(options: LoadOptions, onResult: (result: LoadResul
         : runClients(workload === 'list' ? clients.slice(0, fullLists) : clients, {
             step: steps[workload],
             seconds: options.seconds,
+            operations: Math.ceil((options.operations ?? Infinity) * (workload.startsWith('list') ? partOfLists : 1)),
             until: () => workload === 'delete' && made.length === 0,
           })
     for (const workload of workloads) {
@@ -114,15 +120,16 @@ async function runClients(
   run: {
     readonly step: (client: ApiClient, index: number) => Promise<Reply>
     readonly seconds: number
+    readonly operations: number
     readonly until: () => boolean
   },
 ): Promise<Run> {
   const times: number[] = []
-  let errors = 0
+  let [errors, left] = [0, run.operations]
   const begin = performance.now()
   const deadline = begin + run.seconds * 1000
   const work = async (client: ApiClient, index: number): Promise<void> => {
-    while (performance.now() < deadline && !run.until()) {
+    while (performance.now() < deadline && !run.until() && left-- > 0) {
       const sent = performance.now()
       const reply = await run.step(client, index).catch(() => undefined) // counted below
       times.push(performance.now() - sent)
@@ -168,7 +175,12 @@ async function runWatch(clients: readonly ApiClient[], names: readonly string[],
       'application/merge-patch+json',
     )
   }
-  const { errors, ops } = await runClients(clients.slice(0, writers), { step, seconds: options.seconds, until: () => false })
+  const { errors, ops } = await runClients(clients.slice(0, writers), {
+    step,
+    seconds: options.seconds,
+    operations: (options.operations ?? Infinity) * partOfWatched,
+    until: () => false,
+  })
   const expected = (ops - errors) * options.watchers
   for (const until = performance.now() + 10_000; lags.length < expected && performance.now() < until;) await sleep(10)
   for (const watcher of watchers) watcher.close()
