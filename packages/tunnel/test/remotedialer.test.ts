@@ -86,9 +86,12 @@ describe.skipIf(!hasOriginal)('with the original remotedialer', () => {
       await running
     })
     await connected.promise
-    server.stdin!.write(`127.0.0.1:${port}\n`)
-    expect((await lines.next()).value).toBe('hello')
-    server.stdin!.write('127.0.0.1:1\n')
-    expect((await lines.next()).value).toMatch(/^error: .*ECONNREFUSED/)
+    const ask = async (address: string): Promise<string> => {
+      server.stdin!.write(`${address}\n`)
+      return String((await lines.next()).value)
+    }
+    // The original knows a client a moment after it has answered its handshake.
+    await expect.poll(() => ask(`127.0.0.1:${port}`), { timeout: 20_000 }).toBe('hello')
+    expect(await ask('127.0.0.1:1')).toMatch(/^error: .*ECONNREFUSED/)
   })
 })
