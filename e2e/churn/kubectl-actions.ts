@@ -1,9 +1,9 @@
 import * as make from './manifests.ts'
-import { chosen, itemsOf, newItem, step, type Item, type NamespaceAction } from './planning.ts'
+import { chosen, itemsOf, newItem, step, type Item, type NamespaceAction, type NamespaceModel } from './planning.ts'
 import type { Random } from './random.ts'
 
-/** Arguments of a kubectl that reads, for a namespace. */
-const reads: readonly ((random: Random) => readonly string[])[] = [
+/** Arguments of a kubectl that reads, for a namespace; undefined when there is nothing to read. */
+const reads: readonly ((random: Random, namespace: NamespaceModel) => readonly string[] | undefined)[] = [
   () => ['get', 'all'],
   () => ['get', 'pods', '-o', 'wide', '--show-labels'],
   () => ['get', 'deployments,replicasets,statefulsets', '-o', 'yaml'],
@@ -11,7 +11,11 @@ const reads: readonly ((random: Random) => readonly string[])[] = [
   () => ['get', 'endpointslices,services', '-o', 'json'],
   () => ['get', 'nodes', '-o', 'wide'],
   () => ['describe', 'nodes'],
-  () => ['describe', 'pods'],
+  // It asks for each that it found: a controller may have removed one meanwhile. Nobody but the plan removes these.
+  (random, { items }) => {
+    const pod = chosen(random, itemsOf(items, 'pod'))
+    return pod && ['describe', 'pod', pod.name]
+  },
   () => ['describe', 'quota,limits,serviceaccounts'],
   () => ['explain', 'deployments.spec.strategy'],
   () => ['api-resources', '-o', 'name'],
@@ -47,8 +51,10 @@ const changes: readonly ((name: string, item: Item, random: Random) => readonly 
 export const kubectlActions: readonly NamespaceAction[] = [
   {
     weight: 5,
-    plan({ random }, { name }) {
-      const args = random.pick(reads)(random)
+    plan({ random }, namespace) {
+      const { name } = namespace
+      const args = random.pick(reads)(random, namespace)
+      if (args === undefined) return undefined
       const isDenied = args[0] === 'auth'
       return step({ name }, `kubectl ${args.slice(0, 2).join(' ')}`, async (side) => {
         // The answer "no" is an exit code, too.
