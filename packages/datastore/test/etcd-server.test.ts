@@ -170,7 +170,9 @@ async function etcdctl(endpoint: string, { args, input, lines }: Command): Promi
     if (lines !== undefined && lines > 0 && output.split('\n').length > lines) child.kill()
   })
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
-  child.stdin.write(input ?? '')
+  // A command that is refused ends without reading it.
+  child.stdin.on('error', () => {})
+  if (input !== undefined) child.stdin.write(input)
   if (lines === undefined) child.stdin.end()
   const timeout = setTimeout(() => child.kill('SIGKILL'), 20_000)
   const code = await closed
